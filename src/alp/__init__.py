@@ -1,0 +1,1 @@
+"""alp: stochastic latent purification."""

@@ -1,0 +1,170 @@
+"""The settings of every stage as frozen dataclasses, to and from JSON.
+
+This module imports nothing heavy: the command line makes its help and its flags from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from alp.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PurifierConfig:
+    """The Asymmetric Latent Purifier: encoder, learned Gaussian noise, decoder."""
+
+    latent_channels: int = 64
+    """Channels of the latent, at a quarter of the image's height and width."""
+    width: int = 64
+    """Channels of the encoder at half resolution; twice as many at a quarter."""
+    blocks: int = 2
+    """Residual blocks of the encoder at each of its two resolutions."""
+    noise: Literal["learned", "per-channel", "fixed"] = "learned"
+    """One learned sigma (the paper), one for each latent channel, or a constant one."""
+    sigma: float = 0.5
+    """The noise level at the start of training, or the constant one."""
+    stop_gradient: bool = False
+    """Cut the gradient at the latent outside training: the paper's structural gradient masking."""
+
+    def __post_init__(self) -> None:
+        positive(self, "latent_channels", "width", "blocks", "sigma")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """A residual classifier that halves the resolution before its first block."""
+
+    size: Literal["tiny", "lite", "base"] = "lite"
+    """tiny: for tests and the demo; lite: 1.2M parameters, for CPUs; base: ResNet-18 class."""
+    classes: int = 10
+    """Number of classes."""
+
+    def __post_init__(self) -> None:
+        positive(self, "classes")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimiser, schedule and length of a training."""
+
+    epochs: float = 1.0
+    """Passes over the training images; fractions are allowed."""
+    batch_size: int = 128
+    """Images a step, over all processes together."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum 0.9, or AdamW."""
+    lr: float = 0.1
+    """Peak learning rate: a linear warm-up, then a cosine to zero."""
+    warmup: float = 0.15
+    """Share of the steps that the warm-up takes."""
+    weight_decay: float = 5e-4
+    """Decay of convolution and linear weights; biases, norms and sigma have none."""
+    clip: float = 0.0
+    """Largest norm of the gradient; 0 for no limit."""
+    ema: float = 0.998
+    """Decay of the averaged weights, which are the ones saved; 0 for no averaging."""
+
+    def __post_init__(self) -> None:
+        positive(self, "epochs", "batch_size", "lr")
+        within(self, 0.0, 1.0, "warmup", "ema")
+        within(self, 0.0, float("inf"), "weight_decay", "clip")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Where and how a training runs. None of it changes which model is trained."""
+
+    accelerator: str = "auto"
+    """auto, cpu, cuda or mps."""
+    devices: int = 1
+    """Processes, one a device; the batch is shared out among them."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """auto: bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
+    threads: int = 0
+    """CPU threads of each process; 0 for all cores shared out among the processes."""
+    save_every: float = 60.0
+    """Seconds between checkpoints."""
+
+    def __post_init__(self) -> None:
+        positive(self, "devices", "save_every")
+
+
+@dataclass(frozen=True)
+class RateConfig:
+    """What keeps sigma away from zero (losses.py says how)."""
+
+    objective: Literal["constrained", "elbo", "mse"] = "constrained"
+    """constrained: least rate at a given distortion; elbo: distortion + beta * rate; mse: none,
+    so that the collapse of sigma can be shown."""
+    psnr: float = 26.2
+    """Reconstruction that the constraint asks for, in dB, of the mean squared error of a draw."""
+    beta: float = 1e-6
+    """Weight of the rate, in nats an image, beside the mean squared error (elbo)."""
+    step: float = 0.05
+    """Step size of the multiplier's update in log space (constrained)."""
+
+    def __post_init__(self) -> None:
+        positive(self, "psnr", "beta", "step")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass, nested or not, as plain JSON values."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def from_dict(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The dataclass ``kind`` from plain values; absent fields take their defaults.
+
+    Raises:
+        ConfigError: a field is unknown, or a value is refused by the dataclass.
+    """
+    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        valid = ", ".join(sorted(fields))
+        raise ConfigError(f"{kind.__name__} has no field {unknown[0]!r}; choose among: {valid}")
+    hints = typing.get_type_hints(kind)
+    built = {
+        name: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else value
+        for name, value in values.items()
+    }
+    try:
+        return kind(**built)
+    except TypeError as error:
+        raise ConfigError(
+            f"{kind.__name__} cannot be made from {dict(values)!r}: {error}"
+        ) from error
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of plain JSON values, whatever the order of their keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def positive(config: Any, *names: str) -> None:
+    """Raise ConfigError unless every named field is a finite number above zero."""
+    for name in names:
+        value = getattr(config, name)
+        if not (isinstance(value, int | float) and 0 < value < float("inf")):
+            kind = type(config).__name__
+            raise ConfigError(f"{kind}.{name} is {value!r}; give a finite number above zero")
+
+
+def within(config: Any, low: float, high: float, *names: str) -> None:
+    """Raise ConfigError unless every named field lies in [low, high]."""
+    for name in names:
+        value = getattr(config, name)
+        if not (isinstance(value, int | float) and low <= value <= high):
+            kind = type(config).__name__
+            raise ConfigError(f"{kind}.{name} is {value!r}; give a number in [{low}, {high}]")

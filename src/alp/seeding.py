@@ -1,0 +1,87 @@
+"""Explicit randomness: every draw comes from a generator made from (seed, purpose).
+
+There is no global random state anywhere in the package. A generator is a pure function of the
+seed, the purpose and optional counters (epoch, step, batch), so that a resumed run repeats the
+same draws without any random state on disk.
+
+torch is imported inside the functions so that settings modules, which import this one, stay cheap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def derive(seed: int, purpose: str, *counters: int) -> int:
+    """A 63-bit seed for ``purpose``; different purposes or counters give independent seeds."""
+    text = "/".join([str(seed), purpose, *map(str, counters)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator(
+    seed: int, purpose: str, *counters: int, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A generator for ``purpose``, the same for the same arguments."""
+    import torch
+
+    return torch.Generator(device).manual_seed(derive(seed, purpose, *counters))
+
+
+def entropy(device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator seeded by the operating system: what serving uses, since a predictable draw
+    is a broken defence."""
+    import torch
+
+    return torch.Generator(device).manual_seed(secrets.randbits(63))
+
+
+class Shard:
+    """A generator as one of ``world`` processes sees it: each draws the randomness of the whole
+    global batch and keeps its own rows, so that the result does not depend on ``world``."""
+
+    def __init__(self, generator: torch.Generator, rank: int, world: int) -> None:
+        self.generator = generator
+        self.rank = rank
+        self.world = world
+
+
+def _draw(name: str, shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
+    import torch
+
+    draw = getattr(torch, name)
+    if isinstance(source, Shard):
+        whole = (shape[0] * source.world, *shape[1:])
+        rows = slice(source.rank * shape[0], (source.rank + 1) * shape[0])
+        device = source.generator.device
+        return draw(whole, generator=source.generator, device=device)[rows]
+    return draw(tuple(shape), generator=source, device=source.device)
+
+
+def normal(shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
+    """Standard normal draws, float32, on the generator's device; the first axis is the batch."""
+    return _draw("randn", shape, source)
+
+
+def uniform(shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
+    """Uniform draws in [0, 1), float32, on the generator's device; the first axis is the batch."""
+    return _draw("rand", shape, source)
+
+
+@contextmanager
+def initialising(seed: int, purpose: str) -> Iterator[None]:
+    """Weights made inside are a function of (seed, purpose); the global state is put back after.
+
+    torch's layers initialise from the global generator and take no other, so it is lent to them.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(generator(seed, purpose).get_state())
+        yield
