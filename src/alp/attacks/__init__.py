@@ -1,0 +1,46 @@
+"""Attacks on any callable from images to logits, and the threats they keep to.
+
+    x_adv = PGD(steps=7)(target, x, y, Linf(8 / 255), generator(seed, "attack"))
+
+Nothing here imports torch before an attack runs.
+"""
+
+from __future__ import annotations
+
+from alp.attacks.base import Attack, Loss, Source, Target, Threat
+from alp.attacks.bim import BIM
+from alp.attacks.fgsm import FGSM
+from alp.attacks.gradients import input_gradient
+from alp.attacks.losses import LOSSES
+from alp.attacks.nfgsm import NFGSM
+from alp.attacks.pgd import PGD
+from alp.attacks.threats import L2, Linf
+
+ATTACKS: dict[str, type[FGSM] | type[BIM] | type[PGD] | type[NFGSM]] = {
+    "fgsm": FGSM,
+    "bim": BIM,
+    "pgd": PGD,
+    "nfgsm": NFGSM,
+}
+"""Name to attack. All but ``nfgsm``, which is for training, stay inside the threat."""
+
+THREATS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}
+"""Name to threat."""
+
+__all__ = [
+    "ATTACKS",
+    "BIM",
+    "FGSM",
+    "L2",
+    "LOSSES",
+    "NFGSM",
+    "PGD",
+    "THREATS",
+    "Attack",
+    "Linf",
+    "Loss",
+    "Source",
+    "Target",
+    "Threat",
+    "input_gradient",
+]

@@ -1,0 +1,79 @@
+"""The gradient of an attacker's loss with respect to the images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alp.attacks.base import Loss, Target
+from alp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def input_gradient(target: Target, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """One forward and one backward pass of ``target`` at ``x``.
+
+    Works whatever gradient mode the caller is in, and never touches a parameter's ``.grad``.
+    Where the target cuts the gradient the answer is zero: that is what a masked attacker sees.
+    An entry that is not a number has no direction, and is zero too.
+
+    Returns:
+        The gradient of the summed loss, shaped like ``x``, and the loss per example (B,),
+        both detached.
+
+    Raises:
+        ConfigError: the logits are not finite, not (B,K) with K of at least 2, or ``y`` does not
+            fit their K.
+    """
+    import torch
+
+    with torch.inference_mode(False), torch.enable_grad():
+        # A tensor made under inference_mode cannot enter a graph; its copy can.
+        point = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
+        labels = y.clone() if y.is_inference() else y.detach()
+        logits = target(point)
+        check_logits(logits, labels)
+        value = loss(logits, labels)
+        gradient = None
+        if value.requires_grad:
+            (gradient,) = torch.autograd.grad(value.sum(), point, allow_unused=True)
+    if gradient is None:
+        return torch.zeros_like(x), value.detach()
+    return gradient.nan_to_num(nan=0.0), value.detach()
+
+
+def score(target: Target, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
+    """The loss per example (B,) by one forward pass without a graph; raises as above."""
+    import torch
+
+    with torch.no_grad():
+        logits = target(x)
+        check_logits(logits, y)
+        return loss(logits, y)
+
+
+def check_logits(logits: Tensor, y: Tensor) -> None:
+    """Raise a ConfigError unless ``logits`` are finite, (B,K), and ``y`` fits them."""
+    if logits.ndim != 2 or len(logits) != len(y) or logits.shape[1] < 2:
+        raise ConfigError(
+            f"the target gave shape {tuple(logits.shape)} for {len(y)} images; it has to give "
+            "logits (B,K) of at least 2 classes"
+        )
+    classes = logits.shape[1]
+    if y.ndim == 2 and y.shape[1] != classes:
+        raise ConfigError(
+            f"y holds soft labels for {y.shape[1]} classes, the target has {classes}; "
+            "make the labels from the same target's classes"
+        )
+    if y.ndim == 1 and y.amax() >= classes:
+        raise ConfigError(
+            f"y holds the class {y.max().item()}, the target has {classes} classes; "
+            f"give indices from 0 to {classes - 1}"
+        )
+    if not logits.isfinite().all():
+        bad = int((~logits.isfinite()).any(1).sum())
+        raise ConfigError(
+            f"the target gave logits that are not finite for {bad} of {len(logits)} images; "
+            "check its weights and precision before attacking it"
+        )

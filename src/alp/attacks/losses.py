@@ -1,0 +1,39 @@
+"""Losses that an attacker raises: logits (B,K) and labels to one value per example (B,).
+
+Labels are class indices (B,) or soft labels (B,K).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alp.attacks.base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy in nats, (B,).
+
+    With the softmax of clean logits as soft labels this is, up to a constant, the KL divergence
+    that TRADES' inner maximisation raises (Zhang et al. 2019, equation 5).
+    """
+    from torch.nn.functional import cross_entropy as reference
+
+    return reference(logits, y, reduction="none")
+
+
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """Largest other logit minus the label's logit, (B,); positive where the class is wrong.
+
+    Carlini and Wagner 2017 (their f6, without its floor). It does not saturate where a confident
+    model's cross-entropy does. Of soft labels the largest counts.
+    """
+    index = (y.argmax(1) if y.ndim == 2 else y).unsqueeze(1)
+    others = logits.scatter(1, index, float("-inf"))
+    return others.amax(1) - logits.gather(1, index).squeeze(1)
+
+
+LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin}
+"""Name to loss; an attack's ``loss`` setting chooses one."""
