@@ -1,0 +1,129 @@
+"""Models on disk: safetensors with the architecture and a digest in the header. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from alp.config import ClassifierConfig, PurifierConfig, from_dict, to_dict
+from alp.errors import CheckpointError, ConfigError
+from alp.files import write_atomically
+from alp.models.classifier import ResNetLite
+from alp.models.defended import Defended
+from alp.models.purifier import Purifier
+
+Model = Purifier | ResNetLite | Defended
+
+FORMAT = "alp-model-1"
+"""Name and version of the header; another one is refused."""
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """The architecture as plain values: enough to build the model again."""
+    if isinstance(model, Purifier):
+        return {"kind": "purifier", "config": to_dict(model.config)}
+    if isinstance(model, ResNetLite):
+        return {"kind": "classifier", "config": to_dict(model.config)}
+    if not isinstance(model.classifier, ResNetLite):
+        raise ConfigError(
+            f"a classifier of type {type(model.classifier).__name__} cannot be saved by alp; "
+            "save it yourself, and the purifier alone with save_model(defended.purifier, path)"
+        )
+    return {
+        "kind": "defended",
+        "draws": model.draws,
+        "classifier": to_dict(model.classifier.config),
+        "purifier": to_dict(model.purifier.config),
+    }
+
+
+def build(description: dict[str, Any]) -> Model:
+    """An untrained model of a described architecture.
+
+    Raises:
+        ConfigError: the description is not one of ``describe``.
+    """
+    kind = description.get("kind")
+    if kind == "purifier":
+        return Purifier(from_dict(PurifierConfig, description["config"]))
+    if kind == "classifier":
+        return ResNetLite(from_dict(ClassifierConfig, description["config"]))
+    if kind == "defended":
+        return Defended(
+            ResNetLite(from_dict(ClassifierConfig, description["classifier"])),
+            Purifier(from_dict(PurifierConfig, description["purifier"])),
+            description["draws"],
+        )
+    raise ConfigError(f"model kind is {kind!r}; it is one of: purifier, classifier, defended")
+
+
+def tensors_digest(tensors: dict[str, Tensor]) -> str:
+    """sha256 (hex) over names, types, shapes and bytes, in the order of the names."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        # reshape: a scalar cannot be viewed as bytes
+        sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """sha256 (hex) of all parameters and buffers."""
+    return tensors_digest(model.state_dict())
+
+
+def save_model(model: Model, path: Path) -> str:
+    """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of its weights.
+
+    Raises:
+        ConfigError: the classifier of a defended model is not one of alp's.
+    """
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+    digest = tensors_digest(tensors)
+    meta = {"format": FORMAT, "model": json.dumps(describe(model)), "digest": digest}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, meta))
+    return digest
+
+
+def load_model(path: Path) -> Model:
+    """Read a model, in evaluation mode, on the CPU. Nothing is unpickled.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not one of alp's models.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no model file {path}; train one with 'alp train'")
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); fetch or train it again") from error
+    if meta.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a model of alp (format {meta.get('format')!r}, not {FORMAT!r}); "
+            "give a file that 'alp train' wrote"
+        )
+    if tensors_digest(tensors) != meta.get("digest"):
+        raise CheckpointError(
+            f"{path} is damaged: its weights do not have the digest in its header; "
+            "fetch or train it again"
+        )
+    try:
+        model = build(json.loads(meta["model"]))
+        model.load_state_dict(tensors)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit its description: {error}") from error
+    model.to(memory_format=torch.channels_last)
+    return model.eval()
