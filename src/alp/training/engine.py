@@ -1,0 +1,58 @@
+"""The engine: devices, precision and processes, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import torch
+from lightning_fabric import Fabric
+
+from alp.config import EngineConfig
+from alp.errors import ConfigError
+
+
+def build_engine(config: EngineConfig) -> Fabric:
+    """A launched Fabric engine; with several devices it starts the other processes.
+
+    Raises:
+        ConfigError: the engine has no such accelerator or number of devices.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    torch.set_num_threads(config.threads or max(1, cores // config.devices))
+    strategy = "ddp" if config.devices > 1 else "auto"
+    try:
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=strategy,
+            precision=chosen_precision(config),
+        )
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise ConfigError(
+            f"cannot run on accelerator={config.accelerator!r}, devices={config.devices}, "
+            f"precision={config.precision!r}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def chosen_precision(config: EngineConfig) -> str:
+    """What ``auto`` stands for on this machine: bfloat16 only where it is multiplied natively."""
+    if config.precision != "auto":
+        return config.precision
+    if config.accelerator in ("auto", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(False) else "16-mixed"
+    if config.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return "32-true"
+    native = torch.cpu.get_capabilities()
+    return "bf16-mixed" if native.get("avx512_bf16") or native.get("amx_bf16") else "32-true"
+
+
+def peak_memory() -> int:
+    """Largest memory so far in bytes: of the GPU where one is used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts KiB but on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

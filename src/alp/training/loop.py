@@ -1,0 +1,144 @@
+"""The one training loop, for all stages.
+
+Every step's randomness is a function of (seed, step): data order, augmentation, attacks and noise.
+A resumed run therefore needs no random state and gives bit-identical weights, and several
+processes draw what one process would (seeding.Shard).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from alp import seeding
+from alp.config import OptimConfig
+from alp.data import Augment, Images
+from alp.errors import ConfigError, TrainingError
+from alp.training.optim import build_optimizer
+from alp.training.schedule import factor
+from alp.training.state import Progress, load_state, save_state
+from alp.training.tasks import Task
+
+Report = Callable[[int, int, dict[str, float]], None]
+"""Called after each step with (finished steps, all steps, scalars of the step)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training is besides its task: data, length, and where it keeps its state."""
+
+    images: Images
+    optim: OptimConfig
+    augment: Augment
+    seed: int
+    checkpoint: Path
+    """File of the state, deleted by nobody here: the caller drops it once the weights are safe."""
+    key: str
+    """Identifies the settings; a checkpoint with another key is refused."""
+    save_every: float = 60.0
+    """Seconds between checkpoints."""
+
+    @property
+    def steps(self) -> int:
+        """All steps: whole batches only."""
+        return max(1, round(self.optim.epochs * (len(self.images) // self.optim.batch_size)))
+
+
+def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.Module, Progress]:
+    """Train ``task`` and return the model to save (averaged, if asked for) and the progress.
+
+    Raises:
+        ConfigError: the batch is larger than the data, or not divisible among the processes.
+        CheckpointError: the checkpoint is damaged or of other settings.
+        TrainingError: the loss is no longer finite.
+    """
+    size, world = run.optim.batch_size, fabric.world_size
+    if size > len(run.images):
+        raise ConfigError(f"batch_size {size} is above the {len(run.images)} training images")
+    if size % world:
+        raise ConfigError(f"batch_size {size} cannot be shared out among {world} processes")
+    task.to(fabric.device, memory_format=torch.channels_last)
+    optimizer = build_optimizer(task, run.optim)
+    average = None
+    if run.optim.ema:
+        blend = get_ema_multi_avg_fn(run.optim.ema)
+        average = AveragedModel(task.model, multi_avg_fn=blend, use_buffers=True)
+    progress = Progress()
+    if run.checkpoint.exists():
+        progress = load_state(run.checkpoint, run.key, task, average, optimizer)
+    fabric.barrier()
+    wrapped, prepared = fabric.setup(task, optimizer)
+    batches = _Batches(run, fabric)
+    before, start = progress.seconds, time.monotonic()
+    saved = start
+    task.train()
+    for step in range(progress.step, run.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["scale"] * run.optim.lr * factor(step, run.steps, run.optim.warmup)
+        x, y, source = batches.at(step)
+        with fabric.autocast():
+            attacked = task.attack(x, y, source)
+        scalars = wrapped(x, attacked, y, source)
+        prepared.zero_grad()
+        fabric.backward(scalars["loss"])
+        if run.optim.clip:
+            fabric.clip_gradients(wrapped, prepared, max_norm=run.optim.clip)
+        prepared.step()
+        if average is not None:
+            average.update_parameters(task.model)
+        means = _means(scalars, fabric)
+        if not math.isfinite(means["loss"]):
+            raise TrainingError(
+                f"the loss is {means['loss']} at step {step + 1} of {run.steps}; "
+                "lower optim.lr, set optim.clip, or train with engine.precision=32-true"
+            )
+        task.observe(means)
+        progress.add(means)
+        report(progress.step, run.steps, means)
+        now = time.monotonic()
+        progress.seconds = before + now - start
+        if fabric.is_global_zero and now - saved > run.save_every:
+            save_state(run.checkpoint, run.key, task, average, optimizer, progress)
+            saved = now
+    model = task.model if average is None else average.module
+    return model.eval(), progress
+
+
+class _Batches:
+    """The augmented batch of a step, as this process sees it."""
+
+    def __init__(self, run: Run, fabric: Fabric) -> None:
+        self.run, self.fabric = run, fabric
+        self.epoch = -1
+        self.order = torch.empty(0, dtype=torch.long)
+        self.each = run.optim.batch_size // fabric.world_size
+
+    def at(self, step: int) -> tuple[Tensor, Tensor, torch.Generator | seeding.Shard]:
+        """Images (B, 3, H, W), labels (B,) and the source of all further draws of the step."""
+        run, rank, world = self.run, self.fabric.global_rank, self.fabric.world_size
+        epoch, batch = divmod(step, len(run.images) // run.optim.batch_size)
+        if epoch != self.epoch:
+            order = seeding.generator(run.seed, "order", epoch)
+            self.epoch, self.order = epoch, torch.randperm(len(run.images), generator=order)
+        first = batch * run.optim.batch_size + rank * self.each
+        x, y = run.images.batch(self.order[first : first + self.each])
+        device = self.fabric.device
+        draws = seeding.generator(run.seed, "step", step, device=device)
+        source = seeding.Shard(draws, rank, world) if world > 1 else draws
+        return run.augment(x.to(device), source), y.to(device), source
+
+
+def _means(scalars: dict[str, Tensor], fabric: Fabric) -> dict[str, float]:
+    """The scalars of a step, averaged over the processes."""
+    stacked = torch.stack([value.detach().float() for value in scalars.values()])
+    averaged = fabric.all_reduce(stacked, reduce_op="mean")
+    assert isinstance(averaged, Tensor)
+    return dict(zip(scalars, averaged.tolist(), strict=True))

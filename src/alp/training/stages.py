@@ -1,0 +1,105 @@
+"""The settings of the three training stages. Imports nothing heavy: the flags are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from alp.config import (
+    ClassifierConfig,
+    OptimConfig,
+    PurifierConfig,
+    RateConfig,
+    positive,
+    within,
+)
+from alp.data.augment import Augment
+
+Adversary = Literal["none", "nfgsm", "pgd", "trades"]
+
+
+@dataclass(frozen=True)
+class PurifierStage:
+    """Train encoder, noise level and decoder on clean images."""
+
+    purifier: PurifierConfig = field(default_factory=PurifierConfig)
+    """The architecture."""
+    rate: RateConfig = field(default_factory=RateConfig)
+    """The rate-distortion objective."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(
+            epochs=3, optimizer="adamw", lr=2e-3, weight_decay=0.0, clip=1.0
+        )
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=0, cutout=0))
+    """Changes made to every training image."""
+
+
+@dataclass(frozen=True)
+class AdversaryConfig:
+    """Whose images a classifier is trained on."""
+
+    method: Adversary = "none"
+    """none: clean images; nfgsm (de Jorge et al. 2022): one noisy step; pgd (Madry et al. 2018);
+    trades (Zhang et al. 2019): clean images, and agreement of the attacked with the clean ones."""
+    norm: Literal["linf", "l2"] = "linf"
+    """The norm of the threat."""
+    eps: float = 8 / 255
+    """The radius of the threat, on images in [0,1]."""
+    steps: int = 7
+    """Gradient steps of an attack by pgd and trades, of eps / 4 each."""
+    beta: float = 6.0
+    """Weight of the agreement beside the clean loss (trades)."""
+
+    def __post_init__(self) -> None:
+        positive(self, "eps", "steps", "beta")
+
+
+@dataclass(frozen=True)
+class ClassifierStage:
+    """Train a classifier, on raw images or, where a purifier is given, on purified ones."""
+
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """The architecture; that of the weights to start from, where there are some, wins."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """Standard or adversarial training."""
+    draws: int = 1
+    """Draws of the purifier whose logits are averaged in each step."""
+    label_smoothing: float = 0.0
+    """Probability mass shared out over all classes."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=Augment)
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        positive(self, "draws")
+        within(self, 0.0, 1.0, "label_smoothing")
+
+
+@dataclass(frozen=True)
+class JointStage(ClassifierStage):
+    """Fine-tune purifier and classifier together, end to end.
+
+    Loss: cross-entropy of the attacked images + ``agreement`` * KL(clean || attacked)
+    + ``reconstruction`` * mean squared error of the clean images + ``rate`` * nats a pixel value.
+    """
+
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
+    )
+    """Optimiser and length."""
+    agreement: float = 1.0
+    """Weight of the divergence between the predictions on clean and on attacked images."""
+    reconstruction: float = 30.0
+    """Weight of the mean squared error: 0.0024, 26.2 dB, counts 0.072."""
+    rate: float = 0.002
+    """Weight of the rate, in nats for each pixel value."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, 0.0, float("inf"), "agreement", "reconstruction", "rate")
+
+
+Stage = PurifierStage | ClassifierStage | JointStage

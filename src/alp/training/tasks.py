@@ -1,0 +1,150 @@
+"""What each stage optimises: a module whose forward pass is the loss of a batch.
+
+A task holds the networks; its ``model`` is what is saved. The loop calls ``attack`` first, then
+the task itself, then ``observe`` with the scalars averaged over all processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alp import seeding
+from alp.errors import ConfigError
+from alp.models import Defended, Purifier, ResNetLite
+from alp.training.losses import distortion, rate, target_mse, update_multiplier
+from alp.training.stages import ClassifierStage, JointStage, PurifierStage
+
+Source = torch.Generator | seeding.Shard
+Perturb = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Source], Tensor]
+"""(target, x, labels, source) -> attacked x; ``labels`` are classes (B,) or soft ones (B, K)."""
+
+
+class Task(nn.Module):
+    """A stage's networks and loss; see the module."""
+
+    model: nn.Module
+
+    def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
+        """The attacked images of a batch; the clean ones where the stage has no adversary."""
+        return x
+
+    def observe(self, scalars: Mapping[str, float]) -> None:
+        """Update what depends on the scalars of a whole step."""
+
+
+class PurifierTask(Task):
+    """Rate and distortion of one draw (losses.py)."""
+
+    log_multiplier: Tensor
+
+    def __init__(self, stage: PurifierStage, model: Purifier) -> None:
+        super().__init__()
+        self.model: Purifier = model
+        self.rate = stage.rate
+        self.target = target_mse(stage.rate.psnr)
+        self.register_buffer("log_multiplier", torch.zeros(()))
+
+    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+        mu = self.model.encode(x).float()
+        z = self.model.noise(mu, source)
+        image = self.model.decode(z, (x.shape[-2], x.shape[-1])).float()
+        sigma = self.model.noise.sigma
+        mse, nats = distortion(x, image).mean(), rate(mu, sigma).mean()
+        if self.rate.objective == "mse":
+            loss = mse
+        elif self.rate.objective == "elbo":
+            loss = mse + self.rate.beta * nats
+        else:
+            loss = nats / x[0].numel() + self.log_multiplier.exp() * mse / self.target
+        power = mu.square().mean()
+        return {
+            "loss": loss,
+            "mse": mse,
+            "sigma": sigma.mean(),
+            "bits_per_latent": nats / mu[0].numel() / math.log(2),
+            "latent_snr": power / sigma.square().mean(),
+        }
+
+    def observe(self, scalars: Mapping[str, float]) -> None:
+        if self.rate.objective == "constrained":
+            mse = torch.tensor(scalars["mse"])
+            self.log_multiplier.copy_(
+                update_multiplier(self.log_multiplier.cpu(), mse, self.target, self.rate.step)
+            )
+
+
+class ClassifierTask(Task):
+    """Cross-entropy of clean or attacked images, through the purifier where there is one."""
+
+    def __init__(
+        self, stage: ClassifierStage, model: ResNetLite | Defended, perturb: Perturb | None
+    ) -> None:
+        super().__init__()
+        if (perturb is None) != (stage.adversary.method == "none"):
+            raise ConfigError(
+                f"adversary.method is {stage.adversary.method!r}, but perturb is {perturb!r}; "
+                "give a perturb callable with an adversary, and none without"
+            )
+        self.model = model
+        self.stage = stage
+        self.perturb = perturb
+        if isinstance(model, Defended):
+            model.purifier.requires_grad_(isinstance(stage, JointStage))
+
+    def logits(self, x: Tensor, source: Source) -> Tensor:
+        if isinstance(self.model, Defended):
+            return self.model(x, source, draws=self.stage.draws).float()  # type: ignore[no-any-return]
+        return self.model(x).float()  # type: ignore[no-any-return]
+
+    def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
+        if self.perturb is None:
+            return x
+        labels = y
+        if self.stage.adversary.method == "trades":
+            with torch.no_grad():
+                labels = self.logits(x, source).softmax(1)
+        return self.perturb(lambda point: self.logits(point, source), x, labels, source)
+
+    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+        out = self.logits(attacked, source)
+        smoothing = self.stage.label_smoothing
+        if self.stage.adversary.method == "trades":
+            clean = self.logits(x, source)
+            loss = F.cross_entropy(clean, y, label_smoothing=smoothing)
+            loss = loss + self.stage.adversary.beta * divergence(clean, out)
+        else:
+            loss = F.cross_entropy(out, y, label_smoothing=smoothing)
+        return {"loss": loss, "accuracy": (out.argmax(1) == y).float().mean()}
+
+
+class JointTask(ClassifierTask):
+    """The classifier's loss, agreement of clean and attacked images, and rate-distortion."""
+
+    stage: JointStage
+    model: Defended
+
+    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+        scalars = super().forward(x, attacked, y, source)
+        purifier, stage = self.model.purifier, self.stage
+        mu = purifier.encode(x).float()
+        image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1])).float()
+        mse = distortion(x, image).mean()
+        nats = rate(mu, purifier.noise.sigma).mean() / x[0].numel()
+        loss = scalars["loss"] + stage.reconstruction * mse + stage.rate * nats
+        if stage.agreement:
+            clean, out = self.logits(x, source), self.logits(attacked, source)
+            loss = loss + stage.agreement * divergence(clean, out)
+        return scalars | {"loss": loss, "mse": mse, "sigma": purifier.noise.sigma.mean()}
+
+
+def divergence(clean: Tensor, attacked: Tensor) -> Tensor:
+    """KL(softmax(clean) || softmax(attacked)), the mean over the batch (Zhang et al. 2019,
+    equation 5): logits (B, K) twice -> a scalar."""
+    return F.kl_div(
+        attacked.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
+    )

@@ -1,0 +1,202 @@
+"""Settings in, files out: what the command line and the paper's experiments share.
+
+Trainings get their adversary here, since ``training`` may not know ``attacks``.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from alp import seeding
+from alp.attacks import NFGSM, PGD, THREATS
+from alp.config import EngineConfig, digest, to_dict
+from alp.data import Images
+from alp.errors import CheckpointError, ConfigError, choose
+from alp.files import read_json, write_json
+from alp.models import Defended, Purifier, ResNetLite
+from alp.models.checkpoint import Model, load_model, save_model, weights_digest
+from alp.training.engine import build_engine, peak_memory
+from alp.training.loop import Report, Run, fit
+from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
+from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
+
+M = TypeVar("M", Purifier, ResNetLite, Defended)
+
+POINTS = 200
+"""Points of a training's curves in its record."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    model: Model
+    """In evaluation mode, on the CPU."""
+    path: Path
+    """The weights."""
+    record: dict[str, Any]
+    """What ``training.json`` beside the weights holds."""
+
+
+def train(
+    stage: Stage,
+    folder: Path,
+    images: Images,
+    *,
+    seed: int = 0,
+    engine: EngineConfig | None = None,
+    purifier: Path | None = None,
+    classifier: Path | None = None,
+    report: Report = lambda step, steps, scalars: None,
+) -> Trained:
+    """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
+
+    Called again with the same settings it resumes an interrupted training, to the same weights,
+    and returns a finished one at once.
+
+    Args:
+        images: the training images.
+        purifier: weights of the purifier in front of the classifier (classifier, joint).
+        classifier: weights to start from (classifier, joint).
+        report: called after each step.
+
+    Raises:
+        ConfigError: the stage and the given weights do not go together.
+        CheckpointError: weights or checkpoint are damaged, or ``folder`` holds another training.
+        TrainingError: the loss is no longer finite.
+    """
+    engine = engine or EngineConfig()
+    task, parents = _build_task(stage, images, seed, purifier, classifier)
+    settings = {
+        "stage": type(stage).__name__,
+        "settings": to_dict(stage),
+        "data": images.name,
+        "split": images.split,
+        "data_digest": images.digest,
+        "seed": seed,
+        "parents": parents,
+    }
+    key = digest(settings)
+    weights, record_path = folder / "weights.safetensors", folder / "training.json"
+    if record_path.exists():
+        return _finished(weights, record_path, key)
+    fabric = build_engine(engine)
+    checkpoint = folder / "checkpoint.safetensors"
+    run = Run(
+        images, stage.optim, stage.augment, seed, checkpoint, key, save_every=engine.save_every
+    )
+    model, progress = fit(task, run, fabric, report)
+    model.cpu()
+    record = settings | {
+        "key": key,
+        "steps": run.steps,
+        "seconds": round(progress.seconds, 1),
+        "images_per_second": round(run.steps * stage.optim.batch_size / progress.seconds, 1),
+        "peak_memory_mib": round(peak_memory() / 2**20),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "precision": str(fabric.strategy.precision.precision),
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+        "threads": torch.get_num_threads(),
+        "versions": {"alp": version("alp"), "torch": torch.__version__},
+        "python": platform.python_version(),
+        "curve": thin(progress.history, POINTS),
+        "weights_digest": weights_digest(model),
+    }
+    if fabric.is_global_zero:
+        save_model(model, weights)
+        write_json(record_path, record)
+        checkpoint.unlink(missing_ok=True)
+    fabric.barrier()
+    return Trained(model, weights, record)
+
+
+def _build_task(
+    stage: Stage, images: Images, seed: int, purifier: Path | None, classifier: Path | None
+) -> tuple[Task, dict[str, str]]:
+    """The stage's task, and the digests of the weights that it starts from."""
+    parents: dict[str, str] = {}
+    if isinstance(stage, PurifierStage):
+        if purifier is not None or classifier is not None:
+            raise ConfigError("the purifier stage starts from scratch; give it no weights")
+        with seeding.initialising(seed, "purifier"):
+            return PurifierTask(stage, Purifier(stage.purifier)), parents
+    if classifier is None:
+        if stage.classifier.classes != len(images.classes):
+            raise ConfigError(
+                f"classifier.classes is {stage.classifier.classes}, but {images.name} has "
+                f"{len(images.classes)} classes; set it to that"
+            )
+        with seeding.initialising(seed, "classifier"):
+            head = ResNetLite(stage.classifier)
+    else:
+        head = load_kind(classifier, ResNetLite)
+        parents["classifier"] = weights_digest(head)
+    model: ResNetLite | Defended = head
+    if purifier is not None:
+        front = load_kind(purifier, Purifier)
+        parents["purifier"] = weights_digest(front)
+        model = Defended(head, front)
+    perturb = perturbation(stage.adversary)
+    if isinstance(stage, JointStage):
+        if not isinstance(model, Defended):
+            raise ConfigError("the joint stage fine-tunes a purifier too; give its weights")
+        return JointTask(stage, model, perturb), parents
+    return ClassifierTask(stage, model, perturb), parents
+
+
+def perturbation(adversary: AdversaryConfig) -> Perturb | None:
+    """The attack of adversarial training, as ``training`` takes it."""
+    if adversary.method == "none":
+        return None
+    threat = choose(THREATS, adversary.norm, "norm")(adversary.eps)
+    attack = NFGSM() if adversary.method == "nfgsm" else PGD(steps=adversary.steps)
+    return lambda target, x, y, source: attack(target, x, y, threat, source)
+
+
+def _finished(weights: Path, record_path: Path, key: str) -> Trained:
+    record = read_json(record_path, CheckpointError)
+    if record.get("key") != key:
+        raise CheckpointError(
+            f"{record_path.parent} holds a finished training with other settings; "
+            "give another folder, or delete that one"
+        )
+    model = load_model(weights)
+    if weights_digest(model) != record["weights_digest"]:
+        raise CheckpointError(
+            f"{weights} is not what {record_path} describes; delete the folder to train again"
+        )
+    return Trained(model, weights, record)
+
+
+def load_kind(path: Path, kind: type[M]) -> M:
+    """The model in ``path``, which has to be a ``kind``.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or holds a model of another kind.
+    """
+    model = load_model(path)
+    if not isinstance(model, kind):
+        raise CheckpointError(
+            f"{path} holds a {type(model).__name__}; give the weights of a {kind.__name__}"
+        )
+    return model
+
+
+def thin(history: dict[str, list[float]], points: int) -> dict[str, list[float]]:
+    """Means over at most ``points`` equal intervals, with the ``step`` at which each ends."""
+    count = len(next(iter(history.values()), []))
+    ends = [round(count * (i + 1) / points) for i in range(points)] if count > points else None
+    edges = [0, *(ends or range(1, count + 1))]
+    spans = list(pairwise(edges))
+    curve: dict[str, list[float]] = {"step": [float(high) for _, high in spans]}
+    for name, values in history.items():
+        curve[name] = [sum(values[low:high]) / (high - low) for low, high in spans]
+    return curve
