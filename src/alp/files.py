@@ -11,7 +11,7 @@ from typing import Any
 from alp.errors import AlpError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` with a temporary path beside ``path``, then rename that to ``path``.
 
     The folder is made. A crash leaves the old file, or none.
@@ -20,7 +20,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     # The process number keeps two writers apart; the suffix stays, since some writers read it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        # Some writers make files that only their owner reads; touch knows the user's mask.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

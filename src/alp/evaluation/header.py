@@ -1,0 +1,99 @@
+"""What a robustness record says of itself. Needs no torch."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from alp.attacks import ATTACKS, THREATS, Attack, Threat
+from alp.attacks.base import step_length
+from alp.evaluation.knowledge import describe
+from alp.evaluation.records import KIND_ROBUSTNESS, SCHEMA
+from alp.evaluation.records.record import json_values
+from alp.version import __version__
+
+if TYPE_CHECKING:
+    from alp.data import Images
+
+
+@dataclass(frozen=True)
+class About:
+    """What the evaluation cannot see in a subject, but its record has to say."""
+
+    name: str
+    """The row of the table, such as ``A-ALP + AT``; trials of one defence share it."""
+    trial: int = 0
+    """Number of the trial: the same defence trained from another seed."""
+    draws: int = 1
+    """Draws of the deployed prediction; 1 where it draws nothing."""
+    sigma: float | None = None
+    """Noise level of the purifier, in the units of its latent; None without one."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Part of the subject (``classifier``, ``purifier``) to the sha256 of its weights."""
+    latency: Mapping[str, Any] = field(default_factory=dict)
+    """What :func:`alp.evaluation.profile` measured; empty where nothing was."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else worth keeping, as JSON values."""
+
+
+def versions() -> dict[str, str]:
+    """What computed the record."""
+    return {
+        "alp": __version__,
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+    }
+
+
+def robustness_header(
+    about: About,
+    data: Images,
+    threat: Threat,
+    attack: Attack,
+    levels: Sequence[str],
+    seed: int,
+    batch_size: int,
+    device: str,
+) -> dict[str, Any]:
+    """The header of a robustness record, but for its warnings; it holds no time of day, so that
+    the same evaluation gives the same bytes.
+
+    Raises:
+        RecordError: ``about`` holds what JSON cannot.
+    """
+    attacked = _settings(attack, ATTACKS)
+    if "step_size" in attacked:
+        attacked["step_size"] = step_length(attacked["step_size"], threat)
+    header = {
+        "schema": SCHEMA,
+        "kind": KIND_ROBUSTNESS,
+        "name": about.name,
+        "trial": about.trial,
+        "seed": seed,
+        "batch_size": batch_size,
+        "device": device,
+        "threat": _settings(threat, THREATS),
+        "attack": attacked,
+        "knowledge": {level: describe(level) for level in levels},
+        "draws": about.draws,
+        "images": len(data),
+        "data": {"name": data.name, "split": data.split, "classes": list(data.classes)},
+        "data_digest": data.digest,
+        "weights": dict(about.weights),
+        "versions": versions(),
+        "sigma": about.sigma,
+        "latency": dict(about.latency),
+        "extra": dict(about.extra),
+    }
+    return json_values(header)
+
+
+def _settings(chosen: object, registry: Mapping[str, type]) -> dict[str, Any]:
+    """The registered name of a settings object (its class where it has none) and its fields."""
+    names = [name for name, kind in registry.items() if type(chosen) is kind]
+    fields = asdict(chosen) if is_dataclass(chosen) and not isinstance(chosen, type) else {}
+    return {"name": names[0] if names else type(chosen).__name__, **fields}

@@ -1,0 +1,20 @@
+"""Results that are kept: per-example records, and the numbers made from them. Needs no torch."""
+
+from __future__ import annotations
+
+from alp.evaluation.records.columns import Columns
+from alp.evaluation.records.files import read, read_all, write
+from alp.evaluation.records.record import KIND_ROBUSTNESS, SCHEMA, Record
+from alp.evaluation.records.summary import aggregate, summarise
+
+__all__ = [
+    "KIND_ROBUSTNESS",
+    "SCHEMA",
+    "Columns",
+    "Record",
+    "aggregate",
+    "read",
+    "read_all",
+    "summarise",
+    "write",
+]

@@ -1,0 +1,173 @@
+"""Robust accuracy of a subject under a threat, for each level of attacker knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from alp import seeding
+from alp.attacks import LOSSES, Attack, Threat, input_gradient
+from alp.errors import ConfigError, choose
+from alp.evaluation.caveats import caveats
+from alp.evaluation.header import About, robustness_header
+from alp.evaluation.knowledge import KNOWLEDGE, Subject
+from alp.evaluation.quality import psnr, ssim
+from alp.evaluation.records import Record
+from alp.evaluation.resume import FinishedBatches
+from alp.evaluation.verdict import judge
+
+if TYPE_CHECKING:
+    from alp.data import Images
+
+Progress = Callable[[int, int], None]
+"""Called after each batch with the number of finished images and of all."""
+
+
+def evaluate(
+    subject: Subject,
+    data: Images,
+    threat: Threat,
+    attack: Attack,
+    knowledge: Sequence[str],
+    *,
+    about: About,
+    seed: int,
+    batch_size: int = 100,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    resume: str | Path | None = None,
+) -> Record:
+    """Attack every image of ``data`` under each level of ``knowledge`` and judge the result.
+
+    Every accuracy, the clean one too, is judged on fresh draws (:mod:`alp.evaluation.verdict`).
+    The randomness of a batch is a function of ``seed``, the purpose, the level and the batch's
+    number, so that with a ``resume`` folder a killed evaluation, called again, gives the
+    bit-identical record. The folder is left for the caller to delete.
+
+    Returns:
+        A record of the kind ``robustness``. Columns, one row an image: ``index`` (position in
+        ``data``), ``label``, ``clean_correct``, ``clean_prediction``, ``psnr`` (dB) and ``ssim``
+        of one purified draw of the clean image, and for each level ``<level>_correct``,
+        ``<level>_prediction``, ``<level>_distance`` (the threat's norm of the change) and
+        ``<level>_zero_gradient`` (whether the attacker's first gradient is zero everywhere).
+        A prediction of -1 stands for logits that are not finite.
+
+    Raises:
+        UnknownNameError: no such level of knowledge.
+        ConfigError: no level, or one twice; no images; the attack leaves the threat's ball; the
+            resume folder belongs to another evaluation, or ``about`` names no weights for it.
+    """
+    levels = list(knowledge)
+    for level in levels:
+        choose(KNOWLEDGE, level, "level of attacker knowledge")
+    if not levels or len(set(levels)) < len(levels):
+        raise ConfigError(f"attacker knowledge is {levels}; give one level or more, each once")
+    if not len(data):
+        raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
+    header = robustness_header(
+        about, data, threat, attack, levels, seed, batch_size, str(torch.device(device))
+    )
+    finished = _finished_batches(resume, header)
+    experiment = _Experiment(subject, threat, attack, levels, seed)
+    parts = []
+    done = 0
+    for batch, (index, x, y) in enumerate(data.batches(batch_size)):
+        columns = finished.load(batch) if finished else None
+        if columns is None:
+            columns = {"index": index.numpy(), **experiment.run(x.to(device), y.to(device), batch)}
+            if finished:
+                finished.save(batch, columns)
+        parts.append(columns)
+        done += len(index)
+        if progress:
+            progress(done, len(data))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Record({**header, "warnings": caveats(joined, levels)}, joined)
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """Everything that the evaluation of a batch needs but the batch."""
+
+    subject: Subject
+    threat: Threat
+    attack: Attack
+    levels: list[str]
+    seed: int
+
+    def run(self, x: Tensor, y: Tensor, batch: int) -> dict[str, NDArray[Any]]:
+        """The columns of the batch, but for its index."""
+        prediction = judge(self.subject.predict, x, self.seed, "clean", batch)
+        with torch.no_grad():
+            purified = self.subject.purify(x, self._source("purify", batch, x))
+        columns = {
+            "label": y,
+            "clean_correct": prediction == y,
+            "clean_prediction": prediction,
+            "psnr": psnr(x, purified),
+            "ssim": ssim(x, purified),
+        }
+        # All levels see the same function, so that the first one's attack is everyone's.
+        undefended = not self.subject.stochastic and torch.equal(purified, x)
+        results: dict[str, Tensor] = {}
+        for level in self.levels:
+            if not results or not undefended:
+                results = self._attacked(level, x, y, batch)
+            columns |= {f"{level}_{name}": values for name, values in results.items()}
+        return {name: values.cpu().numpy() for name, values in columns.items()}
+
+    def _attacked(self, level: str, x: Tensor, y: Tensor, batch: int) -> dict[str, Tensor]:
+        """The results of one level: correct, prediction, distance, zero_gradient."""
+        view = KNOWLEDGE[level]
+        probe = view(self.subject, self._source(f"probe/{level}", batch, x))
+        gradient, _ = input_gradient(probe, x, y, LOSSES["ce"])
+        target = view(self.subject, self._source(f"draw/{level}", batch, x))
+        source = self._source(f"attack/{level}", batch, x)
+        x_adv = self.attack(target, x, y, self.threat, source)
+        distance = self.threat.distance(x_adv, x)
+        self._require_inside(x_adv, distance)
+        prediction = judge(self.subject.predict, x_adv, self.seed, level, batch)
+        return {
+            "correct": prediction == y,
+            "prediction": prediction,
+            "distance": distance,
+            "zero_gradient": (gradient == 0).flatten(1).all(1),
+        }
+
+    def _source(self, purpose: str, batch: int, x: Tensor) -> Generator:
+        return seeding.generator(self.seed, purpose, batch, device=x.device)
+
+    def _require_inside(self, x_adv: Tensor, distance: Tensor) -> None:
+        """Rounding aside, the attack has to keep to the budget that its result is quoted for."""
+        farthest = float(distance.max())
+        if not farthest <= self.threat.eps * (1 + 1e-4) + 1e-6:
+            raise ConfigError(
+                f"the attack {self.attack} went {farthest:.4g} far, outside {self.threat}; "
+                "evaluate with one that keeps to the threat, such as pgd"
+            )
+        low, high = x_adv.aminmax()
+        if not (low >= 0 and high <= 1):
+            raise ConfigError(
+                f"the attack {self.attack} made pixels from {float(low):.4g} to {float(high):.4g}; "
+                "evaluate with one that keeps to [0,1], such as pgd"
+            )
+
+
+def _finished_batches(folder: str | Path | None, header: dict[str, Any]) -> FinishedBatches | None:
+    if folder is None:
+        return None
+    if not header["weights"]:
+        raise ConfigError(
+            "a resume folder needs the digests of the weights, or it might give the results of "
+            "another model; name them in About(weights=...)"
+        )
+    # Latency differs from run to run and changes no result.
+    configuration = {key: value for key, value in header.items() if key != "latency"}
+    return FinishedBatches(Path(folder), configuration)

@@ -1,0 +1,7 @@
+"""The report: one HTML page from records alone, without model, data, GPU or network."""
+
+from __future__ import annotations
+
+from alp.report.page import Picture, write_report
+
+__all__ = ["Picture", "write_report"]

@@ -1,0 +1,76 @@
+"""Protocols and numbers in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_NORMS = {"linf": "L∞", "l2": "L2"}
+_LOSSES = {"ce": "cross-entropy", "margin": "margin"}
+_THIN = "\u202f"  # a narrow space that does not break
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in [0,1] as per cent."""
+    return f"{100 * share:.{digits}f}{_THIN}%"
+
+
+def interval(accuracy: Mapping[str, float]) -> str:
+    """The ends of an accuracy's interval, in per cent."""
+    return f"{100 * accuracy['low']:.1f}\u2013{100 * accuracy['high']:.1f}"
+
+
+def grey_levels(value: float) -> str:
+    """A pixel difference on images in [0,1]: ``8/255`` where it is a whole number of grey
+    levels."""
+    levels = value * 255
+    if round(levels) and abs(levels - round(levels)) < 1e-6:
+        return f"{round(levels)}/255"
+    return f"{value:.4g}"
+
+
+def threat_words(threat: Mapping[str, Any]) -> str:
+    """A threat of a record's header, such as ``L∞, ε = 8/255``."""
+    name = str(threat["name"])
+    if "eps" not in threat:
+        return name
+    eps = grey_levels(threat["eps"]) if name == "linf" else f"{threat['eps']:.4g}"
+    return f"{_NORMS.get(name, name)}, ε{_THIN}={_THIN}{eps}"
+
+
+def attack_words(attack: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
+    """An attack of a record's header, such as ``PGD: 7 steps of 2/255, 1 restart``."""
+    known = {"name", "steps", "step_size", "restarts", "loss"}
+    parts = []
+    if "steps" in attack:
+        parts.append(_count(attack["steps"], "step"))
+    if attack.get("step_size") is not None:
+        size = attack["step_size"]
+        length = grey_levels(size) if threat["name"] == "linf" else f"{size:.4g}"
+        parts[-1:] = [f"{' '.join(parts[-1:])} of {length}".strip()]
+    if "restarts" in attack:
+        parts.append(_count(attack["restarts"], "restart"))
+    if "loss" in attack:
+        parts.append(f"{_LOSSES.get(attack['loss'], attack['loss'])} loss")
+    parts += [f"{key} {value}" for key, value in attack.items() if key not in known]
+    name = str(attack["name"]).upper()
+    return f"{name}: {', '.join(parts)}" if parts else name
+
+
+def row_words(row: Mapping[str, Any]) -> str:
+    """How a row's prediction was made and how often it was trained: ``20 draws, 5 trials``."""
+    return f"{_count(row['draws'], 'draw')}, {_count(row['trials'], 'trial')}"
+
+
+def timing_words(latency: Mapping[str, Any]) -> str:
+    """What a latency was measured on: ``1 image, cpu, 2 threads``; empty where it was not."""
+    counts = [("images", "image"), ("threads", "thread")]
+    images, threads = (
+        [_count(latency[key], noun)] if key in latency else [] for key, noun in counts
+    )
+    device = [str(latency["device"])] if "device" in latency else []
+    return ", ".join(images + device + threads)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
