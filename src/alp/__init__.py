@@ -1,1 +1,79 @@
-"""alp: stochastic latent purification."""
+"""alp: stochastic latent purification in front of a classifier.
+
+    purifier = alp.load("runs/purifier/weights.safetensors")
+    model = alp.defend(my_classifier, purifier)        # any module from [0,1] images to logits
+    logits = model(images)                             # mean over 20 fresh draws
+
+Public names are imported when they are first used, so that ``import alp`` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from alp.version import __version__
+
+if TYPE_CHECKING:
+    from alp.attacks import BIM, FGSM, L2, NFGSM, PGD, Linf
+    from alp.data import Images, load_data
+    from alp.errors import AlpError
+    from alp.evaluation import About, evaluate
+    from alp.models import Defended, LatentNoise, Purifier, ResNetLite, defend
+    from alp.models.checkpoint import load_model as load
+    from alp.models.checkpoint import save_model as save
+    from alp.models.subjects import subject_of
+    from alp.report import write_report
+    from alp.training import ClassifierStage, JointStage, PurifierStage
+    from alp.workflows import train
+
+_HOMES = {
+    "alp.attacks": ("BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf"),
+    "alp.data": ("Images", "load_data"),
+    "alp.errors": ("AlpError",),
+    "alp.evaluation": ("About", "evaluate"),
+    "alp.models": ("Defended", "LatentNoise", "Purifier", "ResNetLite", "defend"),
+    "alp.models.subjects": ("subject_of",),
+    "alp.report": ("write_report",),
+    "alp.training": ("ClassifierStage", "JointStage", "PurifierStage"),
+    "alp.workflows": ("train",),
+}
+_WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
+    "load": ("alp.models.checkpoint", "load_model"),
+    "save": ("alp.models.checkpoint", "save_model"),
+}
+
+__all__ = [
+    "BIM",
+    "FGSM",
+    "L2",
+    "NFGSM",
+    "PGD",
+    "About",
+    "AlpError",
+    "ClassifierStage",
+    "Defended",
+    "Images",
+    "JointStage",
+    "LatentNoise",
+    "Linf",
+    "Purifier",
+    "PurifierStage",
+    "ResNetLite",
+    "__version__",
+    "defend",
+    "evaluate",
+    "load",
+    "load_data",
+    "save",
+    "subject_of",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'alp' has no attribute {name!r}")
+    home, original = _WHERE[name]
+    return getattr(import_module(home), original)

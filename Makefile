@@ -1,0 +1,27 @@
+# make demo: the whole chain on embedded data. make test: the tests. Both set up .venv if needed.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint install
+.DEFAULT_GOAL := demo
+
+demo: install
+	$(BIN)/alp demo
+
+test: install
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("alp needs Python 3.11 or newer, this is %s; run make PYTHON=python3.12, say" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	@touch $@
