@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ class PurifierConfig:
     """Cut the gradient at the latent outside training: the paper's structural gradient masking."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "latent_channels", "width", "blocks", "sigma")
 
 
@@ -49,6 +52,7 @@ class ClassifierConfig:
     """Number of classes."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "classes")
 
 
@@ -74,9 +78,15 @@ class OptimConfig:
     """Decay of the averaged weights, which are the ones saved; 0 for no averaging."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "epochs", "batch_size", "lr")
         within(self, 0.0, 1.0, "warmup", "ema")
-        within(self, 0.0, float("inf"), "weight_decay", "clip")
+        if self.ema == 1:
+            raise ConfigError(
+                "OptimConfig.ema is 1.0: the average would stay at the first step's "
+                "weights; give a number below 1, such as 0.998"
+            )
+        within(self, 0.0, math.inf, "weight_decay", "clip")
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,9 @@ class EngineConfig:
     """Seconds between checkpoints."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "devices", "save_every")
+        within(self, 0, math.inf, "threads")
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,7 @@ class RateConfig:
     """Step size of the multiplier's update in log space (constrained)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "psnr", "beta", "step")
 
 
@@ -128,6 +141,8 @@ def from_dict(kind: type[T], values: Mapping[str, Any]) -> T:
     Raises:
         ConfigError: a field is unknown, or a value is refused by the dataclass.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{kind.__name__} is {values!r}; give its fields as a mapping")
     fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - fields)
     if unknown:
@@ -152,11 +167,36 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def check_types(config: Any) -> None:
+    """Raise ConfigError unless every field holds a value of its declared type.
+
+    A float field takes any finite number and stores a float, so that 3 and 3.0 are one setting
+    with one digest. True and False are no numbers.
+    """
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if typing.get_origin(hint) is Literal:
+            options = typing.get_args(hint)
+            good, wanted = value in options, "one of: " + ", ".join(map(str, options))
+        elif hint is float:
+            good, wanted = number and abs(value) <= sys.float_info.max, "a finite number"
+            if good:
+                object.__setattr__(config, name, float(value))
+        elif hint is int:
+            good, wanted = number and isinstance(value, int), "a whole number"
+        else:
+            good, wanted = isinstance(value, hint), f"a value of type {hint.__name__}"
+        if not good:
+            kind = type(config).__name__
+            raise ConfigError(f"{kind}.{name} is {value!r}; give {wanted}")
+
+
 def positive(config: Any, *names: str) -> None:
     """Raise ConfigError unless every named field is a finite number above zero."""
     for name in names:
         value = getattr(config, name)
-        if not (isinstance(value, int | float) and 0 < value < float("inf")):
+        if not (isinstance(value, int | float) and 0 < value < math.inf):
             kind = type(config).__name__
             raise ConfigError(f"{kind}.{name} is {value!r}; give a finite number above zero")
 

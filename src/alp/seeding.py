@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ class Shard:
 def _draw(name: str, shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
     import torch
 
-    draw = getattr(torch, name)
+    draw: Callable[..., torch.Tensor] = getattr(torch, name)
     if isinstance(source, Shard):
         whole = (shape[0] * source.world, *shape[1:])
         rows = slice(source.rank * shape[0], (source.rank + 1) * shape[0])

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -26,6 +25,7 @@ from alp.training.engine import build_engine, peak_memory
 from alp.training.loop import Report, Run, fit
 from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
+from alp.version import __version__
 
 M = TypeVar("M", Purifier, ResNetLite, Defended)
 
@@ -92,8 +92,8 @@ def train(
     run = Run(
         images, stage.optim, stage.augment, seed, checkpoint, key, save_every=engine.save_every
     )
-    model, progress = fit(task, run, fabric, report)
-    model.cpu()
+    module, progress = fit(task, run, fabric, report)
+    model = cast(Model, module.cpu())
     record = settings | {
         "key": key,
         "steps": run.steps,
@@ -105,7 +105,7 @@ def train(
         "device": fabric.device.type,
         "processes": fabric.world_size,
         "threads": torch.get_num_threads(),
-        "versions": {"alp": version("alp"), "torch": torch.__version__},
+        "versions": {"alp": __version__, "torch": torch.__version__},
         "python": platform.python_version(),
         "curve": thin(progress.history, POINTS),
         "weights_digest": weights_digest(model),
@@ -129,16 +129,16 @@ def _build_task(
         with seeding.initialising(seed, "purifier"):
             return PurifierTask(stage, Purifier(stage.purifier)), parents
     if classifier is None:
-        if stage.classifier.classes != len(images.classes):
-            raise ConfigError(
-                f"classifier.classes is {stage.classifier.classes}, but {images.name} has "
-                f"{len(images.classes)} classes; set it to that"
-            )
         with seeding.initialising(seed, "classifier"):
             head = ResNetLite(stage.classifier)
     else:
         head = load_kind(classifier, ResNetLite)
         parents["classifier"] = weights_digest(head)
+    if head.config.classes != len(images.classes):
+        raise ConfigError(
+            f"the classifier has {head.config.classes} classes, but {images.name} has "
+            f"{len(images.classes)}; set classifier.classes, or start from other weights"
+        )
     model: ResNetLite | Defended = head
     if purifier is not None:
         front = load_kind(purifier, Purifier)
@@ -169,7 +169,7 @@ def _finished(weights: Path, record_path: Path, key: str) -> Trained:
             "give another folder, or delete that one"
         )
     model = load_model(weights)
-    if weights_digest(model) != record["weights_digest"]:
+    if weights_digest(model) != record.get("weights_digest"):
         raise CheckpointError(
             f"{weights} is not what {record_path} describes; delete the folder to train again"
         )

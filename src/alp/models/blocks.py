@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class PreActBlock(nn.Module):
@@ -48,6 +52,6 @@ class PlainBlock(nn.Module):
         return out
 
 
-def channels_last(module: nn.Module) -> nn.Module:
+def channels_last(module: M) -> M:
     """The same module with channels-last weights: 2 to 4 times faster 3x3 convolutions on a CPU."""
-    return module.to(memory_format=torch.channels_last)
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -12,9 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alp.config import ClassifierConfig, PurifierConfig, from_dict, to_dict
+from alp.config import ClassifierConfig, PurifierConfig, digest, from_dict, to_dict
 from alp.errors import CheckpointError, ConfigError
 from alp.files import write_atomically
+from alp.models.blocks import channels_last
 from alp.models.classifier import ResNetLite
 from alp.models.defended import Defended
 from alp.models.purifier import Purifier
@@ -80,7 +81,7 @@ def weights_digest(model: torch.nn.Module) -> str:
     return tensors_digest(model.state_dict())
 
 
-def save_model(model: Model, path: Path) -> str:
+def save_model(model: Model, path: str | Path) -> str:
     """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of its weights.
 
     Raises:
@@ -90,19 +91,25 @@ def save_model(model: Model, path: Path) -> str:
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
-    digest = tensors_digest(tensors)
-    meta = {"format": FORMAT, "model": json.dumps(describe(model)), "digest": digest}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, meta))
-    return digest
+    weights = tensors_digest(tensors)
+    description = json.dumps(describe(model))
+    meta = {
+        "format": FORMAT,
+        "model": description,
+        "digest": weights,
+        "model_digest": digest(description),
+    }
+    write_atomically(Path(path), lambda temporary: save_file(tensors, temporary, meta))
+    return weights
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: str | Path) -> Model:
     """Read a model, in evaluation mode, on the CPU. Nothing is unpickled.
 
     Raises:
         CheckpointError: the file is missing, damaged or not one of alp's models.
     """
-    if not path.is_file():
+    if not Path(path).is_file():
         raise CheckpointError(f"there is no model file {path}; train one with 'alp train'")
     try:
         with safe_open(path, framework="pt") as file:
@@ -115,15 +122,15 @@ def load_model(path: Path) -> Model:
             f"{path} is not a model of alp (format {meta.get('format')!r}, not {FORMAT!r}); "
             "give a file that 'alp train' wrote"
         )
-    if tensors_digest(tensors) != meta.get("digest"):
+    described = digest(meta.get("model"))
+    if tensors_digest(tensors) != meta.get("digest") or meta.get("model_digest") != described:
         raise CheckpointError(
-            f"{path} is damaged: its weights do not have the digest in its header; "
+            f"{path} is damaged: its content does not have the digests in its header; "
             "fetch or train it again"
         )
     try:
         model = build(json.loads(meta["model"]))
         model.load_state_dict(tensors)
-    except (ValueError, KeyError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit its description: {error}") from error
-    model.to(memory_format=torch.channels_last)
-    return model.eval()
+    return channels_last(model).eval()

@@ -25,8 +25,9 @@ class Decoder(nn.Module):
         self.stem = nn.Conv2d(config.latent_channels, 2 * width, 3, 1, 1)
         self.up = nn.PixelShuffle(2)
         self.mix = nn.Conv2d(width // 2, width, 3, 1, 1)
-        self.head = nn.Sequential(nn.Conv2d(width, 12, 3, 1, 1), nn.PixelShuffle(2))
-        nn.init.zeros_(self.head[0].weight)
+        image = nn.Conv2d(width, 12, 3, 1, 1)
+        nn.init.zeros_(image.weight)
+        self.head = nn.Sequential(image, nn.PixelShuffle(2))
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.up(F.relu(self.stem(z)))

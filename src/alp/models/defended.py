@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.config import positive
+from alp.errors import ConfigError
 from alp.models.purifier import Purifier
 
 DRAWS = 20
@@ -27,8 +27,7 @@ class Defended(nn.Module):
         super().__init__()
         self.classifier = classifier
         self.purifier = purifier
-        self.draws = draws
-        positive(self, "draws")
+        self.draws = _counted(draws)
 
     def encode(self, x: Tensor) -> Tensor:
         """The deterministic half, once per image: x -> latent mean (B, C, h, w)."""
@@ -49,7 +48,7 @@ class Defended(nn.Module):
             mu, source, size, draws=draws, sigma=sigma, stop_gradient=stop_gradient
         )
         logits: Tensor = self.classifier(images)
-        return logits.view(draws, len(mu), -1)
+        return logits.view(draws, len(mu), logits.shape[-1])
 
     def forward(
         self,
@@ -60,15 +59,19 @@ class Defended(nn.Module):
         sigma: float | None = None,
         stop_gradient: bool | None = None,
     ) -> Tensor:
-        """Mean logits over ``draws`` (as constructed, unless given)."""
+        """Mean logits over ``draws`` (as constructed, unless given).
+
+        Raises:
+            ConfigError: ``x`` is not a batch of RGB images, or ``draws`` no number of draws.
+        """
         source = seeding.entropy(x.device) if source is None else source
         size = (x.shape[-2], x.shape[-1])
         mu = self.encode(x)
-        left = self.draws if draws is None else draws
+        left = self.draws if draws is None else _counted(draws)
         parts = []
         while left > 0:
             # Small batches take several draws at a time: one image fills no machine.
-            now = min(left, max(1, GROUP // len(x)))
+            now = min(left, max(1, GROUP // max(1, len(x))))
             parts.append(
                 self.decode_classify(
                     mu, source, size, draws=now, sigma=sigma, stop_gradient=stop_gradient
@@ -78,10 +81,16 @@ class Defended(nn.Module):
         return torch.cat(parts).mean(0)
 
 
+def _counted(draws: int) -> int:
+    if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
+        raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+    return draws
+
+
 def defend(classifier: nn.Module, purifier: Purifier, draws: int = DRAWS) -> Defended:
     """Put ``purifier`` in front of ``classifier``, any module from [0,1] images to logits.
 
     Raises:
-        ConfigError: ``draws`` is not above zero.
+        ConfigError: ``draws`` is no whole number above zero.
     """
     return Defended(classifier, purifier, draws)

@@ -26,10 +26,9 @@ class Encoder(nn.Module):
     def __init__(self, config: PurifierConfig) -> None:
         super().__init__()
         width = config.width
-        self.linear = nn.Sequential(
-            nn.PixelUnshuffle(STRIDE), nn.Conv2d(PATCH, config.latent_channels, 1)
-        )
-        nn.init.orthogonal_(self.linear[1].weight, gain=2.0)
+        transform = nn.Conv2d(PATCH, config.latent_channels, 1)
+        nn.init.orthogonal_(transform.weight, gain=2.0)
+        self.linear = nn.Sequential(nn.PixelUnshuffle(STRIDE), transform)
         self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, 1, 1))
         self.fine = nn.Sequential(*(PlainBlock(width) for _ in range(config.blocks)))
         self.down = nn.Conv2d(width, 2 * width, 3, 2, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,11 +28,12 @@ class Purifier(nn.Module):
         self.encoder = Encoder(self.config)
         self.noise = LatentNoise(self.config)
         self.decoder = Decoder(self.config)
+        forth, back = self.encoder.linear[1], self.decoder.linear[0]
+        assert isinstance(forth, nn.Conv2d) and isinstance(back, nn.Conv2d)
         with torch.no_grad():  # the transposed transform: its inverse, where the latent holds it
-            forth = self.encoder.linear[1].weight
-            self.decoder.linear[0].weight.copy_(forth.transpose(0, 1) / 4)
-            self.decoder.linear[0].bias.zero_()
-            self.encoder.linear[1].bias.zero_()
+            back.weight.copy_(forth.weight.transpose(0, 1) / 4)
+            nn.init.zeros_(cast(Tensor, back.bias))
+            nn.init.zeros_(cast(Tensor, forth.bias))
 
     @property
     def sigma(self) -> float:

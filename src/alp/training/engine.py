@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
 
 from alp.config import EngineConfig
 from alp.errors import ConfigError
+
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def build_engine(config: EngineConfig) -> Fabric:
@@ -38,7 +42,7 @@ def build_engine(config: EngineConfig) -> Fabric:
     return fabric
 
 
-def chosen_precision(config: EngineConfig) -> str:
+def chosen_precision(config: EngineConfig) -> Precision:
     """What ``auto`` stands for on this machine: bfloat16 only where it is multiplied natively."""
     if config.precision != "auto":
         return config.precision

@@ -22,6 +22,7 @@ from alp import seeding
 from alp.config import OptimConfig
 from alp.data import Augment, Images
 from alp.errors import ConfigError, TrainingError
+from alp.models.blocks import channels_last
 from alp.training.optim import build_optimizer
 from alp.training.schedule import factor
 from alp.training.state import Progress, load_state, save_state
@@ -65,11 +66,11 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
         raise ConfigError(f"batch_size {size} is above the {len(run.images)} training images")
     if size % world:
         raise ConfigError(f"batch_size {size} cannot be shared out among {world} processes")
-    task.to(fabric.device, memory_format=torch.channels_last)
+    channels_last(task).to(fabric.device)
     optimizer = build_optimizer(task, run.optim)
     average = None
     if run.optim.ema:
-        blend = get_ema_multi_avg_fn(run.optim.ema)
+        blend = get_ema_multi_avg_fn(run.optim.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(task.model, multi_avg_fn=blend, use_buffers=True)
     progress = Progress()
     if run.checkpoint.exists():

@@ -10,6 +10,7 @@ from alp.config import (
     OptimConfig,
     PurifierConfig,
     RateConfig,
+    check_types,
     positive,
     within,
 )
@@ -35,6 +36,9 @@ class PurifierStage:
     augment: Augment = field(default_factory=lambda: Augment(shift=0, cutout=0))
     """Changes made to every training image."""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class AdversaryConfig:
@@ -53,6 +57,7 @@ class AdversaryConfig:
     """Weight of the agreement beside the clean loss (trades)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "eps", "steps", "beta")
 
 
@@ -74,6 +79,7 @@ class ClassifierStage:
     """Changes made to every training image."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         positive(self, "draws")
         within(self, 0.0, 1.0, "label_smoothing")
 

@@ -11,8 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from alp.config import digest
 from alp.errors import CheckpointError
 from alp.files import write_atomically
+from alp.models.checkpoint import tensors_digest
 
 
 @dataclass
@@ -42,6 +44,12 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, tuple[Tens
     }
 
 
+def _digest(meta: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    """Of everything in the file, so that a flipped bit is no training of another kind."""
+    rest = {name: value for name, value in meta.items() if name != "digest"}
+    return digest([rest, tensors_digest(tensors)])
+
+
 def save_state(
     path: Path,
     key: str,
@@ -67,6 +75,7 @@ def save_state(
         "seconds": repr(progress.seconds),
         "history": json.dumps(progress.history),
     }
+    meta["digest"] = _digest(meta, contiguous)
     write_atomically(path, lambda temporary: save_file(contiguous, temporary, meta))
 
 
@@ -91,6 +100,8 @@ def load_state(
                 f"{path} is the checkpoint of a training with other settings; "
                 "give another folder, or delete it to start anew"
             )
+        if meta.get("digest") != _digest(meta, tensors):
+            raise ValueError("its content does not have the digest in its header")
         progress = Progress(int(meta["step"]), float(meta["seconds"]), json.loads(meta["history"]))
         for prefix, module in (("task.", task), ("average.", average)):
             if module is not None:
@@ -103,8 +114,8 @@ def load_state(
             if name.startswith("optimizer."):
                 _, index, entry = name.split(".", 2)
                 parameter = parameters[int(index)]
-                if value.shape == parameter.shape and value.ndim:
-                    # The same strides as the parameter, as the optimiser made it.
+                if entry != "step":  # which AdamW keeps on the CPU
+                    # The same device and strides as the parameter, as the optimiser made it.
                     value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
                 optimizer.state[parameter][entry] = value
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, IndexError) as error:

@@ -110,15 +110,25 @@ class ClassifierTask(Task):
                 labels = self.logits(x, source).softmax(1)
         return self.perturb(lambda point: self.logits(point, source), x, labels, source)
 
-    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+    @property
+    def agreement(self) -> float:
+        """Weight of the divergence between clean and attacked predictions."""
+        return self.stage.adversary.beta if self.stage.adversary.method == "trades" else 0.0
+
+    def classify(
+        self, x: Tensor, attacked: Tensor, y: Tensor, source: Source
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, and the logits (B, K) of the attacked images."""
         out = self.logits(attacked, source)
-        smoothing = self.stage.label_smoothing
-        if self.stage.adversary.method == "trades":
-            clean = self.logits(x, source)
-            loss = F.cross_entropy(clean, y, label_smoothing=smoothing)
-            loss = loss + self.stage.adversary.beta * divergence(clean, out)
-        else:
-            loss = F.cross_entropy(out, y, label_smoothing=smoothing)
+        clean = self.logits(x, source) if self.agreement else out
+        labelled = clean if self.stage.adversary.method == "trades" else out
+        loss = F.cross_entropy(labelled, y, label_smoothing=self.stage.label_smoothing)
+        if self.agreement:
+            loss = loss + self.agreement * divergence(clean, out)
+        return loss, out
+
+    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+        loss, out = self.classify(x, attacked, y, source)
         return {"loss": loss, "accuracy": (out.argmax(1) == y).float().mean()}
 
 
@@ -128,18 +138,20 @@ class JointTask(ClassifierTask):
     stage: JointStage
     model: Defended
 
+    @property
+    def agreement(self) -> float:
+        return super().agreement or self.stage.agreement
+
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
         scalars = super().forward(x, attacked, y, source)
-        purifier, stage = self.model.purifier, self.stage
+        purifier = self.model.purifier
         mu = purifier.encode(x).float()
         image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1])).float()
         mse = distortion(x, image).mean()
-        nats = rate(mu, purifier.noise.sigma).mean() / x[0].numel()
-        loss = scalars["loss"] + stage.reconstruction * mse + stage.rate * nats
-        if stage.agreement:
-            clean, out = self.logits(x, source), self.logits(attacked, source)
-            loss = loss + stage.agreement * divergence(clean, out)
-        return scalars | {"loss": loss, "mse": mse, "sigma": purifier.noise.sigma.mean()}
+        sigma = purifier.noise.sigma
+        nats = rate(mu, sigma).mean() / x[0].numel()
+        loss = scalars["loss"] + self.stage.reconstruction * mse + self.stage.rate * nats
+        return scalars | {"loss": loss, "mse": mse, "sigma": sigma.mean()}
 
 
 def divergence(clean: Tensor, attacked: Tensor) -> Tensor:

@@ -1,0 +1,110 @@
+"""Labelled images in memory: what every data set is once it is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from alp import seeding
+from alp.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """One split of a data set, decoded.
+
+    Made by :meth:`Images.of`, which computes the digest.
+    """
+
+    images: torch.Tensor = field(repr=False)
+    """uint8, (N,3,H,W)."""
+    labels: torch.Tensor = field(repr=False)
+    """int64, (N,), positions in ``classes``."""
+    classes: tuple[str, ...] = field(repr=False)
+    """The class names."""
+    name: str
+    """Name of the data set, or the folder it came from."""
+    split: str
+    """``train``, ``validation`` or ``test``."""
+    digest: str
+    """sha256 over shape, class names, pixels and labels: two splits with the same digest hold the
+    same images in the same order."""
+
+    @classmethod
+    def of(
+        cls,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        classes: Sequence[str],
+        name: str,
+        split: str,
+    ) -> Images:
+        """Images with their digest; ``images`` is uint8 (N,3,H,W), ``labels`` int64 (N,)."""
+        assert images.dtype == torch.uint8
+        assert images.ndim == 4
+        assert images.shape[1] == 3
+        assert labels.dtype == torch.int64
+        assert labels.shape == images.shape[:1]
+        images, labels = images.contiguous(), labels.contiguous()
+        digest = content_digest(images, labels, classes)
+        return cls(images, labels, tuple(classes), name, split, digest)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, index: torch.Tensor, split: str | None = None) -> Images:
+        """The images at ``index`` (int64, (n,)), in that order, with their own digest."""
+        return Images.of(
+            self.images[index], self.labels[index], self.classes, self.name, split or self.split
+        )
+
+    def take(self, n: int, seed: int = 0) -> Images:
+        """A fixed, class-balanced subset of ``n`` images: class counts differ by at most one as
+        long as no class runs out. The subset for a smaller ``n`` is the beginning of the one for a
+        larger ``n``.
+
+        Raises:
+            ConfigError: ``n`` is below 1 or above the number of images.
+        """
+        if not 1 <= n <= len(self):
+            raise ConfigError(
+                f"cannot take {n} images of the {self.split} split of {self.name}; "
+                f"give 1 to {len(self)}"
+            )
+        shuffled = torch.randperm(len(self), generator=seeding.generator(seed, "take"))
+        ordered = self.labels[shuffled]
+        turn = torch.zeros_like(ordered)
+        for label in range(len(self.classes)):
+            of_class = ordered == label
+            turn[of_class] = torch.arange(int(of_class.sum()))
+        # One image of each class a turn; stable, so that within a turn the order stays random.
+        return self.subset(shuffled[torch.argsort(turn, stable=True)[:n]])
+
+    def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images at ``index`` (int64, (B,)): x float32 (B,3,H,W) in [0,1], y int64 (B,)."""
+        return self.images[index].float().div_(255), self.labels[index]
+
+    def batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """All images in order as (index, x, y) with ``size`` images each, the last one shorter.
+
+        Raises:
+            ConfigError: ``size`` is below 1.
+        """
+        if size < 1:
+            raise ConfigError(f"batch size is {size}; give 1 or more")
+        for first in range(0, len(self), size):
+            index = torch.arange(first, min(first + size, len(self)))
+            yield index, *self.batch(index)
+
+
+def content_digest(images: torch.Tensor, labels: torch.Tensor, classes: Sequence[str]) -> str:
+    """sha256 (hex) over shape, class names, pixels and little-endian int64 labels."""
+    digest = hashlib.sha256(json.dumps([list(images.shape), list(classes)]).encode())
+    digest.update(np.ascontiguousarray(images.numpy()).data)
+    digest.update(labels.numpy().astype("<i8").data)
+    return digest.hexdigest()
