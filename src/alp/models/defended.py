@@ -71,7 +71,7 @@ class Defended(nn.Module):
         parts = []
         while left > 0:
             # Small batches take several draws at a time: one image fills no machine.
-            now = min(left, max(1, GROUP // max(1, len(x))))
+            now = min(left, max(1, GROUP // len(x)))
             parts.append(
                 self.decode_classify(
                     mu, source, size, draws=now, sigma=sigma, stop_gradient=stop_gradient

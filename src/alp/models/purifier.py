@@ -29,7 +29,8 @@ class Purifier(nn.Module):
         self.noise = LatentNoise(self.config)
         self.decoder = Decoder(self.config)
         forth, back = self.encoder.linear[1], self.decoder.linear[0]
-        assert isinstance(forth, nn.Conv2d) and isinstance(back, nn.Conv2d)
+        assert isinstance(forth, nn.Conv2d)
+        assert isinstance(back, nn.Conv2d)
         with torch.no_grad():  # the transposed transform: its inverse, where the latent holds it
             back.weight.copy_(forth.weight.transpose(0, 1) / 4)
             nn.init.zeros_(cast(Tensor, back.bias))
@@ -44,10 +45,12 @@ class Purifier(nn.Module):
         """Latent mean: (B, 3, H, W) -> (B, C, ceil(H / 4), ceil(W / 4)).
 
         Raises:
-            ConfigError: ``x`` is not a batch of RGB images.
+            ConfigError: ``x`` is not a non-empty batch of RGB images.
         """
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise ConfigError(f"images have shape {tuple(x.shape)}; give (batch, 3, height, width)")
+        if x.ndim != 4 or x.shape[1] != 3 or not x.numel():
+            raise ConfigError(
+                f"images have shape {tuple(x.shape)}; give a non-empty (batch, 3, height, width)"
+            )
         bottom, right = -x.shape[2] % STRIDE, -x.shape[3] % STRIDE
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")

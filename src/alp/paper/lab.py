@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from alp.data import Images, load_data
-from alp.errors import RecordError
-from alp.evaluation import About, evaluate, profile
-from alp.evaluation.records import Record, read, write
-from alp.files import read_json, write_json
-from alp.models import Defended
-from alp.models.checkpoint import Model, weights_digest
-from alp.models.subjects import subject_of
+from alp.evaluation.records import Record
+from alp.models.checkpoint import Model
 from alp.paper.protocol import Protocol
 from alp.training.recipes import recipe
 from alp.training.stages import PurifierStage, Stage
-from alp.workflows import Trained, train
+from alp.workflows import Trained, device_of, evaluate_model, in_brief, train
 
 Report = Callable[[str, int, int, str], None]
-"""Called with (what is being done, finished, all, detail)."""
+"""Called with (what is being done, finished images, all images, detail)."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +57,8 @@ class Lab:
             stage = replace(stage, classifier=head)
 
         def report(step: int, steps: int, scalars: dict[str, float]) -> None:
-            detail = "  ".join(f"{key} {value:.4g}" for key, value in scalars.items())
-            self.report(f"train {place}", step, steps, detail)
+            batch = stage.optim.batch_size
+            self.report(f"train {place}", step * batch, steps * batch, in_brief(scalars))
 
         return train(
             stage,
@@ -82,58 +73,14 @@ class Lab:
 
     def evaluate(self, place: str, name: str, model: Model, *, trial: int = 0) -> Record:
         """Evaluate ``model`` under the protocol into ``records/place``."""
-        path = self.folder / "records" / place
-        weights = {"model": weights_digest(model)}
-        if path.with_name(f"{place}.json").exists():
-            return self._read(path, weights)
-        defended = model if isinstance(model, Defended) else None
-        about = About(
+        return evaluate_model(
+            model,
+            self.test_images,
+            self.protocol,
+            self.folder,
+            place,
             name=name,
             trial=trial,
-            draws=defended.draws if defended else 1,
-            sigma=defended.purifier.sigma if defended else None,
-            weights=weights,
-            latency=self._latency(place, model),
-        )
-        protocol, batches = self.protocol, self.folder / "batches" / place
-        record = evaluate(
-            subject_of(model),
-            self.test_images,
-            protocol.threat,
-            protocol.attack,
-            protocol.knowledge,
-            about=about,
-            seed=protocol.seed,
+            device=device_of(self.protocol.engine.accelerator),
             progress=lambda done, total: self.report(f"evaluate {place}", done, total, ""),
-            resume=batches,
         )
-        write(record, path)
-        shutil.rmtree(batches)
-        return record
-
-    def _read(self, path: Path, weights: dict[str, str]) -> Record:
-        """A finished record, if it is of these weights and this protocol."""
-        record, protocol = read(path), self.protocol
-        expected = {
-            "weights": weights,
-            "images": len(self.test_images),
-            "data_digest": self.test_images.digest,
-            "knowledge": list(protocol.knowledge),
-            "seed": protocol.seed,
-        }
-        for key, value in expected.items():
-            found = record.header[key]
-            if (list(found) if key == "knowledge" else found) != value:
-                raise RecordError(
-                    f"{path}.json has {key} {found!r}, this experiment {value!r}; "
-                    "give another folder, or delete the record to measure again"
-                )
-        return record
-
-    def _latency(self, place: str, model: Model) -> dict[str, Any]:
-        """Measured once, and kept: time is the one thing that a repetition does not repeat."""
-        path = self.folder / "latency" / f"{place}.json"
-        if not path.exists():
-            image, _ = self.test_images.batch(torch.arange(1))
-            write_json(path, profile(subject_of(model), image))
-        return read_json(path, RecordError)

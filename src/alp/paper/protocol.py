@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from alp.attacks import PGD, Linf
 from alp.config import EngineConfig, positive
+from alp.errors import choose
+from alp.evaluation.knowledge import KNOWLEDGE
 from alp.training.recipes import Scale
 
 
@@ -36,6 +38,8 @@ class Protocol:
 
     def __post_init__(self) -> None:
         positive(self, "trials", "images", "draws")
+        for level in self.knowledge:  # before hours of training
+            choose(KNOWLEDGE, level, "level of attacker knowledge")
 
     @property
     def dataset(self) -> str:

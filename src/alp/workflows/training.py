@@ -1,4 +1,4 @@
-"""Settings in, files out: what the command line and the paper's experiments share.
+"""A stage's settings and images in, weights and their record out.
 
 Trainings get their adversary here, since ``training`` may not know ``attacks``.
 """
@@ -6,7 +6,9 @@ Trainings get their adversary here, since ``training`` may not know ``attacks``.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -17,12 +19,10 @@ from alp import seeding
 from alp.attacks import NFGSM, PGD, THREATS
 from alp.config import EngineConfig, digest, to_dict
 from alp.data import Images
-from alp.errors import CheckpointError, ConfigError, choose
+from alp.errors import AlpError, CheckpointError, ConfigError, choose
 from alp.files import read_json, write_json
 from alp.models import Defended, Purifier, ResNetLite
 from alp.models.checkpoint import Model, load_model, save_model, weights_digest
-from alp.training.engine import build_engine, peak_memory
-from alp.training.loop import Report, Run, fit
 from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
 from alp.version import __version__
@@ -54,7 +54,7 @@ def train(
     engine: EngineConfig | None = None,
     purifier: Path | None = None,
     classifier: Path | None = None,
-    report: Report = lambda step, steps, scalars: None,
+    report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
 ) -> Trained:
     """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
 
@@ -65,13 +65,19 @@ def train(
         images: the training images.
         purifier: weights of the purifier in front of the classifier (classifier, joint).
         classifier: weights to start from (classifier, joint).
-        report: called after each step.
+        report: called after each step with (finished steps, all steps, scalars of the step).
 
     Raises:
         ConfigError: the stage and the given weights do not go together.
         CheckpointError: weights or checkpoint are damaged, or ``folder`` holds another training.
         TrainingError: the loss is no longer finite.
+        AlpError: the training engine is not installed.
     """
+    if find_spec("lightning_fabric") is None:
+        raise AlpError('training needs lightning_fabric: pip install "alp[train]"')
+    from alp.training.engine import build_engine, peak_memory
+    from alp.training.loop import Run, fit
+
     engine = engine or EngineConfig()
     task, parents = _build_task(stage, images, seed, purifier, classifier)
     settings = {
@@ -200,3 +206,9 @@ def thin(history: dict[str, list[float]], points: int) -> dict[str, list[float]]
     for name, values in history.items():
         curve[name] = [sum(values[low:high]) / (high - low) for low, high in spans]
     return curve
+
+
+def in_brief(scalars: Mapping[str, float]) -> str:
+    """The scalars of a step that tell how a training goes, for a progress display."""
+    shown = [name for name in ("loss", "accuracy", "sigma") if name in scalars]
+    return "  ".join(f"{name} {scalars[name]:.3f}" for name in shown)

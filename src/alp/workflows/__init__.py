@@ -1,0 +1,20 @@
+"""Settings in, files out: what the command line and the paper's experiments share."""
+
+from __future__ import annotations
+
+from alp.workflows.evaluating import BATCH, Terms, device_of, evaluate_model, require_classifier
+from alp.workflows.training import Trained, in_brief, load_kind, perturbation, thin, train
+
+__all__ = [
+    "BATCH",
+    "Terms",
+    "Trained",
+    "device_of",
+    "evaluate_model",
+    "in_brief",
+    "load_kind",
+    "perturbation",
+    "require_classifier",
+    "thin",
+    "train",
+]
