@@ -1,0 +1,37 @@
+"""What ``evaluate`` and ``attack`` share: the models that they load, and the attacks they offer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alp.attacks import ATTACKS
+
+if TYPE_CHECKING:
+    from alp.models.checkpoint import Model
+
+METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"}
+"""Name to attack; N-FGSM leaves the threat's ball and is for training."""
+
+
+def load_classifier(path: Path, draws: int | None) -> Model:
+    """The classifier in ``path``, defended or not; with ``draws`` where it draws at all.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        ConfigError: it holds a purifier alone, or ``draws`` is no number of draws.
+    """
+    from alp.models import Defended
+    from alp.models.checkpoint import load_model
+    from alp.workflows import require_classifier
+
+    model = load_model(path)
+    require_classifier(model, str(path))
+    if isinstance(model, Defended) and draws is not None:
+        return Defended(model.classifier, model.purifier, draws).eval()
+    return model
+
+
+def name_of(path: Path) -> str:
+    """What a weights file is called: its folder where the file's own name says nothing."""
+    return path.resolve().parent.name if path.stem == "weights" else path.stem

@@ -1,0 +1,75 @@
+"""``alp data``: what a data set holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alp.cli.selection import POSITIONAL, among
+from alp.data import DATASETS, SPLITS, load_data
+
+if TYPE_CHECKING:
+    from alp.data import Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Describe a data set: images of each class, size, digest, and where it came from."""
+
+    name: str = field(metadata=POSITIONAL)
+    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
+    split: tuple[str, ...] = field(default=SPLITS, metadata=among(SPLITS))
+    """Which splits."""
+    json: bool = False
+    """Print JSON."""
+
+
+def run(settings: Settings) -> None:
+    """Print the description; loading verifies checksums and counts."""
+    from alp.cli.console import say, say_json
+
+    found = [load_data(settings.name, split) for split in settings.split]
+    described = {images.split: _describe(images, settings.name) for images in found}
+    if settings.json:
+        say_json({"name": found[0].name, "splits": described})
+        return
+    say(*_tables(found[0].name, described))
+
+
+def _describe(images: Images, name: str) -> dict[str, Any]:
+    counts = images.labels.bincount(minlength=len(images.classes)).tolist()
+    return {
+        "images": len(images),
+        "shape": list(images.images.shape[1:]),
+        "classes": dict(zip(images.classes, counts, strict=True)),
+        "digest": images.digest,
+        "source": source_of(name, images.split),
+    }
+
+
+def source_of(name: str, split: str) -> str:
+    """Where the pictures of a split came from, in words."""
+    if name == "shapes":
+        return "drawn by alp"
+    if name in DATASETS:
+        from alp.data.cifar10 import find_files
+
+        return str(find_files("test" if split == "test" else "train")[0].parent)
+    return str(Path(name).expanduser().resolve())
+
+
+def _tables(name: str, described: dict[str, Any]) -> list[Any]:
+    from rich.table import Table
+
+    first = next(iter(described.values()))
+    channels, height, width = first["shape"]
+    table = Table("class", box=None, pad_edge=False)
+    for split in described:
+        table.add_column(split, justify="right")
+    for label in first["classes"]:
+        table.add_row(label, *(f"{each['classes'][label]:,}" for each in described.values()))
+    table.add_row("all", *(f"{each['images']:,}" for each in described.values()))
+    table.add_row("sha256", *(each["digest"][:12] for each in described.values()))
+    size = f"{width}x{height} pixels, {channels} channels, {len(first['classes'])} classes"
+    return [f"{name}: {size}; source: {first['source']}", table]

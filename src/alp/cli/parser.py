@@ -1,0 +1,168 @@
+"""From a settings dataclass to its parser, and from the values back to the dataclass.
+
+Each field becomes an option, nested ones dotted; its default and its explanation are those of the
+dataclass. jsonargparse does the parsing, ``--config`` and ``--print_config``; the options are
+added one by one, since its own reading of a dataclass imports torch for the annotations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from alp.cli.errors import UsageError
+from alp.cli.explain import explain
+from alp.cli.numbers import number, number_or_none, worded
+from alp.cli.selection import scan
+from alp.config import from_dict
+
+T = TypeVar("T")
+
+_METAVARS = {float: "NUMBER", int: "N", str: "NAME", Path: "PATH"}
+
+
+class _Formatter(DefaultHelpFormatter):
+    """Shows the texts as they are: they name the default already."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help or ""
+
+
+def parse(name: str, kind: type[T], arguments: list[str]) -> T:
+    """The settings ``kind`` of the command ``name`` from its arguments.
+
+    Raises:
+        UsageError: an option is unknown or has a value of another type.
+        ConfigError: a value is refused by its dataclass.
+        SystemExit: help, or the configuration, was asked for and printed.
+    """
+    selected = scan(name, kind, arguments)
+    try:
+        values = build(name, kind, selected).parse_args(arguments).as_dict()
+        actual = {key: values[key] for key in selected}
+        if actual != selected:  # an option that stands before a --config that overrides it
+            selected = actual
+            values = build(name, kind, selected).parse_args(arguments).as_dict()
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{_plain(error)} ('alp {name} --help' explains the options)") from error
+    built = {
+        each.name: _value(_default(each, None, selected), values[each.name])
+        for each in fields(kind)  # type: ignore[arg-type]
+    }
+    return kind(**built)
+
+
+def build(name: str, kind: type, selected: Mapping[str, str]) -> ArgumentParser:
+    """The parser of a command; fields whose type is not ``selected`` yet are left out."""
+    places = [each for each in fields(kind) if each.metadata.get("positional")]
+    shown = " ".join(f"{each.name.upper()}{' ...' * _many(each, kind)}" for each in places)
+    parser = ArgumentParser(
+        prog=f"alp {name}",
+        usage=" ".join(f"alp {name} {shown} [options]".split()),
+        description=kind.__doc__,
+        formatter_class=_Formatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", action="config", help="YAML or JSON file of options, as --print_config writes"
+    )
+    _add(parser, parser, kind, None, selected, "")
+    return parser
+
+
+def _add(
+    parser: ArgumentParser,
+    group: Any,
+    kind: type,
+    defaults: Any,
+    selected: Mapping[str, str],
+    prefix: str,
+) -> None:
+    """Add the options of ``kind``; ``defaults`` is an instance of it, or None for its own."""
+    hints, texts = typing.get_type_hints(kind), explain(kind)
+    for each in fields(kind):
+        key, text = f"{prefix}{each.name}", texts[each.name].replace("%", "%%")
+        default = _default(each, defaults, selected)
+        if is_dataclass(default):
+            inner = parser.add_argument_group(key, text)
+            _add(parser, inner, type(default), default, selected, f"{key}.")
+        elif "given" not in each.metadata:
+            names, options = _leaf(key, hints[each.name], each, default)
+            if options.get("required") or ("default" not in options and default is MISSING):
+                text += " (required)"
+            elif default is not None and default is not False:
+                text += f" (default: {worded(default)})"
+            group.add_argument(names, help=text, **options)
+
+
+def _default(each: Field[Any], defaults: Any, selected: Mapping[str, str]) -> Any:
+    """The default of a field: an instance for nested settings, MISSING where it is required."""
+    if "given" in each.metadata:
+        ready = all(name in selected for name in each.metadata["by"])
+        return each.metadata["given"](selected) if ready else MISSING
+    if defaults is not None:
+        return getattr(defaults, each.name)
+    return each.default if each.default_factory is MISSING else each.default_factory()
+
+
+def _leaf(key: str, hint: Any, each: Field[Any], default: Any) -> tuple[str, dict[str, Any]]:
+    """Name and keywords of ``add_argument`` for one option."""
+    kind, many, optional = _taken_apart(hint)
+    if kind is bool and "." not in key:
+        return f"--{key}", {"action": "store_true"}
+    options: dict[str, Any] = {"type": kind}
+    if "among" in each.metadata:
+        options["type"] = Literal[tuple(each.metadata["among"])]
+    elif kind is float:
+        options["type"] = number_or_none if optional else number
+    elif optional:
+        options["type"] = kind | None
+    if kind in _METAVARS and "among" not in each.metadata:
+        options["metavar"] = _METAVARS[kind]
+    if default is not MISSING:
+        options["default"] = list(default) if many else default
+    if many:
+        options["nargs"] = "+"
+    if each.metadata.get("positional"):
+        return key, options | ({} if default is MISSING else {"nargs": "?"})
+    return f"--{key}", options | ({"required": True} if default is MISSING else {})
+
+
+def _taken_apart(hint: Any) -> tuple[Any, bool, bool]:
+    """A hint as (type, whether of many, whether None is allowed)."""
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) in (UnionType, typing.Union):
+        (kind,) = (each for each in arguments if each is not NoneType)
+        return kind, False, True
+    if typing.get_origin(hint) is tuple:
+        return arguments[0], True, False
+    return hint, False, False
+
+
+def _many(each: Field[Any], kind: type) -> bool:
+    return _taken_apart(typing.get_type_hints(kind)[each.name])[1]
+
+
+def _value(default: Any, value: Any) -> Any:
+    """A parsed value as its field holds it."""
+    if is_dataclass(default):
+        return from_dict(type(default), value)  # type: ignore[arg-type]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(error: argparse.ArgumentError) -> str:
+    """What jsonargparse says, in one line and without Python's names of types."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'Parser key "([\w.]+)"(?: element \d+)?:', r"argument --\1:", text)
+    text = re.sub(r"Expected an? (?:typing\.)?Literal\[(.*?)\]\.", r"give one of: \1.", text)
+    text = re.sub(r"Expected an? <class '(\w+)'>\.", r"give a value of type \1.", text)
+    return text.replace("Got value:", "Got:")

@@ -1,0 +1,98 @@
+"""``alp train``: one stage of training, by a named recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from alp.cli.selection import POSITIONAL, among, given
+from alp.config import EngineConfig
+from alp.errors import ConfigError
+from alp.training.recipes import RECIPES, Scale, recipe
+from alp.training.stages import PurifierStage, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Train by a named recipe; 'alp train RECIPE --help' explains the stage's settings too, with
+    the recipe's defaults at the scale. Interrupted, the same command goes on where it stopped."""
+
+    recipe: str = field(metadata=POSITIONAL | among(RECIPES))
+    """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
+    behind a purifier, which stays as it is; joint: both together. It comes first."""
+    scale: Scale = "cpu"
+    """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
+    data: str = "cifar10"
+    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
+    out: Path
+    """Folder for weights.safetensors and training.json."""
+    purifier: Path | None = None
+    """Weights of the purifier in front of the classifier."""
+    classifier: Path | None = None
+    """Weights of the classifier to start from, where it is not to start from scratch."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the images and all noise."""
+    stage: Stage = field(
+        metadata=given(lambda by: recipe(by["recipe"], by["scale"]).stage, "recipe", "scale")
+    )
+    """The recipe's settings."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """Where and how it runs."""
+    json: bool = False
+    """Print the training's record as JSON, without its curves."""
+
+
+def run(settings: Settings) -> None:
+    """Train, with a progress bar, and say what came out."""
+    check_weights(settings)
+
+    from alp.cli.console import progress, quieten_engine, say, say_json
+    from alp.data import load_data
+    from alp.workflows import in_brief, train
+
+    quieten_engine()
+    images = load_data(settings.data, "train")
+    stage = settings.stage
+    if not isinstance(stage, PurifierStage) and settings.classifier is None:
+        stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
+    batch = stage.optim.batch_size
+    with progress("steps") as show:
+        trained = train(
+            stage,
+            settings.out,
+            images,
+            seed=settings.seed,
+            engine=settings.engine,
+            purifier=settings.purifier,
+            classifier=settings.classifier,
+            report=lambda step, steps, scalars: show(
+                f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
+            ),
+        )
+    record = {name: value for name, value in trained.record.items() if name != "curve"}
+    curve = trained.record["curve"]
+    last = {name: values[-1] for name, values in curve.items() if name != "step" and values}
+    if settings.json:
+        say_json({"weights": str(trained.path), **record, "final": last})
+        return
+    say(
+        f"{settings.recipe}: {record['steps']:,} steps in {record['seconds']:,.0f} s "
+        f"({record['images_per_second']:,.0f} images/s, {record['parameters']:,} parameters)",
+        "at the end: " + "  ".join(f"{name} {value:.4g}" for name, value in last.items()),
+        f"weights: {trained.path}",
+    )
+
+
+def check_weights(settings: Settings) -> None:
+    """Refuse a recipe without the weights that it starts from.
+
+    Raises:
+        ConfigError: weights are missing.
+    """
+    needs = recipe(settings.recipe, settings.scale)
+    for name, needed in (("purifier", needs.purifier), ("classifier", needs.classifier)):
+        if needed and getattr(settings, name) is None:
+            raise ConfigError(
+                f"the recipe {settings.recipe!r} needs the weights of a {name}; "
+                f"give --{name} runs/{name}/weights.safetensors"
+            )

@@ -1,0 +1,102 @@
+"""``alp purify``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures of several formats and sizes, and what is none."""
+    random = np.random.default_rng(0)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, shape in (("a.png", (37, 50, 3)), ("b.jpg", (16, 16, 3)), ("one.bmp", (1, 1))):
+        Image.fromarray(random.integers(0, 255, shape, dtype=np.uint8)).save(folder / name)
+    (folder / "text.png").write_text("hello")
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:500])
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["purifier", "defended"])
+def test_copies_of_the_same_size(alp, weights, folder: Path, tmp_path: Path, kind: str) -> None:
+    given = [folder / name for name in ("a.png", "b.jpg", "one.bmp")]
+    before = [path.read_bytes() for path in given]
+    out = tmp_path / "out"
+    told = alp("purify", *given, "--purifier", getattr(weights, kind), "--out", out)
+    assert told.status == 0
+    assert {path.name for path in out.iterdir()} == {
+        f"{name}-purified.png" for name in ("a", "b", "one")
+    }
+    for path in given:
+        with Image.open(path) as picture, Image.open(out / f"{path.stem}-purified.png") as purified:
+            assert purified.size == picture.size
+            assert purified.format == "PNG"
+    assert [path.read_bytes() for path in given] == before
+    assert str(out / "a-purified.png") in told.out
+
+
+def test_what_is_no_picture_is_named_and_the_others_are_written(alp, weights, folder, tmp_path):
+    out = tmp_path / "out"
+    names = ("text.png", "a.png", "missing.png", "cut.png", "b.jpg")
+    given = [folder / name for name in names]
+    told = alp("purify", *given, folder, "--purifier", weights.purifier, "--out", out)
+    assert told.status == 1
+    errors = [line for line in told.err.splitlines() if line.startswith("alp: error: ")]
+    for bad in (folder / "text.png", folder / "missing.png", folder / "cut.png", folder):
+        assert sum(f"error: {bad} " in line for line in errors) == 1, bad
+    assert {path.name for path in out.iterdir()} == {"a-purified.png", "b-purified.png"}
+
+
+def test_seeds(alp, weights, folder: Path, tmp_path: Path) -> None:
+    def purified(name: str, *options: object) -> bytes:
+        line = ("purify", folder / "b.jpg", *options, "--purifier", weights.purifier)
+        assert alp(*line, "--out", tmp_path / name).status == 0
+        return (tmp_path / name / "b-purified.png").read_bytes()
+
+    seeded = purified("1", "--seed", 1)
+    assert purified("2", folder / "a.png", "--seed", 1) == seeded
+    assert purified("3", "--seed", 2) != seeded
+    assert purified("4") != purified("5")
+
+
+def test_json(alp, weights, folder: Path, tmp_path: Path) -> None:
+    line = ("purify", folder / "a.png", folder / "text.png", "--purifier", weights.purifier)
+    told = alp(*line, "--out", tmp_path / "out", "--json")
+    assert told.status == 1
+    result = json.loads(told.out)
+    (written,) = result["written"]
+    assert written["out"] == str(tmp_path / "out" / "a-purified.png")
+    assert 3 < written["psnr"] < 60
+    assert "text.png" in result["refused"][0]
+
+
+def test_inputs_are_never_overwritten(alp, weights, folder: Path) -> None:
+    other = folder / "a-purified.png"
+    other.write_bytes((folder / "b.jpg").read_bytes())
+    line = ("purify", folder / "a.png", other, "--purifier", weights.purifier, "--out", folder)
+    told = alp(*line)
+    assert told.status == 1
+    assert "would be overwritten" in told.err
+    assert other.read_bytes() == (folder / "b.jpg").read_bytes()
+
+
+def test_two_pictures_of_one_name(alp, weights, folder: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(folder / "a.bmp")
+    line = ("purify", folder / "a.png", folder / "a.bmp", "--purifier", weights.purifier)
+    told = alp(*line, "--out", tmp_path / "out")
+    assert told.status == 1
+    assert "two folders" in told.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_cannot_purify(alp, weights, folder: Path, tmp_path: Path) -> None:
+    line = ("purify", folder / "a.png", "--purifier", weights.classifier, "--out", tmp_path / "o")
+    told = alp(*line)
+    assert told.status == 1
+    assert "holds a classifier" in told.err

@@ -1,0 +1,74 @@
+"""``alp reproduce`` and ``alp demo``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alp.attacks import PGD
+from alp.paper.protocol import Protocol
+
+
+@pytest.fixture(scope="module")
+def line(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    out = tmp_path_factory.mktemp("hierarchy")
+    return ["reproduce", "hierarchy", "--scale", "smoke", "--data", pictures, "--trials", 2,
+            "--images", 9, "--draws", 2, "--attack.steps", 2, "--engine.threads", 1,
+            "--out", out]  # fmt: skip
+
+
+def test_table_report_and_repetition(alp, line) -> None:
+    first = alp(*line)
+    assert first.status == 0
+    for name in ("baseline", "ALP standalone", "AT", "A-ALP + AT"):
+        assert name in first.out
+    assert "2 trials" in first.out
+    assert "train purifier-1: 64/64 images" in first.err
+    out = Path(str(line[-1]))
+    assert str(out / "report.html") in first.out
+    assert "A-ALP + AT" in (out / "report.html").read_text()
+    before = (out / "table.json").read_bytes()
+    again = alp(*line, "--json")
+    assert again.status == 0
+    assert not again.err
+    assert (out / "table.json").read_bytes() == before
+    printed, kept = json.loads(again.out), json.loads(before)
+    assert b"latency" not in before
+    assert [row["trials"] for row in kept["rows"]] == [1, 1, 2, 2]
+    for row, same in zip(printed["rows"], kept["rows"], strict=True):
+        assert row.pop("latency_ms")["predict"] > 0
+        assert row == same
+        assert not same["published"]  # the paper's numbers are for other data
+
+
+@pytest.mark.parametrize("change", [["--trials", 1], ["--draws", 3], ["--attack.steps", 3]])
+def test_another_protocol_needs_another_folder(alp, line, change) -> None:
+    alp(*line)
+    told = alp(*line, *change)
+    assert told.status == 1
+    assert "another folder" in told.err
+
+
+def test_refused_before_anything_is_trained(alp, line, tmp_path: Path) -> None:
+    told = alp(*line[:-1], tmp_path / "new", "--knowledge", "everything")
+    assert told.status == 1
+    assert "everything" in told.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_settings_reach_the_protocol(alp, monkeypatch, tmp_path: Path) -> None:
+    seen: list[tuple[str, Protocol, Path]] = []
+
+    def stub(name: str, protocol: Protocol, folder: Path, *, json: bool) -> None:
+        seen.append((name, protocol, folder))
+
+    monkeypatch.setattr("alp.cli.reproduce.show_experiment", stub)
+    monkeypatch.setattr("alp.cli.demo.show_experiment", stub)
+    alp("reproduce", "hierarchy", "--out", tmp_path, "--attack.steps", 3, "--seed", 5)
+    alp("demo", "--out", tmp_path / "demo")
+    alp("reproduce", "hierarchy", "--scale", "demo", "--trials", 2, "--images", 500,
+        "--out", tmp_path / "demo")  # fmt: skip
+    assert seen[0] == ("hierarchy", Protocol(attack=PGD(steps=3), seed=5), tmp_path)
+    assert seen[1] == seen[2]
