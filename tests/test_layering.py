@@ -1,0 +1,84 @@
+"""The architecture, as far as a syntax tree shows it: who imports whom, and what nobody does."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import alp
+
+SRC = Path(alp.__file__).parent
+FILES = sorted(SRC.rglob("*.py"))
+
+BASE = {"errors", "seeding", "config", "files", "version"}
+MAY_IMPORT = {
+    **dict.fromkeys(BASE, BASE),
+    "data": BASE,
+    "models": BASE,
+    "attacks": BASE,
+    "training": BASE | {"data", "models"},
+    "evaluation": BASE | {"data", "attacks"},
+    "report": BASE | {"evaluation.records"},
+    "deploy": BASE | {"models"},
+    "workflows": BASE | {"data", "models", "training", "attacks", "evaluation"},
+}
+UNRESTRICTED = {"__init__", "__main__", "cli", "paper"}
+
+
+def part_of(path: Path) -> str:
+    """The package or module of ``alp`` that a file belongs to."""
+    return path.relative_to(SRC).with_suffix("").parts[0]
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Full names of everything imported, at the top, in functions and for types alike."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dotted(node: ast.AST) -> str:
+    return ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+def test_layers_and_forbidden_things(path: Path) -> None:
+    text = path.read_text()
+    tree, part = ast.parse(text), part_of(path)
+    names = list(imported(tree))
+    if part not in UNRESTRICTED:
+        allowed = {part} | MAY_IMPORT[part]
+        for name in names:
+            inside = name.removeprefix("alp.")
+            if inside != name:
+                assert any(f"{inside}.".startswith(f"{each}.") for each in allowed), name
+    if part == "paper":
+        assert not any(name.startswith(("alp.cli", "alp.deploy")) for name in names)
+    packages = {name.split(".")[0] for name in names}
+    assert not packages & {"torchvision", "pickle", "dill", "joblib", "random"}
+    calls = {dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & {"torch.manual_seed", "torch.seed", "torch.load", "torch.save"}
+    assert part in {"cli", "__main__"} or "print" not in calls
+    assert len(text.splitlines()) <= 300
+
+
+def test_every_layer_of_the_table_is_looked_at() -> None:
+    """Were the files not found, the test above would pass on nothing."""
+    assert {part_of(path) for path in FILES} >= set(MAY_IMPORT) - {"deploy"}
+
+
+def test_settings_import_no_torch() -> None:
+    """``alp --help`` is made from these, and torch takes seconds."""
+    modules = "alp, alp.config, alp.training, alp.attacks, alp.data, alp.evaluation"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(SRC.parent)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

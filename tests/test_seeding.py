@@ -1,0 +1,98 @@
+"""Draws are a function of (seed, purpose, counters), and of nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from torch import nn
+
+from alp.seeding import Shard, derive, entropy, generator, initialising, normal, uniform
+
+ARGUMENTS = [(0, "a"), (1, "a"), (0, "b"), (0, "a", 0), (0, "a", 1), (0, "a", 0, 1), (0, "a", 1, 0)]
+draws = pytest.mark.parametrize("draw", [normal, uniform], ids=["normal", "uniform"])
+
+
+def test_the_same_arguments_give_the_same_draws() -> None:
+    for arguments in ARGUMENTS:
+        first, second = (normal((50,), generator(*arguments)) for _ in range(2))
+        assert torch.equal(first, second)
+
+
+def test_every_argument_changes_every_draw() -> None:
+    rows = torch.stack([normal((5000,), generator(*arguments)) for arguments in ARGUMENTS])
+    correlation = torch.corrcoef(rows) - torch.eye(len(rows))
+    assert correlation.abs().max() < 5 / 5000**0.5  # five standard errors
+
+
+@given(st.integers(), st.text(st.characters(exclude_characters="/"), max_size=8))
+def test_seeds_are_63_bits_and_all_different(seed: int, purpose: str) -> None:
+    seeds = [
+        derive(seed, purpose),
+        derive(seed + 1, purpose),
+        derive(seed, purpose + "x"),
+        *(derive(seed, purpose, step) for step in range(5)),
+        derive(seed, purpose, 1, 2),
+        derive(seed, purpose, 12),
+    ]
+    assert all(0 <= each < 2**63 for each in seeds)
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_draws_do_not_change_between_releases() -> None:
+    """Records name a seed: what it stands for has to stay."""
+    assert derive(0, "judge", 3) == 7739975484498693452
+
+
+def test_the_distributions() -> None:
+    assert stats.kstest(normal((20_000,), generator(0, "ks")).numpy(), "norm").pvalue > 0.01
+    assert stats.kstest(uniform((20_000,), generator(0, "ks")).numpy(), "uniform").pvalue > 0.01
+
+
+@draws
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_shards_are_the_rows_of_the_whole(draw, world: int, each: int) -> None:
+    """Also for the second draw: all processes advance their generators alike."""
+    whole = generator(3, "step")
+    shards = [Shard(generator(3, "step"), rank, world) for rank in range(world)]
+    for shape in [(2, 3), (4,)]:
+        expected = draw((each * world, *shape), whole)
+        parts = [draw((each, *shape), shard) for shard in shards]
+        assert all(part.shape == (each, *shape) for part in parts)
+        assert torch.equal(torch.cat(parts), expected)
+
+
+@draws
+def test_draws_advance_their_generator_and_not_the_global_one(draw) -> None:
+    before = torch.get_rng_state()
+    source = generator(0, "x")
+    assert not torch.equal(draw((9,), source), draw((9,), source))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_entropy_is_not_predictable() -> None:
+    assert entropy().initial_seed() != entropy().initial_seed()
+
+
+def test_initialising_is_deterministic_and_leaves_no_trace() -> None:
+    def weights(seed: int, purpose: str) -> torch.Tensor:
+        with initialising(seed, purpose):
+            return nn.Linear(4, 4).weight.detach()
+
+    before = torch.get_rng_state()
+    first = weights(0, "a")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)  # another global state
+    assert torch.equal(weights(0, "a"), first)
+    assert not torch.equal(weights(0, "b"), first)
+    assert not torch.equal(weights(1, "a"), first)
+
+
+def test_initialising_restores_the_state_after_an_error() -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError), initialising(0, "a"):
+        torch.rand(1 // 0)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,155 @@
+"""Two processes train what one does with the same global batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import alp
+from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConfig, to_dict
+from alp.files import write_json
+from alp.models.checkpoint import load_model
+from alp.training import AdversaryConfig, ClassifierStage, PurifierStage
+from alp.workflows import train
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from safetensors.torch import load_file
+from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConfig, from_dict
+from alp.data import Images
+from alp.errors import ConfigError
+from alp.files import read_json
+from alp.training import ClassifierStage, PurifierStage
+from alp.workflows import train
+
+folder = Path(sys.argv[1])
+toy = load_file(folder / "toy.safetensors")
+toy = Images.of(toy["images"], toy["labels"], "abcd", "toy", "train")
+engine = EngineConfig("cpu", devices=2, precision="32-true", threads=1, save_every=1e-9)
+stages = read_json(folder / "stages.json", ConfigError)
+purifier = from_dict(PurifierStage, stages["purifier"])
+classifier = from_dict(ClassifierStage, stages["classifier"])
+
+class Cut(Exception):
+    pass
+
+def report(step, steps, scalars):
+    if step == 5:
+        raise Cut
+
+train(purifier, folder / "purifier", toy, engine=engine)
+try:
+    train(purifier, folder / "resumed", toy, engine=engine, report=report)
+except Cut:
+    train(purifier, folder / "resumed", toy, engine=engine)
+train(classifier, folder / "classifier", toy, engine=engine,
+      purifier=folder / "purifier" / "weights.safetensors")
+try:
+    train(from_dict(PurifierStage, stages["odd"]), folder / "odd", toy, engine=engine)
+except ConfigError as error:
+    rank = os.environ["LOCAL_RANK"]
+    (folder / f"refused-{rank}").write_text(str(error))
+"""
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, PurifierStage | ClassifierStage]:
+    def optim(batch: int, epochs: float = 2) -> OptimConfig:
+        return OptimConfig(epochs, batch, "adamw", lr=2e-3, weight_decay=0.0, clip=1.0, ema=0.9)
+
+    code, head = PurifierConfig(8, 8, 1), ClassifierConfig("tiny", 4)
+    return {
+        "purifier": PurifierStage(code, optim=optim(16)),
+        "classifier": ClassifierStage(head, AdversaryConfig("nfgsm"), optim=optim(32, 4)),
+        "odd": PurifierStage(code, optim=optim(15)),
+    }
+
+
+@pytest.fixture(scope="module")
+def two(stages, toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what two processes trained."""
+    folder = tmp_path_factory.mktemp("two")
+    save_file({"images": toy.images, "labels": toy.labels}, folder / "toy.safetensors")
+    write_json(folder / "stages.json", {name: to_dict(s) for name, s in stages.items()})
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(Path(alp.__file__).parents[1])}
+    finished = subprocess.run(
+        [sys.executable, script, folder],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == ""  # results may be piped
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(stages, toy, two: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The same trainings by one process; the classifier behind the same purifier."""
+    engine = EngineConfig("cpu", 1, "32-true", threads=1)
+    folder = tmp_path_factory.mktemp("one")
+    purifier = two / "purifier" / "weights.safetensors"
+    return {
+        "purifier": train(stages["purifier"], folder / "purifier", toy, engine=engine),
+        "classifier": train(
+            stages["classifier"], folder / "classifier", toy, engine=engine, purifier=purifier
+        ),
+    }
+
+
+def finished(folder: Path, stages, toy, name: str, **weights: Path):
+    """What is there is read, and not trained again: a report would fail."""
+    return train(
+        stages[name], folder / name, toy, report=lambda *step: pytest.fail("trained"), **weights
+    )
+
+
+def test_the_purifier_is_the_same(one, two: Path, stages, toy) -> None:
+    """Up to the order in which floats are added: 1e-4 of the loss at every step."""
+    alone, shared = one["purifier"], finished(two, stages, toy, "purifier")
+    assert shared.record["processes"] == 2
+    assert alone.record["processes"] == 1
+    for name, curve in alone.record["curve"].items():
+        assert shared.record["curve"][name] == pytest.approx(curve, rel=1e-4), name
+    pairs = zip(alone.model.parameters(), shared.model.parameters(), strict=True)
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs)
+    first, *_, last = alone.record["curve"]["loss"]
+    assert abs(last / first - 1) > 0.01  # the training moves by far more than that
+
+
+def test_the_classifier_is_alike(one, two: Path, stages, toy) -> None:
+    """Batch normalisation sees each process's half of the batch, so that the curves differ as
+    those of another batch size do: 10 % of the loss at every step."""
+    weights = two / "purifier" / "weights.safetensors"
+    alone, shared = one["classifier"], finished(two, stages, toy, "classifier", purifier=weights)
+    curves = [run.record["curve"]["loss"] for run in (alone, shared)]
+    assert curves[1] == pytest.approx(curves[0], rel=0.1)
+
+
+def test_two_processes_resume_to_the_same_bits(two: Path) -> None:
+    whole = load_model(two / "purifier" / "weights.safetensors")
+    resumed = load_model(two / "resumed" / "weights.safetensors")
+    pairs = zip(whole.parameters(), resumed.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_by_both(two: Path) -> None:
+    for rank in (0, 1):
+        assert "cannot be shared out among 2" in (two / f"refused-{rank}").read_text()
+
+
+def test_nothing_is_left_but_weights_and_records(two: Path) -> None:
+    for name in ("purifier", "resumed", "classifier"):
+        files = sorted(path.name for path in (two / name).iterdir())
+        assert files == ["training.json", "weights.safetensors"]
