@@ -26,9 +26,9 @@ PER_CLASS = {"train": 900, "test": 200}
 VERSION = 1
 """Part of the cache's key: raised when the drawing changes."""
 
-CONTRAST = (0.12, 0.28)
+CONTRAST = (0.18, 0.28)
 """Difference of colour between shape and ground, per channel, as a share of the full range."""
-TEXTURE = (0.02, 0.08)
+TEXTURE = (0.02, 0.07)
 """Amplitude of the pattern on shape and ground."""
 CLUTTER = 4
 """Blobs on the ground of each image."""

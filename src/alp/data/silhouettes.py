@@ -54,9 +54,10 @@ def bar(u: Plane, v: Plane) -> Plane:
     return np.maximum(np.abs(u) - np.float32(1.0), np.abs(v) - np.float32(0.28))
 
 
-def pair(u: Plane, v: Plane) -> Plane:
-    """Two small discs side by side."""
-    return np.sqrt((np.abs(u) - np.float32(0.6)) ** 2 + v * v) - np.float32(0.38)
+def half(u: Plane, v: Plane) -> Plane:
+    """Half a disc."""
+    up = v + np.float32(0.4)
+    return np.maximum(np.sqrt(u * u + up * up) - np.float32(1.0), -up)
 
 
 SILHOUETTES: dict[str, Callable[[Plane, Plane], Plane]] = {
@@ -69,5 +70,5 @@ SILHOUETTES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "star": star,
     "crescent": crescent,
     "bar": bar,
-    "pair": pair,
+    "half": half,
 }
