@@ -56,7 +56,8 @@ def test_an_undefended_classifier_has_no_purified_pictures(alp, line, weights, t
 def test_the_same_attack_as_in_an_evaluation(alp, line, weights, pictures, tmp_path) -> None:
     told = alp("attack", weights.defended, *line, "--json")
     measured = json.loads(told.out)
-    same = [part for part in line[:-2] if part not in ("--pictures", PICTURES)]
+    place = line.index("--pictures")
+    same = line[:place] + line[place + 2 : -2]
     alp("evaluate", weights.defended, *same, "--out", tmp_path / "e", "--knowledge", "single")
     record = read(tmp_path / "e" / "records" / "defended")
     tensors = load_file(tmp_path / "out" / "adversarial.safetensors")

@@ -48,7 +48,7 @@ def leaves(kind: type, nested: dict[str, Any], prefix: str = "") -> Iterator[tup
 
 
 def flat(text: str) -> str:
-    """Without line breaks, and without the hyphens' neighbours that argparse breaks lines at."""
+    """Without white space, since argparse breaks lines anywhere."""
     return re.sub(r"\s+", "", text)
 
 
@@ -69,15 +69,12 @@ def test_help_explains_every_field(alp, arguments: list[str], nested: dict[str, 
 
 def test_defaults_are_those_of_the_recipe_at_the_scale(alp) -> None:
     small, large = (alp("train", "purifier", "--scale", s, "--help").out for s in ("smoke", "gpu"))
-    assert "one. (default: 8)" not in large
     width = r"--stage.purifier.width N\s.*?\(default: (\d+)\)"
     assert [re.search(width, text, re.DOTALL)[1] for text in (small, large)] == ["8", "96"]
 
 
 def test_fractions_are_shown_as_they_are_written(alp) -> None:
-    assert "(default: 8/255)" in flat(alp("evaluate", "--help").out).replace(
-        "(default:", "(default: "
-    )
+    assert "(default:8/255)" in flat(alp("evaluate", "--help").out)
 
 
 def test_train_help_without_a_recipe_points_to_the_recipes(alp) -> None:

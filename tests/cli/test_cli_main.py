@@ -83,7 +83,7 @@ def test_errors_of_a_command(alp, monkeypatch, error: BaseException, status: int
     def broken(settings: Settings) -> None:
         raise error
 
-    monkeypatch.setattr(__import__("alp.cli.data").cli.data, "run", broken)
+    monkeypatch.setattr("alp.cli.data.run", broken)
     told = alp("data", "shapes")
     assert told.status == status
     assert told.err.startswith(words)
@@ -94,7 +94,7 @@ def test_bugs_are_not_hidden(monkeypatch) -> None:
     def broken(settings: Settings) -> None:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(__import__("alp.cli.data").cli.data, "run", broken)
+    monkeypatch.setattr("alp.cli.data.run", broken)
     with pytest.raises(AssertionError, match="ours"):
         main(["data", "shapes"])
 
@@ -113,7 +113,7 @@ def test_warnings_are_lines_on_stderr(alp, monkeypatch) -> None:
     def warning(settings: Settings) -> None:
         warnings.warn("the cache is full", stacklevel=1)
 
-    monkeypatch.setattr(__import__("alp.cli.data").cli.data, "run", warning)
+    monkeypatch.setattr("alp.cli.data.run", warning)
     assert alp("data", "shapes").err == "alp: warning: the cache is full\n"
 
 

@@ -143,6 +143,24 @@ def test_the_average_is_what_is_returned(run) -> None:
     assert not model.training
 
 
+def test_buffers_are_averaged_too(run) -> None:
+    """Batch statistics have to belong to the averaged weights, and not to the last ones."""
+    task = Watching()
+    task.model.register_buffer("count", torch.zeros(()))
+    train_step = task.forward
+
+    def counting(*batch):
+        task.model.count += 1
+        return train_step(*batch)
+
+    task.forward = counting
+    model, _ = train(task, run(ema=0.8))
+    average = 1.0
+    for count in range(2, 9):
+        average = 0.8 * average + 0.2 * count
+    assert float(model.count) == pytest.approx(average, rel=1e-5)
+
+
 def test_without_an_average_the_last_weights_are_returned(run) -> None:
     task = Watching()
     model, _ = train(task, run(ema=0.0))

@@ -66,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not _first():
             # The engine kills the first process once another has ended: let it speak before.
             time.sleep(GRACE)
-        hint = ""
-        if given[0] in RESUMABLE:
-            hint = f"; the same command goes on from here:\n  {shlex.join(['alp', *given])}"
-        return _fail(f"interrupted{hint}", 130)
+        if not set(given[:1]) & set(RESUMABLE):
+            return _fail("interrupted", 130)
+        command = shlex.join(["alp", *given])
+        return _fail(f"interrupted; the same command goes on from here:\n  {command}", 130)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -122,5 +122,6 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def _fail(message: str, status: int) -> int:
     from alp.cli.console import note
 
-    note(f"alp: error: {message}" if status != 130 else f"alp: {message}")
+    # An error of another process may be its own; that it was interrupted goes without saying.
+    note(f"alp: error: {message}" if status != 130 else f"alp: {message}", status != 130)
     return status

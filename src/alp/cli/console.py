@@ -45,9 +45,10 @@ def say_json(value: Any) -> None:
         print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def note(text: str) -> None:
-    """Print a line to stderr, above a progress bar where there is one."""
-    if is_first_process():
+def note(text: str, everywhere: bool = False) -> None:
+    """Print a line to stderr, above a progress bar where there is one; ``everywhere``: from any
+    of several processes."""
+    if everywhere or is_first_process():
         console = _bars[-1].console if _bars else _console(sys.stderr)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 

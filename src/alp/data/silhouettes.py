@@ -56,8 +56,9 @@ def bar(u: Plane, v: Plane) -> Plane:
 
 def half(u: Plane, v: Plane) -> Plane:
     """Half a disc."""
-    up = v + np.float32(0.4)
-    return np.maximum(np.sqrt(u * u + up * up) - np.float32(1.0), -up)
+    up: Plane = v + np.float32(0.4)
+    whole: Plane = np.sqrt(u * u + up * up) - np.float32(1.0)
+    return np.maximum(whole, -up)
 
 
 SILHOUETTES: dict[str, Callable[[Plane, Plane], Plane]] = {

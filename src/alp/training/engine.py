@@ -13,7 +13,6 @@ from lightning_fabric import Fabric
 from alp.config import EngineConfig
 from alp.errors import ConfigError
 
-
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 

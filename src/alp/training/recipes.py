@@ -105,66 +105,93 @@ def _joint(
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
-_GPU = ("not measured yet", "not measured yet")
+_UNMEASURED = ("not measured yet", "not measured yet")
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "purifier": {
         "smoke": Recipe(_purifier(replace(_TINY_PURIFIER, width=8), 1.0, 64, 0.9), *_SMOKE),
-        "demo": Recipe(_purifier(_TINY_PURIFIER, 4.0, 64, 0.98), "@@", "@@"),
+        "demo": Recipe(
+            _purifier(_TINY_PURIFIER, 4.0, 64, 0.98), "half a core-minute", "26.4 dB, sigma 0.82"
+        ),
         "cpu": Recipe(
             _purifier(PurifierConfig(), 1.5, 128, 0.98),
             "4 core-minutes",
-            "@@",
+            "26.4 dB, sigma 0.61",
         ),
-        "gpu": Recipe(_purifier(PurifierConfig(width=96, blocks=4), 30.0, 256, 0.998), *_GPU),
+        "gpu": Recipe(
+            _purifier(PurifierConfig(width=96, blocks=4), 30.0, 256, 0.998), *_UNMEASURED
+        ),
     },
     "standard": {
         "smoke": Recipe(_classifier("tiny", _CLEAN, 1.0, 0.2, 64, 0.9), *_SMOKE),
-        "demo": Recipe(_classifier("tiny", _CLEAN, 6.0, 0.2, 64, 0.98), "@@", "@@"),
+        "demo": Recipe(
+            _classifier("tiny", _CLEAN, 8.0, 0.1, 64, 0.98),
+            "1 core-minute",
+            "98.8 % clean, 0.2 % robust",
+        ),
         "cpu": Recipe(
             _classifier("lite", _CLEAN, 6.0, 0.2),
             "13 core-minutes",
-            "@@",
+            "83.9 % clean, 0.2 % robust",
         ),
-        "gpu": Recipe(_classifier("base", _CLEAN, 60.0, 0.2), *_GPU),
+        "gpu": Recipe(_classifier("base", _CLEAN, 60.0, 0.2), *_UNMEASURED),
     },
     "adversarial": {
         "smoke": Recipe(_classifier("tiny", _NFGSM, 1.0, 0.2, 64, 0.9), *_SMOKE),
-        "demo": Recipe(_classifier("tiny", _NFGSM, 8.0, 0.2, 64, 0.98), "@@", "@@"),
+        "demo": Recipe(
+            _classifier("tiny", _NFGSM, 8.0, 0.2, 64, 0.98),
+            "1 core-minute",
+            "75.2 % clean, 38.8 % robust",
+        ),
         "cpu": Recipe(
             _classifier("lite", _NFGSM, 10.0, 0.2),
             "36 core-minutes",
-            "@@",
+            "65.5 % clean, 42.4 % robust",
         ),
-        "gpu": Recipe(_classifier("base", _PGD, 80.0, 0.1), *_GPU),
+        "gpu": Recipe(_classifier("base", _PGD, 80.0, 0.1), *_UNMEASURED),
     },
     "standard-purified": {
         "smoke": Recipe(_classifier("tiny", _CLEAN, 0.5, 0.02, 64, 0.9), *_SMOKE, *_BOTH),
-        "demo": Recipe(_classifier("tiny", _CLEAN, 1.0, 0.02, 64, 0.9), "@@", "@@", *_BOTH),
+        "demo": Recipe(
+            _classifier("tiny", _CLEAN, 1.0, 0.02, 64, 0.9),
+            "6 core-seconds",
+            "91.1 % clean, 4.4 % robust (single)",
+            *_BOTH,
+        ),
         "cpu": Recipe(
             _classifier("lite", _CLEAN, 0.3, 0.02, ema=0.9),
             "1 core-minute",
-            "@@",
+            "79.3 % clean, 7.3 % robust (single)",
             *_BOTH,
         ),
-        "gpu": Recipe(_classifier("base", _CLEAN, 5.0, 0.02), *_GPU, *_BOTH),
+        "gpu": Recipe(_classifier("base", _CLEAN, 5.0, 0.02), *_UNMEASURED, *_BOTH),
     },
     "adversarial-purified": {
         "smoke": Recipe(_classifier("tiny", _NFGSM, 0.5, 0.05, 64, 0.9), *_SMOKE, *_BOTH),
-        "demo": Recipe(_classifier("tiny", _NFGSM, 2.0, 0.05, 64, 0.98), "@@", "@@", *_BOTH),
+        "demo": Recipe(
+            _classifier("tiny", _NFGSM, 2.0, 0.05, 64, 0.98),
+            "24 core-seconds",
+            "77.3 % clean, 37.5 % robust (single)",
+            *_BOTH,
+        ),
         "cpu": Recipe(
             _classifier("lite", _NFGSM, 0.6, 0.05, ema=0.98),
             "4 core-minutes",
-            "@@",
+            "65.4 % clean, 43.2 % robust (single)",
             *_BOTH,
         ),
-        "gpu": Recipe(_classifier("base", _PGD, 20.0, 0.02), *_GPU, *_BOTH),
+        "gpu": Recipe(_classifier("base", _PGD, 20.0, 0.02), *_UNMEASURED, *_BOTH),
     },
     "joint": {
         "smoke": Recipe(_joint("tiny", 0.5, 64, 0.9), *_SMOKE, *_BOTH),
-        "demo": Recipe(_joint("tiny", 2.0, 64, 0.98), "@@", "@@", *_BOTH),
-        "cpu": Recipe(_joint("lite", 1.0, 128, 0.98), "@@", "@@", *_BOTH),
-        "gpu": Recipe(_joint("base", 20.0, 128, 0.998), *_GPU, *_BOTH),
+        "demo": Recipe(
+            _joint("tiny", 2.0, 64, 0.98),
+            "44 core-seconds",
+            "76.8 % clean, 43.6 % robust (single)",
+            *_BOTH,
+        ),
+        "cpu": Recipe(_joint("lite", 1.0, 128, 0.98), *_UNMEASURED, *_BOTH),
+        "gpu": Recipe(_joint("base", 20.0, 128, 0.998), *_UNMEASURED, *_BOTH),
     },
 }
 """Name to scale to recipe. The last three fine-tune given weights."""

@@ -121,6 +121,8 @@ def train(
         write_json(record_path, record)
         checkpoint.unlink(missing_ok=True)
     fabric.barrier()
+    if not fabric.is_global_zero:  # whose own batch statistics differ
+        return _finished(weights, record_path, key)
     return Trained(model, weights, record)
 
 
