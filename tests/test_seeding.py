@@ -91,6 +91,19 @@ def test_initialising_is_deterministic_and_leaves_no_trace() -> None:
     assert not torch.equal(weights(1, "a"), first)
 
 
+def test_initial_weights_do_not_depend_on_the_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    weights = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with initialising(0, "a"):
+            weights.append(nn.init.orthogonal_(torch.empty(64, 48)))
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert torch.equal(*weights)
+
+
 def test_initialising_restores_the_state_after_an_error() -> None:
     before = torch.get_rng_state()
     with pytest.raises(ZeroDivisionError), initialising(0, "a"):

@@ -79,9 +79,16 @@ def initialising(seed: int, purpose: str) -> Iterator[None]:
     """Weights made inside are a function of (seed, purpose); the global state is put back after.
 
     torch's layers initialise from the global generator and take no other, so it is lent to them.
+    An orthogonal start is a matrix decomposition, whose last bits depend on the number of threads:
+    inside there is one.
     """
     import torch
 
+    threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(generator(seed, purpose).get_state())
-        yield
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -9,7 +9,12 @@ import torch
 
 from alp.config import EngineConfig
 from alp.errors import ConfigError
-from alp.training.engine import build_engine, chosen_precision, peak_memory
+from alp.training.engine import (
+    build_engine,
+    chosen_precision,
+    limit_threads,
+    peak_memory,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +31,16 @@ def test_one_cpu_process(precision: str) -> None:
     assert fabric.device == torch.device("cpu")
     assert fabric.world_size == 1
     assert fabric.strategy.precision.precision == precision
-    assert torch.get_num_threads() == 1
     with fabric.autocast():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.float32 if precision == "32-true" else torch.bfloat16)
+
+
+def test_the_threads_are_those_asked_for() -> None:
+    limit_threads(EngineConfig(threads=3))
+    assert torch.get_num_threads() == 3
+    limit_threads(EngineConfig(devices=10_000))
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize("accelerator", ["nonsense", "", "cuda", "mps"])

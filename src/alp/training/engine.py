@@ -16,14 +16,18 @@ from alp.errors import ConfigError
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
+def limit_threads(config: EngineConfig) -> None:
+    """Set torch's CPU threads for this process; sums of floats depend on their number."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    torch.set_num_threads(config.threads or max(1, cores // config.devices))
+
+
 def build_engine(config: EngineConfig) -> Fabric:
     """A launched Fabric engine; with several devices it starts the other processes.
 
     Raises:
         ConfigError: the engine has no such accelerator or number of devices.
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    torch.set_num_threads(config.threads or max(1, cores // config.devices))
     strategy = "ddp" if config.devices > 1 else "auto"
     try:
         fabric = Fabric(

@@ -75,10 +75,13 @@ def train(
     """
     if find_spec("lightning_fabric") is None:
         raise AlpError('training needs lightning_fabric: pip install "alp[train]"')
-    from alp.training.engine import build_engine, peak_memory
+    from alp.training.engine import build_engine, limit_threads, peak_memory
     from alp.training.loop import Run, fit
 
     engine = engine or EngineConfig()
+    # First of all, and for a finished training too: what follows a resumed one, an evaluation say,
+    # has to add its floats as what follows an uninterrupted one.
+    limit_threads(engine)
     task, parents = _build_task(stage, images, seed, purifier, classifier)
     settings = {
         "stage": type(stage).__name__,
