@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from alp import seeding
-from alp.data import Augment, augment
+from alp.data import Augment
 from alp.errors import ConfigError
 
 SIZE = 32
@@ -41,11 +41,6 @@ def test_a_call_is_a_function_of_its_source() -> None:
     x = coded(16)
     assert torch.equal(Augment()(x, source()), Augment()(x, source()))
     assert not torch.equal(Augment()(x, source()), Augment()(x, source(1)))
-
-
-def test_the_function_is_the_settings() -> None:
-    x = coded(4)
-    assert torch.equal(augment(x, source(), shift=2), Augment(True, 2, 8)(x, source()))
 
 
 def test_the_input_is_left_alone() -> None:

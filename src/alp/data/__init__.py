@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.data.augment import Augment, augment
+from alp.data.augment import Augment
 from alp.errors import UnknownNameError, choose
 
 if TYPE_CHECKING:
     from alp.data.images import Images
 
-__all__ = ["DATASETS", "SPLITS", "Augment", "Images", "augment", "load_data"]
+__all__ = ["DATASETS", "SPLITS", "Augment", "Images", "load_data"]
 
 SPLITS = ("train", "validation", "test")
 

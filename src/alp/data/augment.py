@@ -66,17 +66,6 @@ class Augment:
         return out.permute(0, 3, 1, 2)
 
 
-def augment(
-    x: torch.Tensor,
-    source: torch.Generator | seeding.Shard,
-    flip: bool = True,
-    shift: int = 4,
-    cutout: int = 8,
-) -> torch.Tensor:
-    """``Augment(flip, shift, cutout)(x, source)``."""
-    return Augment(flip, shift, cutout)(x, source)
-
-
 def _integers(draw: torch.Tensor, count: int) -> torch.Tensor:
     """Uniform draws in [0, 1) to uniform integers 0 ... count-1."""
     # float32 may round draw * count up to count itself

@@ -25,11 +25,6 @@ def distortion(x: Tensor, image: Tensor) -> Tensor:
     return (x - image).square().flatten(1).mean(1)
 
 
-def decibels(mse: float) -> float:
-    """Peak signal-to-noise ratio of a mean squared error on [0,1]: 0.0027 is 25.7 dB."""
-    return -10 * math.log10(max(mse, 1e-12))
-
-
 def target_mse(psnr: float) -> float:
     """The mean squared error on [0,1] of a peak signal-to-noise ratio in dB."""
     return 10 ** (-psnr / 10)
