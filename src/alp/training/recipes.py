@@ -114,9 +114,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             _purifier(_TINY_PURIFIER, 4.0, 64, 0.98), "half a core-minute", "26.4 dB, sigma 0.82"
         ),
         "cpu": Recipe(
-            _purifier(PurifierConfig(), 1.5, 128, 0.98),
-            "4 core-minutes",
-            "26.4 dB, sigma 0.61",
+            _purifier(PurifierConfig(), 2.5, 128, 0.98),
+            "9 core-minutes",
+            "26.4 dB, sigma 0.65",
         ),
         "gpu": Recipe(
             _purifier(PurifierConfig(width=96, blocks=4), 30.0, 256, 0.998), *_UNMEASURED
