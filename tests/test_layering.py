@@ -64,7 +64,9 @@ def test_layers_and_forbidden_things(path: Path) -> None:
     if part == "paper":
         assert not any(name.startswith(("alp.cli", "alp.deploy")) for name in names)
     packages = {name.split(".")[0] for name in names}
-    assert not packages & {"torchvision", "pickle", "dill", "joblib", "random"}
+    forbidden = {"torchvision", "pickle", "dill", "joblib", "random"}
+    # Nobody draws from the global generator; seeding lends it to other people's code.
+    assert not packages & (forbidden - ({"random"} if part == "seeding" else set()))
     calls = {dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not calls & {"torch.manual_seed", "torch.seed", "torch.load", "torch.save"}
     assert part in {"cli", "__main__"} or "print" not in calls

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +12,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from alp.seeding import Shard, derive, entropy, generator, initialising, normal, uniform
+from alp.seeding import (
+    Common,
+    Shard,
+    derive,
+    entropy,
+    generator,
+    initialising,
+    lent,
+    normal,
+    uniform,
+)
 
 ARGUMENTS = [(0, "a"), (1, "a"), (0, "b"), (0, "a", 0), (0, "a", 1), (0, "a", 0, 1), (0, "a", 1, 0)]
 draws = pytest.mark.parametrize("draw", [normal, uniform], ids=["normal", "uniform"])
@@ -109,3 +122,49 @@ def test_initialising_restores_the_state_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), initialising(0, "a"):
         torch.rand(1 // 0)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@draws
+@given(rows=st.integers(1, 9), times=st.integers(1, 3))
+def test_common_draws_are_alike_for_all_rows_of_any_batch(draw, rows: int, times: int) -> None:
+    few, many = Common(generator(4, "bank")), Common(generator(4, "bank"))
+    for _ in range(times):
+        first, second = draw((1, 3, 2), few), draw((rows, 3, 2), many)
+        assert torch.equal(first.expand(rows, 3, 2), second)
+    assert first.unique().numel() == 6, "values of one row differ"
+
+
+def global_draws() -> tuple[float, float, float]:
+    return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+
+def test_lent_generators_start_from_the_seed_and_are_given_back() -> None:
+    with lent(1):
+        before = global_draws()
+        with lent(7) as touched:
+            assert not touched()
+            first = global_draws()
+            assert touched()
+        after = global_draws()
+    with lent(1):
+        assert (global_draws(), global_draws()) == (before, after)
+    with lent(7):
+        assert global_draws() == first
+    with lent(8):
+        other = global_draws()
+    assert all(one != two for one, two in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["python", "numpy", "torch"])
+def test_a_draw_from_any_global_generator_is_noticed(which: int) -> None:
+    draws = (random.random, np.random.rand, lambda: torch.rand(()))
+    with lent(3) as touched:
+        draws[which]()
+        assert touched()
+
+
+def test_lent_generators_are_given_back_after_an_error() -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="shape"), lent(2):
+        torch.rand(3).view(2)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,8 +1,8 @@
 """Explicit randomness: every draw comes from a generator made from (seed, purpose).
 
-There is no global random state anywhere in the package. A generator is a pure function of the
-seed, the purpose and optional counters (epoch, step, batch), so that a resumed run repeats the
-same draws without any random state on disk.
+The package itself draws from no global random state; it is only lent out to code that does. A
+generator is a pure function of the seed, the purpose and optional counters (epoch, step, batch), so
+that a resumed run repeats the same draws without any random state on disk.
 
 torch is imported inside the functions so that settings modules, which import this one, stay cheap.
 """
@@ -13,7 +13,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -52,10 +52,30 @@ class Shard:
         self.world = world
 
 
-def _draw(name: str, shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
+class Common:
+    """A generator whose every draw is shared by all rows of a batch (common random numbers): what
+    an image meets does not depend on the images beside it, nor on its place among them."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    @property
+    def device(self) -> torch.device:
+        """Where the draws are made."""
+        return self.generator.device
+
+
+Source: TypeAlias = "torch.Generator | Shard | Common"
+"""Where draws come from."""
+
+
+def _draw(name: str, shape: Sequence[int], source: Source) -> torch.Tensor:
     import torch
 
     draw: Callable[..., torch.Tensor] = getattr(torch, name)
+    if isinstance(source, Common):
+        one = draw((1, *shape[1:]), generator=source.generator, device=source.device)
+        return one.expand(tuple(shape))
     if isinstance(source, Shard):
         whole = (shape[0] * source.world, *shape[1:])
         rows = slice(source.rank * shape[0], (source.rank + 1) * shape[0])
@@ -64,12 +84,12 @@ def _draw(name: str, shape: Sequence[int], source: torch.Generator | Shard) -> t
     return draw(tuple(shape), generator=source, device=source.device)
 
 
-def normal(shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
+def normal(shape: Sequence[int], source: Source) -> torch.Tensor:
     """Standard normal draws, float32, on the generator's device; the first axis is the batch."""
     return _draw("randn", shape, source)
 
 
-def uniform(shape: Sequence[int], source: torch.Generator | Shard) -> torch.Tensor:
+def uniform(shape: Sequence[int], source: Source) -> torch.Tensor:
     """Uniform draws in [0, 1), float32, on the generator's device; the first axis is the batch."""
     return _draw("rand", shape, source)
 
@@ -85,10 +105,46 @@ def initialising(seed: int, purpose: str) -> Iterator[None]:
     import torch
 
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(generator(seed, purpose).get_state())
+    with lent(derive(seed, purpose)):
         torch.set_num_threads(1)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def lent(seed: int, device: torch.device | str = "cpu") -> Iterator[Callable[[], bool]]:
+    """Inside, the global generators of torch, numpy and Python start from ``seed``; after, each
+    has its own state back.
+
+    For other people's code, which knows no other source of randomness. Yields a function that
+    tells whether anyone has drawn from them yet.
+    """
+    import random
+
+    import numpy as np
+    import torch
+
+    device = torch.device(device)
+    devices = [device] if device.type == "cuda" else []
+    outside = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=devices):
+        torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+        for each in devices:
+            torch.cuda.set_rng_state(torch.Generator(each).manual_seed(seed).get_state(), each)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+
+        def state() -> tuple[object, ...]:
+            held = torch.get_rng_state(), *(torch.cuda.get_rng_state(each) for each in devices)
+            numbers: Any = np.random.get_state()  # noqa: NPY002
+            own = random.getstate(), numbers[1].tobytes(), *numbers[2:]
+            return *own, *(each.numpy().tobytes() for each in held)
+
+        lent_out = state()
+        try:
+            yield lambda: state() != lent_out
+        finally:
+            random.setstate(outside[0])
+            np.random.set_state(outside[1])  # noqa: NPY002

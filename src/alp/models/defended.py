@@ -36,7 +36,7 @@ class Defended(nn.Module):
     def decode_classify(
         self,
         mu: Tensor,
-        source: torch.Generator | seeding.Shard,
+        source: seeding.Source,
         size: tuple[int, int],
         *,
         draws: int = 1,
@@ -53,7 +53,7 @@ class Defended(nn.Module):
     def forward(
         self,
         x: Tensor,
-        source: torch.Generator | seeding.Shard | None = None,
+        source: seeding.Source | None = None,
         *,
         draws: int | None = None,
         sigma: float | None = None,

@@ -35,9 +35,7 @@ class LatentNoise(nn.Module):
         """The noise level: () or (C, 1, 1), in the units of the latent."""
         return F.softplus(self.rho)
 
-    def forward(
-        self, mu: Tensor, source: torch.Generator | seeding.Shard, sigma: float | None = None
-    ) -> Tensor:
+    def forward(self, mu: Tensor, source: seeding.Source, sigma: float | None = None) -> Tensor:
         """One draw: mu (B, C, h, w) -> z of the same shape.
 
         ``sigma`` overrides the noise level, for sweeps; 0 gives ``mu``.

@@ -65,7 +65,7 @@ class Purifier(nn.Module):
     def draw(
         self,
         mu: Tensor,
-        source: torch.Generator | seeding.Shard,
+        source: seeding.Source,
         size: tuple[int, int],
         *,
         draws: int = 1,
@@ -91,7 +91,7 @@ class Purifier(nn.Module):
     def forward(
         self,
         x: Tensor,
-        source: torch.Generator | seeding.Shard | None = None,
+        source: seeding.Source | None = None,
         *,
         sigma: float | None = None,
         stop_gradient: bool | None = None,
