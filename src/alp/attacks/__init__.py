@@ -7,19 +7,26 @@ Nothing here imports torch before an attack runs.
 
 from __future__ import annotations
 
+from alp.attacks.apgd import APGD
 from alp.attacks.base import Attack, Loss, Source, Target, Threat
 from alp.attacks.bim import BIM
+from alp.attacks.expectation import OBJECTIVES, expected
 from alp.attacks.fgsm import FGSM
 from alp.attacks.gradients import input_gradient
+from alp.attacks.lbfgs import LBFGS
 from alp.attacks.losses import LOSSES
 from alp.attacks.nfgsm import NFGSM
 from alp.attacks.pgd import PGD
+from alp.attacks.square import Square
 from alp.attacks.threats import L2, Linf
 
-ATTACKS: dict[str, type[FGSM] | type[BIM] | type[PGD] | type[NFGSM]] = {
+ATTACKS: dict[str, type[FGSM | BIM | PGD | NFGSM | APGD | Square | LBFGS]] = {
     "fgsm": FGSM,
     "bim": BIM,
     "pgd": PGD,
+    "apgd": APGD,
+    "square": Square,
+    "lbfgs": LBFGS,
     "nfgsm": NFGSM,
 }
 """Name to attack. All but ``nfgsm``, which is for training, stay inside the threat."""
@@ -28,19 +35,24 @@ THREATS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}
 """Name to threat."""
 
 __all__ = [
+    "APGD",
     "ATTACKS",
     "BIM",
     "FGSM",
     "L2",
+    "LBFGS",
     "LOSSES",
     "NFGSM",
+    "OBJECTIVES",
     "PGD",
     "THREATS",
     "Attack",
     "Linf",
     "Loss",
     "Source",
+    "Square",
     "Target",
     "Threat",
+    "expected",
     "input_gradient",
 ]

@@ -12,20 +12,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from alp.errors import ConfigError
+from alp.seeding import Source as Source
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from alp.seeding import Shard
+    from torch import Tensor
 
 Target: TypeAlias = "Callable[[Tensor], Tensor]"
-"""Images (B,3,H,W) in [0,1] to logits (B,K); may be random."""
+"""Images (B,3,H,W) in [0,1] to logits (B,K), or (n,B,K) for n draws of each image; may be random.
+Of several draws an attack raises the mean loss."""
 
 Loss: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 """Logits (B,K) and labels (B,) or (B,K) to a loss per example (B,), which the attacker raises."""
-
-Source: TypeAlias = "Generator | Shard"
-"""Where an attack's random start is drawn from."""
 
 
 class Threat(Protocol):
@@ -50,6 +47,10 @@ class Threat(Protocol):
 
 class Attack(Protocol):
     """Settings in the constructor, data in the call."""
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """How often a batch calls the target with a gradient and without one."""
 
     def __call__(
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source

@@ -32,13 +32,18 @@ class BIM:
     step_size: float | None = None
     """Length of a step in the threat's norm; None takes eps/4."""
     loss: str = "ce"
-    """What the attack raises: ce (cross-entropy) or margin."""
+    """What the attack raises: ce (cross-entropy), margin or dlr."""
 
     def __post_init__(self) -> None:
         require_count("steps", self.steps)
         if self.step_size is not None:
             require_size("step_size", self.step_size, zero=False)
         choose(LOSSES, self.loss, "loss")
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """A gradient a step."""
+        return self.steps, 0
 
     def __call__(
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source

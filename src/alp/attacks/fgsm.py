@@ -20,10 +20,15 @@ class FGSM:
     gradient method, a step of length eps along the gradient. It draws nothing."""
 
     loss: str = "ce"
-    """What the attack raises: ce (cross-entropy) or margin."""
+    """What the attack raises: ce (cross-entropy), margin or dlr."""
 
     def __post_init__(self) -> None:
         choose(LOSSES, self.loss, "loss")
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """One gradient."""
+        return 1, 0
 
     def __call__(
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def input_gradient(target: Target, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     """One forward and one backward pass of ``target`` at ``x``.
 
+    Of a target that answers with several draws the loss is averaged over them, which makes the
+    gradient an estimate of the expectation over transformations (Athalye et al. 2018, section 3.2).
     Works whatever gradient mode the caller is in, and never touches a parameter's ``.grad``.
     Where the target cuts the gradient the answer is zero: that is what a masked attacker sees.
     An entry that is not a number has no direction, and is zero too.
@@ -23,8 +25,8 @@ def input_gradient(target: Target, x: Tensor, y: Tensor, loss: Loss) -> tuple[Te
         both detached.
 
     Raises:
-        ConfigError: the logits are not finite, not (B,K) with K of at least 2, or ``y`` does not
-            fit their K.
+        ConfigError: the logits are not finite, neither (B,K) nor (n,B,K) with K of at least 2, or
+            ``y`` does not fit their K.
     """
     import torch
 
@@ -34,7 +36,7 @@ def input_gradient(target: Target, x: Tensor, y: Tensor, loss: Loss) -> tuple[Te
         labels = y.clone() if y.is_inference() else y.detach()
         logits = target(point)
         check_logits(logits, labels)
-        value = loss(logits, labels)
+        value = _mean_loss(logits, labels, loss)
         gradient = None
         if value.requires_grad:
             (gradient,) = torch.autograd.grad(value.sum(), point, allow_unused=True)
@@ -50,17 +52,27 @@ def score(target: Target, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
     with torch.no_grad():
         logits = target(x)
         check_logits(logits, y)
+        return _mean_loss(logits, y, loss)
+
+
+def _mean_loss(logits: Tensor, y: Tensor, loss: Loss) -> Tensor:
+    """The loss per example (B,) of logits (B,K), or its mean over draws of logits (n,B,K)."""
+    if logits.ndim == 2:
         return loss(logits, y)
+    draws = len(logits)
+    repeated = y.repeat(draws, *[1] * (y.ndim - 1))
+    return loss(logits.flatten(0, 1), repeated).view(draws, -1).mean(0)
 
 
 def check_logits(logits: Tensor, y: Tensor) -> None:
-    """Raise a ConfigError unless ``logits`` are finite, (B,K), and ``y`` fits them."""
-    if logits.ndim != 2 or len(logits) != len(y) or logits.shape[1] < 2:
+    """Raise a ConfigError unless ``logits`` are finite, (B,K) or (n,B,K), and ``y`` fits them."""
+    shape = tuple(logits.shape)
+    if logits.ndim not in (2, 3) or not len(logits) or shape[-2] != len(y) or shape[-1] < 2:
         raise ConfigError(
-            f"the target gave shape {tuple(logits.shape)} for {len(y)} images; it has to give "
-            "logits (B,K) of at least 2 classes"
+            f"the target gave shape {shape} for {len(y)} images; it has to give logits (B,K), or "
+            "(n,B,K) of n draws, of at least 2 classes"
         )
-    classes = logits.shape[1]
+    classes = shape[-1]
     if y.ndim == 2 and y.shape[1] != classes:
         raise ConfigError(
             f"y holds soft labels for {y.shape[1]} classes, the target has {classes}; "
@@ -72,8 +84,8 @@ def check_logits(logits: Tensor, y: Tensor) -> None:
             f"give indices from 0 to {classes - 1}"
         )
     if not logits.isfinite().all():
-        bad = int((~logits.isfinite()).any(1).sum())
+        bad = int((~logits.isfinite()).any(-1).view(-1, len(y)).any(0).sum())
         raise ConfigError(
-            f"the target gave logits that are not finite for {bad} of {len(logits)} images; "
+            f"the target gave logits that are not finite for {bad} of {len(y)} images; "
             "check its weights and precision before attacking it"
         )

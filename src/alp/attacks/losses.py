@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alp.attacks.base import Loss
+from alp.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,5 +36,27 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     return others.amax(1) - logits.gather(1, index).squeeze(1)
 
 
-LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin}
+def dlr(logits: Tensor, y: Tensor) -> Tensor:
+    """Difference of logits ratio, (B,): the margin over the gap between the largest and the third
+    largest logit. Croce and Hein 2020, equation 6.
+
+    Neither a shift nor a scale of the logits changes it, so that a model cannot hide its gradient
+    by being confident. Of soft labels the largest counts.
+
+    Raises:
+        ConfigError: there are fewer than 3 classes.
+    """
+    import torch
+
+    if logits.shape[1] < 3:
+        raise ConfigError(
+            f"the loss dlr compares 3 classes and the target has {logits.shape[1]}; "
+            "choose the loss margin or ce"
+        )
+    largest = logits.topk(3, 1).values
+    gap = largest[:, 0] - largest[:, 2]
+    return margin(logits, y) / gap.clamp_min(torch.finfo(logits.dtype).eps)
+
+
+LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin, "dlr": dlr}
 """Name to loss; an attack's ``loss`` setting chooses one."""

@@ -29,12 +29,17 @@ class NFGSM:
     step: float = 1.0
     """Length of the step, in multiples of the threat's eps."""
     loss: str = "ce"
-    """What the attack raises: ce (cross-entropy) or margin."""
+    """What the attack raises: ce (cross-entropy), margin or dlr."""
 
     def __post_init__(self) -> None:
         require_size("noise", self.noise, zero=True)
         require_size("step", self.step, zero=False)
         choose(LOSSES, self.loss, "loss")
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """One gradient."""
+        return 1, 0
 
     def __call__(
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source

@@ -35,7 +35,7 @@ class PGD:
     restarts: int = 1
     """Number of random starts; each image keeps its end point of highest loss."""
     loss: str = "ce"
-    """What the attack raises: ce (cross-entropy) or margin."""
+    """What the attack raises: ce (cross-entropy), margin or dlr."""
 
     def __post_init__(self) -> None:
         require_count("steps", self.steps)
@@ -43,6 +43,11 @@ class PGD:
         if self.step_size is not None:
             require_size("step_size", self.step_size, zero=False)
         choose(LOSSES, self.loss, "loss")
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """A gradient a step, and a score an end point where there are several."""
+        return self.steps * self.restarts, self.restarts if self.restarts > 1 else 0
 
     def __call__(
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source
