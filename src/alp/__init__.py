@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 from alp.version import __version__
 
 if TYPE_CHECKING:
-    from alp.attacks import BIM, FGSM, L2, NFGSM, PGD, Linf
+    from alp.attacks import APGD, BIM, FGSM, L2, NFGSM, PGD, Linf, Square
     from alp.data import Images, load_data
     from alp.errors import AlpError
-    from alp.evaluation import About, evaluate
+    from alp.evaluation import About, evaluate, evaluate_protocol, subject_of
+    from alp.evaluation.records import conclude
     from alp.models import Defended, LatentNoise, Purifier, ResNetLite, defend
     from alp.models.checkpoint import load_model as load
     from alp.models.checkpoint import save_model as save
-    from alp.models.subjects import subject_of
     from alp.report import write_report
     from alp.training import ClassifierStage, JointStage, PurifierStage
     from alp.workflows import train
 
 _HOMES = {
-    "alp.attacks": ("BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf"),
+    "alp.attacks": ("APGD", "BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf", "Square"),
     "alp.data": ("Images", "load_data"),
     "alp.errors": ("AlpError",),
-    "alp.evaluation": ("About", "evaluate"),
+    "alp.evaluation": ("About", "evaluate", "evaluate_protocol", "subject_of"),
+    "alp.evaluation.records": ("conclude",),
     "alp.models": ("Defended", "LatentNoise", "Purifier", "ResNetLite", "defend"),
-    "alp.models.subjects": ("subject_of",),
     "alp.report": ("write_report",),
     "alp.training": ("ClassifierStage", "JointStage", "PurifierStage"),
     "alp.workflows": ("train",),
@@ -44,6 +44,7 @@ _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names
 }
 
 __all__ = [
+    "APGD",
     "BIM",
     "FGSM",
     "L2",
@@ -60,9 +61,12 @@ __all__ = [
     "Purifier",
     "PurifierStage",
     "ResNetLite",
+    "Square",
     "__version__",
+    "conclude",
     "defend",
     "evaluate",
+    "evaluate_protocol",
     "load",
     "load_data",
     "save",

@@ -21,6 +21,7 @@ class LinearSubject:
     weight: torch.Tensor
     sigma: float = 0.0
     draws: int = 4
+    views: frozenset[str] = frozenset({"bare", "masked", "bpda", "purify"})
     seeds: dict[str, list[int]] = field(default_factory=dict)
 
     @property
@@ -34,16 +35,20 @@ class LinearSubject:
         self.seeds.setdefault("purify", []).append(source.initial_seed())
         return x + self.sigma * seeding.normal(x.shape, source) if self.stochastic else x
 
-    def draw(self, x, source):
-        self.seeds.setdefault("draw", []).append(source.initial_seed())
-        return self.bare(x + self.sigma * seeding.normal(x.shape, source))
+    def sample(self, x, source, draws):
+        generator = getattr(source, "generator", source)
+        self.seeds.setdefault("sample", []).append(generator.initial_seed())
+        noise = (seeding.normal(x.shape, source).to(x) for _ in range(draws))
+        return torch.stack([self.bare(x + self.sigma * each) for each in noise])
 
-    def masked(self, x, source):
-        return self.draw(x, source).detach()
+    def masked(self, x, source, draws):
+        return self.sample(x, source, draws).detach()
+
+    bpda = sample
 
     def predict(self, x, source):
         self.seeds.setdefault("predict", []).append(source.initial_seed())
-        return sum(self.draw(x, source) for _ in range(self.draws)) / self.draws
+        return self.sample(x, source, self.draws).mean(0)
 
 
 @pytest.fixture

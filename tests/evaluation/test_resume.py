@@ -7,7 +7,7 @@ import pytest
 
 from alp.attacks import FGSM, PGD, Linf
 from alp.errors import ConfigError
-from alp.evaluation import About, evaluate
+from alp.evaluation import About, evaluate_protocol
 from alp.evaluation.records import write
 
 ABOUT = About("toy", draws=4, sigma=0.05, weights={"classifier": "ab"})
@@ -23,7 +23,7 @@ def _evaluate(subject, images, folder, kill_after=None, **options):
             raise Killed
 
     settings = {"about": ABOUT, "seed": 0, "batch_size": 10, "attack": PGD(steps=2), **options}
-    return evaluate(
+    return evaluate_protocol(
         subject,
         images,
         Linf(0.01),

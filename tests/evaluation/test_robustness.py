@@ -8,7 +8,7 @@ import torch
 
 from alp.attacks import L2, NFGSM, PGD, Linf
 from alp.errors import ConfigError, RecordError, UnknownNameError
-from alp.evaluation import About, evaluate
+from alp.evaluation import About, evaluate_protocol
 from alp.evaluation.records import read, summarise, write
 from alp.evaluation.verdict import NOT_A_CLASS
 
@@ -21,7 +21,7 @@ EPS = 0.01
 
 def _evaluate(subject, images, knowledge=ALL, attack=PGD(steps=3), threat=Linf(EPS), **options):  # noqa: B008
     settings = {"about": ABOUT, "seed": 0, "batch_size": 20, **options}
-    return evaluate(subject, images, threat, attack, knowledge, **settings)
+    return evaluate_protocol(subject, images, threat, attack, knowledge, **settings)
 
 
 @dataclass
@@ -105,7 +105,7 @@ def test_the_noise_that_judges_never_met_an_attacker(defended, images):
     batches = 3
     judging = defended.seeds["predict"]
     assert len(set(judging)) == len(judging) == batches * (1 + len(ALL))
-    drawing = set(defended.seeds["draw"]) - set(judging)
+    drawing = set(defended.seeds["sample"]) - set(judging)
     assert len(drawing) == batches * 2 * 2, "a probe and an attack for single and for masked"
     assert not set(judging) & set(attack.seeds)
     assert not drawing & set(attack.seeds)

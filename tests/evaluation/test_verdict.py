@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from alp import seeding
-from alp.evaluation import correct, judge
+from alp.evaluation import counts, judge
 
 
 def test_the_mean_over_draws_decides():
@@ -18,10 +18,23 @@ def test_the_mean_over_draws_decides():
 
         return mean_logits
 
-    one = correct(predict(1), x, y, 0, "clean", 0).float().mean()
-    many = correct(predict(64), x, y, 0, "clean", 0).float().mean()
+    one = counts(predict(1), x, y, 0, "clean", 0, 3).float().mean() / 3
+    many = counts(predict(64), x, y, 0, "clean", 0, 3).float().mean() / 3
     assert 0.6 < one < 0.9
     assert many == 1
+
+
+def test_every_evaluation_has_draws_of_its_own():
+    """An image that is right on half of its draws is right in about half of the evaluations."""
+    x, y = torch.zeros(50, 3, 2, 2), torch.zeros(50, dtype=torch.int64)
+
+    def predict(x, source):
+        return seeding.normal((1, 2), source).expand(len(x), 2)
+
+    right = counts(predict, x, y, 0, "clean", 0, 40)
+    assert right.dtype == torch.int16
+    assert len(set(right.tolist())) == 1
+    assert 8 <= right[0] <= 32
 
 
 def test_draws_are_fresh_for_every_seed_point_and_batch_and_repeat():
@@ -44,7 +57,7 @@ def test_a_prediction_that_is_not_finite_is_never_correct():
     logits = torch.tensor([[float("nan"), 0.0], [float("inf"), 0.0], [1.0, 0.0]])
     x, y = torch.zeros(3, 3, 2, 2), torch.zeros(3, dtype=torch.int64)
     assert judge(lambda x, source: logits, x, 0, "clean", 0).tolist() == [-1, -1, 0]
-    assert correct(lambda x, source: logits, x, y, 0, "clean", 0).tolist() == [False, False, True]
+    assert counts(lambda x, source: logits, x, y, 0, "clean", 0, 2).tolist() == [0, 0, 2]
 
 
 def test_judging_builds_no_graph():

@@ -12,23 +12,33 @@ from typing import TYPE_CHECKING, Any
 from alp.evaluation.knowledge import KNOWLEDGE, Subject
 
 if TYPE_CHECKING:
+    from alp.evaluation.adaptive import evaluate
     from alp.evaluation.crafting import craft
     from alp.evaluation.header import About
     from alp.evaluation.latency import Latency, measure, profile
     from alp.evaluation.quality import psnr, ssim
-    from alp.evaluation.robustness import evaluate
+    from alp.evaluation.robustness import evaluate_protocol
+    from alp.evaluation.running import Share
     from alp.evaluation.statistics import Interval, mean_sd, paired_difference, wilson
-    from alp.evaluation.verdict import correct, judge
+    from alp.evaluation.subjects import subject_of
+    from alp.evaluation.suites import SUITES, Entry, Probes, Suite
+    from alp.evaluation.verdict import counts, judge
 
 __all__ = [
     "KNOWLEDGE",
+    "SUITES",
     "About",
+    "Entry",
     "Interval",
     "Latency",
+    "Probes",
+    "Share",
     "Subject",
-    "correct",
+    "Suite",
+    "counts",
     "craft",
     "evaluate",
+    "evaluate_protocol",
     "judge",
     "mean_sd",
     "measure",
@@ -36,24 +46,32 @@ __all__ = [
     "profile",
     "psnr",
     "ssim",
+    "subject_of",
     "wilson",
 ]
 
 _HOMES = {
+    "SUITES": "suites",
     "About": "header",
+    "Entry": "suites",
     "Interval": "statistics",
     "Latency": "latency",
+    "Probes": "suites",
+    "Share": "running",
+    "Suite": "suites",
+    "counts": "verdict",
+    "craft": "crafting",
+    "evaluate": "adaptive",
+    "evaluate_protocol": "robustness",
+    "judge": "verdict",
+    "mean_sd": "statistics",
     "measure": "latency",
+    "paired_difference": "statistics",
     "profile": "latency",
     "psnr": "quality",
     "ssim": "quality",
-    "evaluate": "robustness",
-    "mean_sd": "statistics",
-    "paired_difference": "statistics",
+    "subject_of": "subjects",
     "wilson": "statistics",
-    "craft": "crafting",
-    "correct": "verdict",
-    "judge": "verdict",
 }
 
 

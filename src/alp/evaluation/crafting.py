@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from alp import seeding
-from alp.attacks import Attack, Threat
+from alp.attacks import Attack, Threat, expected
 from alp.errors import ConfigError
 from alp.evaluation.knowledge import KNOWLEDGE, Subject
 
@@ -20,19 +20,25 @@ def craft(
     *,
     seed: int,
     batch: int,
+    name: str | None = None,
+    draws: int = 1,
+    objective: str = "loss",
 ) -> Tensor:
     """``x`` (B,3,H,W) attacked by an attacker who knows ``level`` of ``subject``.
 
-    The attack's draws and the defence's, as the attacker sees them, are a function of ``seed``,
-    ``level`` and ``batch``: whoever calls this for a batch of an evaluation gets the very images
-    that the evaluation judged.
+    The attacker averages ``draws`` draws of the defence by ``objective`` at each call. The
+    attack's draws and the defence's, as the attacker sees them, are a function of ``seed``,
+    ``name`` (by default ``level``) and ``batch``: whoever calls this for a batch of an evaluation
+    gets the very images that the evaluation judged.
 
     Raises:
         ConfigError: the attack leaves the threat's ball or [0,1].
     """
-    draws = seeding.generator(seed, f"draw/{level}", batch, device=x.device)
-    source = seeding.generator(seed, f"attack/{level}", batch, device=x.device)
-    x_adv = attack(KNOWLEDGE[level](subject, draws), x, y, threat, source)
+    name = name or level
+    noise = seeding.generator(seed, f"draw/{name}", batch, device=x.device)
+    source = seeding.generator(seed, f"attack/{name}", batch, device=x.device)
+    target = expected(KNOWLEDGE[level](subject, noise, draws), objective)
+    x_adv = attack(target, x, y, threat, source)
     _require_inside(x_adv, threat.distance(x_adv, x), threat, attack)
     return x_adv
 

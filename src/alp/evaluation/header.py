@@ -1,4 +1,4 @@
-"""What a robustness record says of itself. Needs no torch."""
+"""What the record of an evaluation says of itself. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from alp.attacks import ATTACKS, THREATS, Attack, Threat
 from alp.attacks.base import step_length
+from alp.attacks.library import LIBRARY_ATTACKS
 from alp.evaluation.knowledge import describe
-from alp.evaluation.records import KIND_ROBUSTNESS, SCHEMA
+from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA
 from alp.evaluation.records.record import json_values
+from alp.evaluation.suites import Entry, Suite
 from alp.version import __version__
 
 if TYPE_CHECKING:
@@ -65,20 +67,76 @@ def robustness_header(
     Raises:
         RecordError: ``about`` holds what JSON cannot.
     """
-    attacked = _settings(attack, ATTACKS)
-    if "step_size" in attacked:
-        attacked["step_size"] = step_length(attacked["step_size"], threat)
-    header = {
+    own = {
+        "attack": attack_settings(attack, threat),
+        "knowledge": {level: describe(level) for level in levels},
+    }
+    where = (seed, batch_size, device)
+    return json_values(_header(KIND_ROBUSTNESS, about, data, threat, own, *where))
+
+
+def verdict_header(
+    about: About,
+    data: Images,
+    threat: Threat,
+    suite: Suite,
+    seed: int,
+    batch_size: int,
+    device: str,
+    surrogates: Sequence[str],
+) -> dict[str, Any]:
+    """The header of a verdict record, but for its findings and warnings; as above.
+
+    Raises:
+        RecordError: ``about`` holds what JSON cannot.
+    """
+
+    def described(entry: Entry, closing: bool) -> dict[str, Any]:
+        attack = attack_settings(entry.attack, threat)
+        return {**asdict(entry), "attack": attack, "name": entry.name, "closing": closing}
+
+    entries = [described(entry, False) for entry in suite.opening]
+    entries += [described(entry, True) for entry in suite.closing]
+    own = {
+        "suite": suite.name,
+        "entries": entries,
+        "evaluations": suite.evaluations,
+        "probes": asdict(suite.probes),
+        "knowledge": {entry.level: describe(entry.level) for entry in suite.entries},
+        "surrogates": list(surrogates),
+    }
+    where = (seed, batch_size, device)
+    return json_values(_header(KIND_VERDICT, about, data, threat, own, *where))
+
+
+def attack_settings(attack: Attack, threat: Threat) -> dict[str, Any]:
+    """An attack's name and settings, its step length spelt out."""
+    settings = _settings(attack, ATTACKS | LIBRARY_ATTACKS)
+    if "step_size" in settings:
+        settings["step_size"] = step_length(settings["step_size"], threat)
+    return settings
+
+
+def _header(
+    kind: str,
+    about: About,
+    data: Images,
+    threat: Threat,
+    own: dict[str, Any],
+    seed: int,
+    batch_size: int,
+    device: str,
+) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
-        "kind": KIND_ROBUSTNESS,
+        "kind": kind,
         "name": about.name,
         "trial": about.trial,
         "seed": seed,
         "batch_size": batch_size,
         "device": device,
         "threat": _settings(threat, THREATS),
-        "attack": attacked,
-        "knowledge": {level: describe(level) for level in levels},
+        **own,
         "draws": about.draws,
         "images": len(data),
         "data": {"name": data.name, "split": data.split, "classes": list(data.classes)},
@@ -89,7 +147,6 @@ def robustness_header(
         "latency": dict(about.latency),
         "extra": dict(about.extra),
     }
-    return json_values(header)
 
 
 def _settings(chosen: object, registry: Mapping[str, type]) -> dict[str, Any]:

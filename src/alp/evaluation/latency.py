@@ -71,7 +71,7 @@ def profile(subject: Subject, x: Tensor, warmup: int = 10, repeats: int = 100) -
     source = seeding.generator(0, "latency", device=x.device)
     with torch.inference_mode():
         predict = measure(lambda: subject.predict(x, source), warmup, repeats, x.device)
-        draw = measure(lambda: subject.draw(x, source), warmup, repeats, x.device)
+        draw = measure(lambda: subject.sample(x, source, 1), warmup, repeats, x.device)
     return {
         "predict": asdict(predict),
         "draw": asdict(draw),

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from alp.errors import ConfigError
 
-_WINDOW = 11
+WINDOW = 11
+"""Sides below this many pixels have no structural similarity."""
 _SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2  # Wang's K1 and K2 for a dynamic range of 1
 
@@ -36,10 +37,10 @@ def ssim(x: Tensor, x_hat: Tensor) -> Tensor:
         ConfigError: the two have different shapes, or a side is shorter than the window.
     """
     _require_pair(x, x_hat)
-    if min(x.shape[-2:]) < _WINDOW:
+    if min(x.shape[-2:]) < WINDOW:
         raise ConfigError(
             f"images of {x.shape[-2]}x{x.shape[-1]} pixels are smaller than SSIM's window; "
-            f"give at least {_WINDOW}x{_WINDOW}"
+            f"give at least {WINDOW}x{WINDOW}"
         )
     mean, mean_hat = _blur(x), _blur(x_hat)
     variance = _blur(x * x) - mean * mean
@@ -52,7 +53,7 @@ def ssim(x: Tensor, x_hat: Tensor) -> Tensor:
 
 def _blur(x: Tensor) -> Tensor:
     """Every channel under the Gaussian window, without padding; the window is separable."""
-    place = torch.arange(_WINDOW, device=x.device, dtype=x.dtype) - _WINDOW // 2
+    place = torch.arange(WINDOW, device=x.device, dtype=x.dtype) - WINDOW // 2
     window = (-(place**2) / (2 * _SIGMA**2)).exp()
     window = window / window.sum()
     flat = x.flatten(0, 1).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Finished batches on disk, so that a killed evaluation goes on where it stopped."""
+"""Finished parts on disk, so that a killed evaluation goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alp.files import write_atomically
 
 
 class FinishedBatches:
-    """A folder with one file a finished batch.
+    """A folder with one file a finished batch of a part of the evaluation.
 
     A file's name holds a digest of the configuration and of its content: a damaged file, or one
     of another evaluation, does not match its name and is computed again.
@@ -37,23 +37,42 @@ class FinishedBatches:
         self._folder = folder
         self._configuration = text.encode()
 
-    def load(self, batch: int) -> dict[str, NDArray[Any]] | None:
+    def load(self, batch: int, part: str = "batch") -> dict[str, NDArray[Any]] | None:
         """The columns of a finished batch, or None where it has to be computed."""
-        for path in self._folder.glob(f"batch-{batch:06d}-*.parquet"):
+        for path in self._folder.glob(f"{part}-{batch:06d}-*.parquet"):
             data = path.read_bytes()
-            if path.name == self._name(batch, data):
+            if path.name == self._name(part, batch, data):
                 return decode(data)
         return None
 
-    def save(self, batch: int, columns: Columns) -> None:
+    def save(self, batch: int, columns: Columns, part: str = "batch") -> None:
         """Keep the columns of a finished batch."""
         data = encode(columns)
-        path = self._folder / self._name(batch, data)
+        path = self._folder / self._name(part, batch, data)
         write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
-    def _name(self, batch: int, data: bytes) -> str:
-        digest = hashlib.sha256(b"%d/" % batch + self._configuration + data).hexdigest()
-        return f"batch-{batch:06d}-{digest[:32]}.parquet"
+    def _name(self, part: str, batch: int, data: bytes) -> str:
+        place = f"{part}-{batch:06d}"
+        digest = hashlib.sha256(place.encode() + self._configuration + data).hexdigest()
+        return f"{place}-{digest[:32]}.parquet"
+
+
+def finished_batches(folder: str | Path | None, header: dict[str, Any]) -> FinishedBatches | None:
+    """The folder of an evaluation whose record begins with ``header``; None without a folder.
+
+    Raises:
+        ConfigError: the header names no weights, or the folder belongs to another evaluation.
+    """
+    if folder is None:
+        return None
+    if not header["weights"]:
+        raise ConfigError(
+            "a resume folder needs the digests of the weights, or it might give the results of "
+            "another model; name them in About(weights=...)"
+        )
+    # Latency differs from run to run and changes no result.
+    configuration = {key: value for key, value in header.items() if key != "latency"}
+    return FinishedBatches(Path(folder), configuration)
 
 
 def _require_same(path: Path, configuration: dict[str, Any]) -> None:

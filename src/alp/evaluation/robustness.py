@@ -1,4 +1,4 @@
-"""Robust accuracy of a subject under a threat, for each level of attacker knowledge."""
+"""Robust accuracy by the source paper's protocol: one attack at each level of knowledge."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from alp.errors import ConfigError, choose
 from alp.evaluation.caveats import caveats
 from alp.evaluation.crafting import craft
 from alp.evaluation.header import About, robustness_header
-from alp.evaluation.knowledge import KNOWLEDGE, Subject
+from alp.evaluation.knowledge import KNOWLEDGE, PAPER, Subject
 from alp.evaluation.quality import psnr, ssim
 from alp.evaluation.records import Record
-from alp.evaluation.resume import FinishedBatches
+from alp.evaluation.resume import finished_batches
 from alp.evaluation.verdict import judge
 
 if TYPE_CHECKING:
     from alp.data import Images
 
+_LEVELS = {level: KNOWLEDGE[level] for level in PAPER}
+
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of finished images and of all."""
 
 
-def evaluate(
+def evaluate_protocol(
     subject: Subject,
     data: Images,
     threat: Threat,
@@ -67,7 +69,7 @@ def evaluate(
     """
     levels = list(knowledge)
     for level in levels:
-        choose(KNOWLEDGE, level, "level of attacker knowledge")
+        choose(_LEVELS, level, "level of attacker knowledge")
     if not levels or len(set(levels)) < len(levels):
         raise ConfigError(f"attacker knowledge is {levels}; give one level or more, each once")
     if not len(data):
@@ -75,7 +77,7 @@ def evaluate(
     header = robustness_header(
         about, data, threat, attack, levels, seed, batch_size, str(torch.device(device))
     )
-    finished = _finished_batches(resume, header)
+    finished = finished_batches(resume, header)
     experiment = _Experiment(subject, threat, attack, levels, seed)
     parts = []
     done = 0
@@ -126,8 +128,7 @@ class _Experiment:
 
     def _attacked(self, level: str, x: Tensor, y: Tensor, batch: int) -> dict[str, Tensor]:
         """The results of one level: correct, prediction, distance, zero_gradient."""
-        view = KNOWLEDGE[level]
-        probe = view(self.subject, self._source(f"probe/{level}", batch, x))
+        probe = KNOWLEDGE[level](self.subject, self._source(f"probe/{level}", batch, x), 1)
         gradient, _ = input_gradient(probe, x, y, LOSSES["ce"])
         x_adv = craft(
             self.subject, level, x, y, self.threat, self.attack, seed=self.seed, batch=batch
@@ -142,16 +143,3 @@ class _Experiment:
 
     def _source(self, purpose: str, batch: int, x: Tensor) -> Generator:
         return seeding.generator(self.seed, purpose, batch, device=x.device)
-
-
-def _finished_batches(folder: str | Path | None, header: dict[str, Any]) -> FinishedBatches | None:
-    if folder is None:
-        return None
-    if not header["weights"]:
-        raise ConfigError(
-            "a resume folder needs the digests of the weights, or it might give the results of "
-            "another model; name them in About(weights=...)"
-        )
-    # Latency differs from run to run and changes no result.
-    configuration = {key: value for key, value in header.items() if key != "latency"}
-    return FinishedBatches(Path(folder), configuration)

@@ -32,13 +32,18 @@ def judge(
     return logits.argmax(1).where(logits.isfinite().all(1), NOT_A_CLASS)
 
 
-def correct(
+def counts(
     predict: Callable[[Tensor, Generator], Tensor],
     x: Tensor,
     y: Tensor,
     seed: int,
     point: str,
     batch: int,
+    evaluations: int,
 ) -> Tensor:
-    """Whether ``x`` is classified as ``y`` (B,) on fresh draws: bool, (B,)."""
-    return judge(predict, x, seed, point, batch) == y
+    """How many of ``evaluations`` predictions of ``x``, each on fresh draws of its own, are ``y``
+    (B,): int16, (B,)."""
+    right = torch.zeros(len(x), dtype=torch.int16, device=x.device)
+    for number in range(evaluations):
+        right += judge(predict, x, seed, f"{point}/{number}", batch) == y
+    return right

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from alp.attacks import PGD, Linf
 from alp.config import EngineConfig, positive
 from alp.errors import choose
-from alp.evaluation.knowledge import KNOWLEDGE
+from alp.evaluation.knowledge import KNOWLEDGE, PAPER
 from alp.training.recipes import Scale
 
 
@@ -29,7 +29,7 @@ class Protocol:
     """The ball of the attacker."""
     attack: PGD = field(default_factory=PGD)
     """The attack; seven steps of 2/255 (the paper names no radius; ours is 8/255)."""
-    knowledge: tuple[str, ...] = ("oblivious", "single", "masked")
+    knowledge: tuple[str, ...] = PAPER
     """What the attacker knows: one column each."""
     seed: int = 0
     """Seed of the first trial; the others count up from it."""

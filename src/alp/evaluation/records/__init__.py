@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from alp.evaluation.records.columns import Columns
+from alp.evaluation.records.conclusion import conclude, robust_share
 from alp.evaluation.records.files import read, read_all, write
-from alp.evaluation.records.record import KIND_ROBUSTNESS, SCHEMA, Record
+from alp.evaluation.records.record import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA, Record
+from alp.evaluation.records.selection import worst
 from alp.evaluation.records.summary import aggregate, summarise
 
 __all__ = [
     "KIND_ROBUSTNESS",
+    "KIND_VERDICT",
     "SCHEMA",
     "Columns",
     "Record",
     "aggregate",
+    "conclude",
     "read",
     "read_all",
+    "robust_share",
     "summarise",
+    "worst",
     "write",
 ]

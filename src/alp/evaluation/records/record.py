@@ -17,6 +17,9 @@ SCHEMA = 1
 """Version of the layout; a reader refuses another."""
 
 KIND_ROBUSTNESS = "robustness"
+"""The kind of record that :func:`alp.evaluation.evaluate_protocol` makes."""
+
+KIND_VERDICT = "verdict"
 """The kind of record that :func:`alp.evaluation.evaluate` makes."""
 
 

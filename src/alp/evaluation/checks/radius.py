@@ -1,0 +1,76 @@
+"""Accuracy falls with the radius, to about zero where everything is allowed."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from alp.attacks import PGD, Linf
+from alp.evaluation.checks.base import (
+    Columns,
+    Finding,
+    Scene,
+    no_better,
+    percent,
+    uncertainty,
+    with_radius,
+)
+from alp.evaluation.knowledge import Subject
+from alp.evaluation.suites import Suite
+
+GREY = 128 / 255
+"""No pixel is farther from mid-grey than this."""
+MULTIPLES = {"half": 0.5, "one": 1.0, "double": 2.0}
+"""Name to radius, as a multiple of the threat's."""
+EVERYTHING = "everything"
+"""The name of the radius of which the ball holds the grey image."""
+LEFT = 0.02
+"""What may be left there: an image or two of a hundred on which a short attack gets stuck."""
+DRAWS = 100
+"""Draws by which an image is judged there: enough that a twentieth of them shows."""
+
+
+class Radius:
+    """Accuracy falls, or stays, as the radius grows, and at a radius of 128/255 (in L2, times the
+    square root of the number of pixel values) it is about zero: there every image can be made
+    the same grey one. An unbounded attack that does not succeed has failed, whatever the
+    defence (Athalye et al. 2018, section 3.1; Carlini et al. 2019, section 5.2)."""
+
+    name = "radius"
+
+    def applies(self, suite: Suite, subject: Subject) -> bool:
+        return True
+
+    def work(self, suite: Suite) -> tuple[float, float]:
+        radii, probes = len(MULTIPLES), suite.probes
+        gradients = (radii + 1) * probes.steps[0] * probes.draws
+        return gradients, radii * suite.evaluations * probes.draws + DRAWS
+
+    def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        threat, subject = scene.threat, scene.subject
+        last = GREY if isinstance(threat, Linf) else GREY * math.sqrt(x[0].numel())
+        radii = {key: each * threat.eps for key, each in MULTIPLES.items()}
+        radii = {key: each for key, each in radii.items() if each < last} | {EVERYTHING: last}
+        shares = {}
+        for key, eps in radii.items():
+            attack = PGD(scene.probes.steps[0])
+            x_adv = scene.attacked(self.name, attack, x, y, threat=with_radius(threat, eps))
+            many = math.ceil(DRAWS / subject.draws) if subject.stochastic else 1
+            shares[key] = scene.right(x_adv, y, evaluations=many if key == EVERYTHING else None)
+        return shares
+
+    def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
+        named = {key: f"{multiple:g} eps" for key, multiple in MULTIPLES.items()}
+        named[EVERYTHING] = "radius 128/255"
+        order = [key for key in named if key in own]
+        pairs = list(zip(order[1:], order, strict=False))
+        left, bound = own[EVERYTHING].mean(), LEFT + uncertainty(own[EVERYTHING])
+        if left > bound:
+            words = (
+                f"gradient masking or luck suspected: {percent(left)} are still right where every "
+                "image can be made the same grey one"
+            )
+            inequality = f"accuracy(radius 128/255) <= {percent(LEFT)} + tau"
+            return Finding(self.name, False, float(left), bound, inequality, words)
+        return no_better(self.name, own, pairs, named)

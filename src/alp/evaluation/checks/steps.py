@@ -1,0 +1,38 @@
+"""More steps do not help the defender."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from alp.attacks import FGSM, PGD, Attack
+from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
+from alp.evaluation.knowledge import Subject
+from alp.evaluation.suites import Suite
+
+
+class Steps:
+    """Accuracy falls, or stays, from FGSM to a short PGD to a long one, all of them by averaged
+    exact gradients. Iterative attacks that do worse than one step are a sign of masked gradients
+    (Athalye et al. 2018, section 3.1)."""
+
+    name = "steps"
+
+    def applies(self, suite: Suite, subject: Subject) -> bool:
+        return True
+
+    def work(self, suite: Suite) -> tuple[float, float]:
+        probes = suite.probes
+        return (1 + sum(probes.steps)) * probes.draws, 3 * suite.evaluations * probes.draws
+
+    def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        short, long = scene.probes.steps
+        attacks: dict[str, Attack] = {"fgsm": FGSM(), "short": PGD(short), "long": PGD(long)}
+        return {
+            key: scene.right(scene.attacked(self.name, attack, x, y), y)
+            for key, attack in attacks.items()
+        }
+
+    def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
+        short, long = suite.probes.steps
+        named = {"fgsm": "FGSM", "short": f"PGD-{short}", "long": f"PGD-{long}"}
+        return no_better(self.name, own, [("long", "short"), ("short", "fgsm")], named)
