@@ -58,7 +58,7 @@ def test_the_same_attack_as_in_an_evaluation(alp, line, weights, pictures, tmp_p
     measured = json.loads(told.out)
     place = line.index("--pictures")
     same = line[:place] + line[place + 2 : -2]
-    alp("evaluate", weights.defended, *same, "--out", tmp_path / "e", "--knowledge", "single")
+    alp("protocol", weights.defended, *same, "--out", tmp_path / "e", "--knowledge", "single")
     record = read(tmp_path / "e" / "records" / "defended")
     tensors = load_file(tmp_path / "out" / "adversarial.safetensors")
     for name in ("clean", "single"):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,81 +16,73 @@ from alp.evaluation.records import read_all
 
 
 def options(weights, pictures: Path, out: Path) -> list[object]:
-    chosen = {
-        "--data": pictures,
-        "--images": 12,
-        "--draws": 3,
-        "--attack.steps": 2,
-        "--device": "cpu",
-        "--out": out,
-    }
-    given = [part for option in chosen.items() for part in option]
+    given = ["--data", pictures, "--images", 10, "--draws", 2, "--device", "cpu", "--out", out]
     return ["evaluate", weights.classifier, weights.defended, *given]
-
-
-@pytest.fixture
-def line(weights, pictures: Path, tmp_path: Path) -> list[object]:
-    """A command line with a folder of its own."""
-    return options(weights, pictures, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")
 def finished(weights, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     """A command line that has been run."""
-    line = options(weights, pictures, tmp_path_factory.mktemp("finished") / "out")
+    line = options(weights, pictures, tmp_path_factory.mktemp("verdicts") / "out")
     assert main([str(part) for part in line]) == 0
     return line
 
 
-def test_one_table_with_its_protocol(alp, line) -> None:
-    told = alp(*line, "--knowledge", "single", "masked", "--threat.eps", "16/255")
+def test_one_table_with_its_protocol_and_the_verdicts(alp, finished) -> None:
+    told = alp(*finished)
     assert told.status == 0
     words = " ".join(told.out.split())
     for part in (
-        "12 of tiny (test)",
-        "ε = 16/255",
-        "PGD: 2 steps of 4/255",
-        "single: The attacker sees",
+        "10 of tiny (test), seed 0",
+        "ε = 8/255",
+        "suite quick",
+        "eot: The attacker averages exact gradients",
+        "; 8 draws a call",
+        "on what is left",
         "95 % Wilson interval",
-        "warning 12 images < 500",
+        "verdict plain:",
+        "verdict defended:",
+        "null: at eps 1e-07",
     ):
         assert part in words, part
-    for heading in ("clean", "single", "masked", "worst case", "PSNR", "sigma", "one draw"):
+    for heading in ("clean", "bpda", "fixed", "eot", "score", "worst case", "right every time"):
         assert heading in told.out
-    assert "oblivious" not in told.out
-    assert "3 draws" in told.out
-    assert "evaluate plain: 12/12 images" in told.err
+    assert not told.err, "a finished record is read"
 
 
-def test_json_records_and_repetition(alp, finished) -> None:
-    first = alp(*finished, "--json")
-    assert not first.err
-    result = json.loads(first.out)
-    plain, defended = result["rows"]
+def test_json(alp, finished) -> None:
+    result = json.loads(alp(*finished, "--json").out)
+    plain, defended = result["models"]
     assert (plain["name"], defended["name"]) == ("plain", "defended")
-    assert (plain["draws"], defended["draws"]) == (1, 3)
-    assert plain["sigma"] is None
-    assert defended["sigma"]["value"] > 0
-    assert set(defended["robust"]) == {"oblivious", "single", "masked"}
-    assert defended["latency_ms"]["draw"] > 0
-    records, errors = read_all(Path(str(finished[-1])) / "records")
+    assert (plain["draws"], defended["draws"]) == (1, 2)
+    assert set(plain["levels"]) == {"score", "single"}
+    assert set(defended["levels"]) == {
+        "oblivious", "score", "masked", "single", "bpda", "fixed", "eot",
+    }  # fmt: skip
+    assert defended["worst"]["value"] <= min(level["high"] for level in defended["levels"].values())
+    assert {check["check"] for check in defended["checks"]} >= {"null", "steps", "black-box"}
+    records, errors = read_all(Path(result["records"]))
     assert sorted(record.name for record in records) == ["defended", "plain"]
     assert not errors
 
 
-def test_a_repetition_gives_the_same_record(alp, finished) -> None:
-    """Without the records, but with the latencies: time is all that a repetition does not give."""
-    first = alp(*finished, "--json")
-    shutil.rmtree(Path(str(finished[-1])) / "records")
-    again = alp(*finished, "--json")
-    assert "evaluate defended" in again.err
-    assert again.out == first.out
+def test_two_processes_make_the_same_record(alp, weights, pictures, tmp_path: Path) -> None:
+    """More images than one batch holds, so that both have something to do."""
+    made = []
+    for processes in (1, 2):
+        line = options(weights, pictures, tmp_path / str(processes))
+        line = [*line[:2], *line[3:], "--split", "train", "--images", 70, "--processes", processes]
+        command = [sys.executable, "-m", "alp", *map(str, line)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, env=environment, capture_output=True, timeout=120)
+        made += read_all(tmp_path / str(processes) / "records")[0]
+    one, two = made
+    assert len(one) == 70
+    assert one.same(two)
 
 
 @pytest.mark.parametrize(
-    "change",
-    [["--seed", 1], ["--images", 9], ["--threat.eps", "1/255"], ["--attack.steps", 3],
-     ["--draws", 2], ["--knowledge", "single"], ["--method", "bim"]],
+    "change", [["--seed", 1], ["--images", 9], ["--threat.eps", "1/255"], ["--draws", 3]],
     ids=lambda change: change[0],
 )  # fmt: skip
 def test_records_of_other_terms_are_refused(alp, finished, change) -> None:
@@ -96,29 +91,27 @@ def test_records_of_other_terms_are_refused(alp, finished, change) -> None:
     assert "another folder" in told.err
 
 
-def test_refused_before_anything_is_evaluated(alp, line, weights, tmp_path: Path) -> None:
-    told = alp(*line[:1], weights.classifier, weights.purifier, *line[3:])
+def test_a_surrogate_has_a_level_of_its_own(alp, weights, pictures, tmp_path: Path) -> None:
+    line = options(weights, pictures, tmp_path / "out")
+    told = alp(*line[:1], *line[2:], "--surrogates", weights.classifier, "--json")
+    assert told.status == 0
+    (defended,) = json.loads(told.out)["models"]
+    assert "transfer" in defended["levels"]
+    assert "transfer pgd-20 plain" in defended["entries"]
+    assert not (tmp_path / "out" / "parts").exists() or not any(
+        (tmp_path / "out" / "parts").iterdir()
+    )
+
+
+def test_refused_before_anything_is_evaluated(alp, weights, pictures, tmp_path: Path) -> None:
+    line = options(weights, pictures, tmp_path / "out")
+    told = alp(*line[:1], weights.purifier, *line[3:])
     assert told.status == 1
     assert "purifier alone" in told.err
-    assert not (tmp_path / "out").exists()
-
-
-def test_two_files_of_one_name(alp, line, weights, tmp_path: Path) -> None:
     copy = tmp_path / "plain" / "weights.safetensors"
     copy.parent.mkdir()
     shutil.copy(weights.classifier, copy)
-    told = alp(*line[:1], weights.classifier, copy, *line[3:])
-    assert told.status == 1
+    told = alp(*line[:2], copy, *line[3:])
     assert "both called 'plain'" in told.err
-
-
-def test_missing_weights(alp, line) -> None:
-    told = alp(*line[:1], "nowhere.safetensors", *line[3:])
-    assert told.status == 1
-    assert "nowhere.safetensors" in told.err
-
-
-def test_unknown_device(alp, line) -> None:
-    told = alp(*line, "--device", "abacus")
-    assert told.status == 1
-    assert "no device 'abacus'" in told.err
+    assert alp(*line, "--suite", "thorough").status == 2
+    assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from alp.cli.explain import explain
 from alp.training.recipes import RECIPES, SCALES, recipe
 
 CASES: list[tuple[list[str], dict[str, Any]]] = [
-    *(([name], {}) for name in COMMANDS if name not in ("train", "evaluate", "attack")),
+    *(([name], {}) for name in COMMANDS if name not in ("train", "protocol", "attack")),
     *(
         (["train", name, "--scale", scale], {"stage": recipe(name, scale).stage})
         for name in RECIPES
@@ -27,7 +27,7 @@ CASES: list[tuple[list[str], dict[str, Any]]] = [
             [command, "--method", method, "--norm", norm],
             {"attack": ATTACKS[method](), "threat": THREATS[norm]()},
         )
-        for command in ("evaluate", "attack")
+        for command in ("protocol", "attack")
         for method in ("fgsm", "bim", "pgd")
         for norm in THREATS
     ),
@@ -74,7 +74,7 @@ def test_defaults_are_those_of_the_recipe_at_the_scale(alp) -> None:
 
 
 def test_fractions_are_shown_as_they_are_written(alp) -> None:
-    assert "(default:8/255)" in flat(alp("evaluate", "--help").out)
+    assert "(default:8/255)" in flat(alp("protocol", "--help").out)
 
 
 def test_train_help_without_a_recipe_points_to_the_recipes(alp) -> None:

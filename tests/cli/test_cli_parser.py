@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alp.attacks import BIM, L2, PGD, Linf
-from alp.cli import evaluate, train
+from alp.cli import protocol, train
 from alp.cli.errors import UsageError
 from alp.cli.numbers import number, number_or_none, worded
 from alp.cli.parser import parse
@@ -18,8 +18,8 @@ from alp.errors import ConfigError
 from alp.training.recipes import recipe
 
 
-def evaluation(*arguments: str) -> evaluate.Settings:
-    return parse("evaluate", evaluate.Settings, ["w", "--out", "o", *arguments])
+def protocol_of(*arguments: str) -> protocol.Settings:
+    return parse("protocol", protocol.Settings, ["w", "--out", "o", *arguments])
 
 
 def training(*arguments: str) -> train.Settings:
@@ -27,7 +27,7 @@ def training(*arguments: str) -> train.Settings:
 
 
 def test_defaults_are_those_of_the_dataclasses() -> None:
-    made = evaluation()
+    made = protocol_of()
     assert made.weights == (Path("w"),)
     assert (made.threat, made.attack) == (Linf(), PGD())
     assert made.knowledge == ("oblivious", "single", "masked")
@@ -47,17 +47,17 @@ def test_options_override_the_recipe() -> None:
 
 
 def test_fractions() -> None:
-    made = evaluation("--threat.eps", "4/255", "--attack.step_size=1/255")
+    made = protocol_of("--threat.eps", "4/255", "--attack.step_size=1/255")
     assert made.threat == Linf(4 / 255)
     assert made.attack == PGD(step_size=1 / 255)
-    assert evaluation("--attack.step_size", "none").attack == PGD()
+    assert protocol_of("--attack.step_size", "none").attack == PGD()
 
 
 def test_the_method_and_the_norm_decide_about_other_options() -> None:
-    made = evaluation("--method", "bim", "--attack.steps", "3", "--norm", "l2")
+    made = protocol_of("--method", "bim", "--attack.steps", "3", "--norm", "l2")
     assert (made.attack, made.threat) == (BIM(steps=3), L2())
     with pytest.raises(UsageError, match="restarts"):
-        evaluation("--method", "bim", "--attack.restarts", "3")
+        protocol_of("--method", "bim", "--attack.restarts", "3")
 
 
 @pytest.mark.parametrize("kind", ["yaml", "json"])
@@ -65,11 +65,11 @@ def test_files_and_overrides(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"settings.{kind}"
     values = {"method": "bim", "attack": {"steps": 3}, "threat": {"eps": "2/255"}, "images": 7}
     path.write_text(json.dumps(values))
-    made = evaluation("--config", str(path), "--attack.steps", "4")
+    made = protocol_of("--config", str(path), "--attack.steps", "4")
     assert made.attack == BIM(steps=4)
     assert made.threat == Linf(2 / 255)
     assert made.images == 7
-    assert evaluation("--method", "pgd", "--config", str(path)).attack == BIM(steps=3)
+    assert protocol_of("--method", "pgd", "--config", str(path)).attack == BIM(steps=3)
 
 
 @pytest.mark.parametrize("text", ["attack: {nonsense: 3}", "nonsense: 3", "images: many", "[1]"])
@@ -77,7 +77,7 @@ def test_wrong_files(tmp_path: Path, text: str) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
     with pytest.raises(UsageError):
-        evaluation("--config", str(path))
+        protocol_of("--config", str(path))
 
 
 def test_a_printed_configuration_gives_the_same_settings(alp, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_printed_configuration_gives_the_same_settings(alp, tmp_path: Path) ->
 
 def test_refused_values_are_not_usage_errors() -> None:
     with pytest.raises(ConfigError, match="eps"):
-        evaluation("--threat.eps", "8")
+        protocol_of("--threat.eps", "8")
 
 
 @given(st.floats(0, 1e6), st.floats(1e-3, 1e6))
@@ -112,7 +112,7 @@ def test_any_text_is_a_number_or_a_value_error(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_for_an_option_is_a_setting_or_a_usage_error(text: str) -> None:
     try:
-        made = evaluation(f"--images={text}", f"--threat.eps={text}")
+        made = protocol_of(f"--images={text}", f"--threat.eps={text}")
     except (UsageError, ConfigError):
         return
     assert made.images >= 1

@@ -24,7 +24,8 @@ from alp.version import __version__
 COMMANDS: dict[str, str] = {
     "data": "describe a data set: sizes, classes, digests",
     "train": "train a purifier, a classifier or both, by a named recipe",
-    "evaluate": "measure clean and robust accuracy of trained models",
+    "evaluate": "attack trained models at every level of knowledge, and check the attacks",
+    "protocol": "measure trained models under one attack, as the source paper does",
     "attack": "attack images and write pictures of what happens",
     "purify": "purify pictures",
     "reproduce": "run an experiment of the paper",
@@ -33,7 +34,7 @@ COMMANDS: dict[str, str] = {
 }
 """Command to summary; the module of that name in this package has its ``Settings`` and ``run``."""
 
-RESUMABLE = ("train", "evaluate", "reproduce", "demo")
+RESUMABLE = ("train", "evaluate", "protocol", "reproduce", "demo")
 """Commands that go on where they were interrupted."""
 
 GRACE = 3.0

@@ -27,7 +27,7 @@ GAIN = 10
 class Settings:
     """Attack images of a data set. The folder gets the pictures (clean, attacked, their
     difference times ten, the attacked one purified) and adversarial.safetensors with all images.
-    The attack is the very one that 'alp evaluate' makes with the same settings."""
+    The attack is the very one that 'alp protocol' makes with the same settings."""
 
     weights: Path = field(metadata=POSITIONAL)
     """Weights file of a classifier or defended classifier."""
@@ -69,7 +69,7 @@ def run(settings: Settings) -> None:
     """Attack, print accuracies and distances, write the pictures."""
     from alp.cli.console import say, say_json
     from alp.data import load_data
-    from alp.models.subjects import subject_of
+    from alp.evaluation.subjects import subject_of
     from alp.workflows import device_of
 
     device = device_of(settings.device)

@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``attack`` share: the models that they load, and the attacks they offer."""
+"""What the commands that attack share: the models that they load, and the attacks they offer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alp.attacks import ATTACKS
+from alp.errors import ConfigError
 
 if TYPE_CHECKING:
     from alp.models.checkpoint import Model
@@ -35,3 +36,21 @@ def load_classifier(path: Path, draws: int | None) -> Model:
 def name_of(path: Path) -> str:
     """What a weights file is called: its folder where the file's own name says nothing."""
     return path.resolve().parent.name if path.stem == "weights" else path.stem
+
+
+def names(weights: tuple[Path, ...]) -> dict[str, Path]:
+    """A name for each weights file.
+
+    Raises:
+        ConfigError: two files have the same name.
+    """
+    named: dict[str, Path] = {}
+    for path in weights:
+        name = name_of(path)
+        if name in named:
+            raise ConfigError(
+                f"{named[name]} and {path} are both called {name!r}; rename one, or evaluate "
+                "them into two folders"
+            )
+        named[name] = path
+    return named

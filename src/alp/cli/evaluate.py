@@ -1,24 +1,24 @@
-"""``alp evaluate``: clean and robust accuracy of trained models, in one table."""
+"""``alp evaluate``: trained models against attackers of every level of knowledge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-from alp.attacks import THREATS, Attack, Threat
-from alp.cli.classifiers import METHODS, load_classifier, name_of
+from alp.attacks import THREATS, Threat
+from alp.cli.classifiers import load_classifier, names
 from alp.cli.selection import POSITIONAL, among, given
 from alp.config import positive
 from alp.data import SPLITS
-from alp.errors import ConfigError
-from alp.evaluation.knowledge import KNOWLEDGE
+from alp.evaluation.suites import SUITES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Measure clean and robust accuracy of trained models. Each model gets a record in the
-    folder; interrupted, the same command goes on where it stopped."""
+    """Attack trained models at every level of knowledge, print the worst case and whether the
+    attacks can be trusted. Each model gets a record in the folder; interrupted, the same command
+    goes on where it stopped. For numbers that are published take --suite standard (it needs the
+    extra 'attacks')."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
     """Weights files of classifiers and defended classifiers."""
@@ -26,87 +26,68 @@ class Settings:
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
     """Which split."""
-    images: int = 1000
+    images: int = 256
     """How many images, a fixed class-balanced choice; at most all of the split."""
-    knowledge: tuple[str, ...] = field(
-        default=("oblivious", "single", "masked"), metadata=among(KNOWLEDGE)
-    )
-    """What the attacker knows: one column each."""
+    suite: str = field(default="quick", metadata=among(SUITES))
+    """quick: minutes on two cores; standard: an evening; full: every attack, for a GPU."""
+    surrogates: tuple[Path, ...] = ()
+    """Weights files of other classifiers, whose adversarial images are tried on each model."""
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
     norm: str = field(default="linf", metadata=among(THREATS))
     """The norm of the threat; it decides about --threat."""
     threat: Threat = field(metadata=given(lambda by: THREATS[by["norm"]](), "norm"))
     """The ball of the attacker."""
-    method: str = field(default="pgd", metadata=among(METHODS))
-    """The attack; it decides about --attack."""
-    attack: Attack = field(metadata=given(lambda by: METHODS[by["method"]](), "method"))
-    """The attack's settings."""
     seed: int = 0
     """Seed of the choice of images, the attacks and the draws."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    processes: int = 1
+    """Processes that share out the batches, one a device."""
     out: Path
     """Folder for the records."""
     json: bool = False
     """Print JSON."""
 
     def __post_init__(self) -> None:
-        positive(self, "images")
+        positive(self, "images", "processes")
 
 
 def run(settings: Settings) -> None:
-    """Evaluate each model, then print the protocol, the table and the warnings."""
-    from alp.cli.console import progress, say, say_json
-    from alp.cli.tables import show_section, with_latency
+    """Evaluate each model, then print the protocol, the table and the verdicts."""
+    from alp.cli.console import progress, quieten_engine, say, say_json
+    from alp.cli.verdicts import protocol_lines, table, verdict_lines
     from alp.data import load_data
-    from alp.paper.table import section_of, table
-    from alp.workflows import device_of, evaluate_model
+    from alp.evaluation.records import conclude
+    from alp.workflows import Panel, judge_model
 
+    quieten_engine()
     named = names(settings.weights)
     models = [load_classifier(path, settings.draws) for path in named.values()]
-    device = device_of(settings.device)
+    others = {
+        name: load_classifier(path, None) for name, path in names(settings.surrogates).items()
+    }
     split = load_data(settings.data, settings.split)
     images = split.take(min(settings.images, len(split)), settings.seed)
+    panel = Panel(
+        suite=settings.suite,
+        threat=settings.threat,
+        surrogates=others,
+        seed=settings.seed,
+        device=settings.device,
+        processes=settings.processes,
+    )
     records = []
-    with progress() as show:
+    with progress("s of work") as show:
         for name, model in zip(named, models, strict=True):
-            report = partial(show, f"evaluate {name}")
-            records.append(
-                evaluate_model(
-                    model,
-                    images,
-                    settings,
-                    settings.out,
-                    name,
-                    name=name,
-                    device=device,
-                    progress=report,
-                )
-            )
-    section = section_of(records, {})
+
+            def report(what: str, done: float, total: float, name: str = name) -> None:
+                show(f"evaluate {name}", round(done), round(total), what)
+
+            records.append(judge_model(model, images, panel, settings.out, name, report))
+    conclusions = [conclude(record) for record in records]
     if settings.json:
-        content = table(section, {})
-        rows = [with_latency(row, records) for row in content["rows"]]
-        say_json(content | {"rows": rows, "records": str(settings.out / "records")})
+        say_json({"models": conclusions, "records": str(settings.out / "records")})
         return
-    show_section(section, {})
+    say(*protocol_lines(records), table(conclusions), *verdict_lines(conclusions))
     say(f"records    {settings.out / 'records'}")
-
-
-def names(weights: tuple[Path, ...]) -> dict[str, Path]:
-    """A name for each weights file.
-
-    Raises:
-        ConfigError: two files have the same name.
-    """
-    named: dict[str, Path] = {}
-    for path in weights:
-        name = name_of(path)
-        if name in named:
-            raise ConfigError(
-                f"{named[name]} and {path} are both called {name!r}; rename one, or evaluate "
-                "them into two folders"
-            )
-        named[name] = path
-    return named

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _NORMS = {"linf": "L∞", "l2": "L2"}
-_LOSSES = {"ce": "cross-entropy", "margin": "margin"}
+_LOSSES = {"ce": "cross-entropy", "dlr": "DLR"}
 _THIN = "\u202f"  # a narrow space that does not break
 
 
@@ -43,13 +43,13 @@ def attack_words(attack: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
     known = {"name", "steps", "step_size", "restarts", "loss"}
     parts = []
     if "steps" in attack:
-        parts.append(_count(attack["steps"], "step"))
+        parts.append(count(attack["steps"], "step"))
     if attack.get("step_size") is not None:
         size = attack["step_size"]
         length = grey_levels(size) if threat["name"] == "linf" else f"{size:.4g}"
         parts[-1:] = [f"{' '.join(parts[-1:])} of {length}".strip()]
     if "restarts" in attack:
-        parts.append(_count(attack["restarts"], "restart"))
+        parts.append(count(attack["restarts"], "restart"))
     if "loss" in attack:
         parts.append(f"{_LOSSES.get(attack['loss'], attack['loss'])} loss")
     parts += [f"{key} {value}" for key, value in attack.items() if key not in known]
@@ -59,18 +59,19 @@ def attack_words(attack: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
 
 def row_words(row: Mapping[str, Any]) -> str:
     """How a row's prediction was made and how often it was trained: ``20 draws, 5 trials``."""
-    return f"{_count(row['draws'], 'draw')}, {_count(row['trials'], 'trial')}"
+    return f"{count(row['draws'], 'draw')}, {count(row['trials'], 'trial')}"
 
 
 def timing_words(latency: Mapping[str, Any]) -> str:
     """What a latency was measured on: ``1 image, cpu, 2 threads``; empty where it was not."""
     counts = [("images", "image"), ("threads", "thread")]
     images, threads = (
-        [_count(latency[key], noun)] if key in latency else [] for key, noun in counts
+        [count(latency[key], noun)] if key in latency else [] for key, noun in counts
     )
     device = [str(latency["device"])] if "device" in latency else []
     return ", ".join(images + device + threads)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """``1 draw``, ``20 draws``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,13 +14,13 @@ import torch
 from alp.attacks import Attack, Threat
 from alp.data import Images
 from alp.errors import ConfigError, RecordError
-from alp.evaluation import About, evaluate, profile
+from alp.evaluation import About, evaluate_protocol, profile
 from alp.evaluation.header import robustness_header
 from alp.evaluation.records import Record, read, write
+from alp.evaluation.subjects import subject_of
 from alp.files import read_json, write_json
 from alp.models import Defended, Purifier
 from alp.models.checkpoint import Model, weights_digest
-from alp.models.subjects import subject_of
 from alp.training.processes import is_first_process
 
 BATCH = 100
@@ -82,7 +82,7 @@ def evaluate_model(
         timed = folder / "latency" / f"{place}.json"
         if not timed.exists():  # kept: time is the one thing that a repetition does not repeat
             write_json(timed, profile(subject, images.batch(torch.arange(1))[0].to(device)))
-        record = evaluate(
+        record = evaluate_protocol(
             subject,
             images,
             *conditions,
@@ -99,12 +99,14 @@ def evaluate_model(
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
     header = robustness_header(about, images, *conditions, terms.seed, BATCH, device)
-    return _of_these_terms(path, header)
-
-
-def _of_these_terms(path: Path, expected: dict[str, Any]) -> Record:
-    """The record at ``path``, if its header says what ``expected`` does."""
     record = read(path)
+    require_terms(path, record, header)
+    return record
+
+
+def require_terms(path: Path, record: Record, expected: dict[str, Any]) -> None:
+    """Raise a RecordError unless the header of the record at ``path`` says what ``expected``
+    does."""
     for key, value in expected.items():
         found = record.header.get(key)
         if found != value and key not in ("versions", "latency", "device"):
@@ -112,7 +114,6 @@ def _of_these_terms(path: Path, expected: dict[str, Any]) -> Record:
                 f"{path}.json has {key} {found!r}, this evaluation {value!r}; "
                 "give another folder, or delete the record to measure again"
             )
-    return record
 
 
 def require_classifier(model: Model, name: str) -> None:

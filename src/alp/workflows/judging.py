@@ -1,0 +1,119 @@
+"""A model and an attacking panel in, a verdict record out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alp.attacks import Threat
+from alp.config import EngineConfig
+from alp.data import Images
+from alp.evaluation import About, Share, evaluate
+from alp.evaluation.records import Record, read, write
+from alp.models import Defended
+from alp.models.checkpoint import Model, weights_digest
+from alp.workflows.evaluating import device_of, require_classifier, require_terms
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Who attacks, and where: what makes two verdicts comparable."""
+
+    suite: str
+    """quick, standard or full."""
+    threat: Threat
+    """The ball of the attackers."""
+    surrogates: Mapping[str, Model] = field(default_factory=dict)
+    """Name to other models, whose adversarial images are tried."""
+    seed: int = 0
+    """Seed of attacks and draws."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    processes: int = 1
+    """Processes that share out the batches."""
+
+
+def judge_model(
+    model: Model,
+    images: Images,
+    panel: Panel,
+    folder: Path,
+    name: str,
+    progress: Callable[[str, float, float], None] = lambda what, done, total: None,
+    trial: int = 0,
+) -> Record:
+    """Evaluate ``model`` by the panel's suite into ``folder/records/name``; done only once.
+
+    Killed and called again it resumes at the attack and batch where it stopped; a finished record
+    is read.
+
+    Args:
+        name: the row of a table, and the record's file.
+        progress: called with (what is being done, seconds of work done, seconds of all work).
+
+    Raises:
+        ConfigError: the model is no classifier, or the panel cannot be used.
+        RecordError: the record is damaged, or of another model or another panel.
+        AlpError: the suite needs a library that is not installed.
+    """
+    require_classifier(model, name)
+    path, parts = folder / "records" / name, folder / "parts" / name
+    defended = model if isinstance(model, Defended) else None
+    digests = {f"surrogate {key}": weights_digest(each) for key, each in panel.surrogates.items()}
+    about = About(
+        name=name,
+        trial=trial,
+        draws=defended.draws if defended else 1,
+        sigma=defended.purifier.sigma if defended else None,
+        weights={"model": weights_digest(model), **digests},
+    )
+    if not path.with_name(f"{name}.json").exists():
+        share = _share(panel)
+        device = device_of(panel.device)
+        record = evaluate(
+            deepcopy(model).to(device),
+            images,
+            panel.threat,
+            panel.suite,
+            surrogates={key: deepcopy(each).to(device) for key, each in panel.surrogates.items()},
+            about=about,
+            seed=panel.seed,
+            device=device,
+            progress=progress,
+            resume=parts,
+            share=share,
+        )
+        share.wait()  # until all have read the parts of the others
+        if share.rank == 0:
+            write(record, path)
+            shutil.rmtree(parts)
+        share.wait()
+    record = read(path)
+    require_terms(
+        path,
+        record,
+        {
+            "suite": panel.suite,
+            "seed": panel.seed,
+            "weights": dict(about.weights),
+            "draws": about.draws,
+            "data_digest": images.digest,
+            "threat": {"name": record.header["threat"]["name"], "eps": panel.threat.eps},
+        },
+    )
+    return record
+
+
+def _share(panel: Panel) -> Share:
+    """This process's share of the work; the training engine starts the others."""
+    if panel.processes == 1:
+        return Share()
+    from alp.training.engine import build_engine, limit_threads
+
+    engine = EngineConfig(panel.device, panel.processes, "32-true")
+    limit_threads(engine)
+    fabric = build_engine(engine)
+    return Share(fabric.global_rank, fabric.world_size, fabric.barrier)
