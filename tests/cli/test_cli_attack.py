@@ -78,3 +78,17 @@ def test_a_purifier_alone_is_refused(alp, line, weights) -> None:
     told = alp("attack", weights.purifier, *line)
     assert told.status == 1
     assert "classifies nothing" in told.err
+
+
+def test_an_attacker_who_averages_draws(alp, line, weights) -> None:
+    told = alp("attack", weights.defended, *line, "--knowledge", "eot", "--averaged", 4)
+    assert told.status == 0
+    assert "; 4 draws a step" in told.out
+    one, four = (
+        json.loads(alp("attack", weights.defended, *line, "--knowledge", "eot", *more).out)
+        for more in (["--json"], ["--json", "--averaged", 4])
+    )
+    assert one["protocol"]["averaged"] == 1
+    assert one["mean_distance"] != four["mean_distance"]
+    assert alp("attack", weights.defended, *line, "--averaged", 0).status == 1
+    assert alp("attack", weights.defended, *line, "--knowledge", "transfer").status == 2

@@ -75,10 +75,16 @@ def test_columns_header_and_progress(defended, images, seen) -> None:
 
 
 def test_closing_entries_attack_what_is_left(defended, images) -> None:
-    columns = judged(defended, images, Linf(0.03)).columns
+    labels = images.labels.clone()
+    labels[:5] = (labels[:5] + 1) % 3
+    columns = judged(defended, replace(images, labels=labels), Linf(0.03)).columns
     broken = {entry: columns[f"{entry.name}_select"] == 0 for entry in SUITE.entries}
     wrong = columns["clean_select"] == 0
-    assert all(columns[f"{entry.name}_attacked"].all() for entry in SUITE.opening)
+    assert wrong.any()
+    for entry in SUITE.opening:
+        assert (columns[f"{entry.name}_attacked"] == ~wrong).all()
+        better = ~wrong & (columns[f"{entry.name}_select"] < columns["clean_select"])
+        assert ((columns[f"{entry.name}_fresh"] >= 0) == better).all()
     white, black = SUITE.closing
     by_white = [broken[each] for each in SUITE.opening if each.level not in BLACK_BOX]
     by_any = [broken[each] for each in (*SUITE.opening, white)]
@@ -136,7 +142,7 @@ def test_a_surrogate_is_attacked_in_place_of_the_target(defended, undefended, im
     assert "transfer pgd-5 other_fresh" in record.columns
     opposite = {"other": lambda x: -undefended.bare(x)}
     wrong = judged(defended, images, suite=suite, surrogates=opposite)
-    name = "transfer pgd-5 other_fresh"
+    name = "transfer pgd-5 other_select"
     assert record.columns[name].mean() < wrong.columns[name].mean()
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from alp.data import Images
     from alp.evaluation.knowledge import Subject
 
+LEVELS = tuple(level for level in KNOWLEDGE if level != "transfer")
+"""The levels that need no other model."""
+
 GAIN = 10
 """By how much the difference between clean and attacked is enlarged to be seen."""
 
@@ -27,7 +30,7 @@ GAIN = 10
 class Settings:
     """Attack images of a data set. The folder gets the pictures (clean, attacked, their
     difference times ten, the attacked one purified) and adversarial.safetensors with all images.
-    The attack is the very one that 'alp protocol' makes with the same settings."""
+    At one draw the attack is the very one that 'alp protocol' makes with the same settings."""
 
     weights: Path = field(metadata=POSITIONAL)
     """Weights file of a classifier or defended classifier."""
@@ -39,8 +42,10 @@ class Settings:
     """How many images, a fixed class-balanced choice; at most all of the split."""
     pictures: int = 8
     """Of how many images pictures are written."""
-    knowledge: str = field(default="single", metadata=among(KNOWLEDGE))
+    knowledge: str = field(default="single", metadata=among(LEVELS))
     """What the attacker knows."""
+    averaged: int = 1
+    """Draws of the defence that the attacker averages at each step (bpda, fixed, eot, score)."""
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
     norm: str = field(default="linf", metadata=among(THREATS))
@@ -61,7 +66,7 @@ class Settings:
     """Print JSON."""
 
     def __post_init__(self) -> None:
-        positive(self, "images")
+        positive(self, "images", "averaged")
         within(self, 0, float("inf"), "pictures")
 
 
@@ -97,13 +102,14 @@ def attacked(
     from alp.evaluation import craft, judge
     from alp.workflows import BATCH
 
-    level, seed = settings.knowledge, settings.seed
+    level, seed, draws = settings.knowledge, settings.seed, settings.averaged
     parts: list[dict[str, Tensor]] = []
     with progress() as show:
         for batch, (index, clean, labels) in enumerate(images.batches(BATCH)):
             x, y = clean.to(device), labels.to(device)
+            threat, attack = settings.threat, settings.attack
             x_adv = craft(
-                subject, level, x, y, settings.threat, settings.attack, seed=seed, batch=batch
+                subject, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws
             )
             source = seeding.generator(seed, "purify", batch, device=x.device)
             with torch.no_grad():
@@ -165,7 +171,7 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
     )
     protocol = {key: header[key] for key in ("images", "data", "threat", "attack", "knowledge")}
     return {
-        "protocol": protocol | {"seed": settings.seed},
+        "protocol": protocol | {"seed": settings.seed, "averaged": settings.averaged},
         "clean": accuracy("clean_prediction"),
         "attacked": accuracy("attacked_prediction"),
         "mean_distance": float(tensors["distance"].mean()),
@@ -174,16 +180,17 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
 
 
 def _words(result: dict[str, Any], settings: Settings) -> list[str]:
-    from alp.report.words import attack_words, interval, percent, threat_words
+    from alp.report.words import attack_words, count, interval, percent, threat_words
 
     protocol, distance = result["protocol"], result["mean_distance"]
     data = protocol["data"]
     ((level, words),) = protocol["knowledge"].items()
+    averaged = f"; {count(settings.averaged, 'draw')} a step" if settings.averaged > 1 else ""
     return [
         f"images     {protocol['images']:,} of {data['name']} ({data['split']})",
         f"threat     {threat_words(protocol['threat'])}",
         f"attack     {attack_words(protocol['attack'], protocol['threat'])}",
-        f"attacker   {level}: {' '.join(words.split())}",
+        f"attacker   {level}: {' '.join(words.split())}{averaged}",
         *(
             f"{name:<11}{percent(result[name]['value'])} correct "
             f"(95 % interval {interval(result[name])})"

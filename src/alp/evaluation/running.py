@@ -70,20 +70,21 @@ def run_all(
         ConfigError: another process's part is not in the folder.
     """
     parts: dict[tuple[int, int], Part] = {}
-    batches = list(data.batches(batch_size))
+    starts = range(0, len(data), batch_size)
     for number, unit in enumerate(units):
-        for batch, (index, x, y) in enumerate(batches):
-            rows = index < unit.images
-            if batch % share.world != share.rank or not rows.any():
+        for batch, start in enumerate(starts):
+            rows = torch.arange(start, min(start + batch_size, unit.images, len(data)))
+            if batch % share.world != share.rank or not len(rows):
                 continue
             part = finished.load(batch, _file(number)) if finished else None
             if part is None:
+                x, y = (each.to(device) for each in data.batch(rows))
                 earlier = [parts[before, batch] for before in range(unit.after)]
-                part = unit.run(x[rows].to(device), y[rows].to(device), batch, earlier)
+                part = unit.run(x, y, batch, earlier)
                 if finished:
                     finished.save(batch, part, _file(number))
             parts[number, batch] = part
-            meter.add(number, unit, int(rows.sum()))
+            meter.add(number, unit, len(rows))
     share.wait()
     columns: Part = {"index": np.arange(len(data)), "label": data.labels.numpy()}
     for number, unit in enumerate(units):
@@ -91,8 +92,8 @@ def run_all(
             parts[number, batch]
             if (number, batch) in parts
             else _others(finished, number, unit, batch)
-            for batch, (index, _, _) in enumerate(batches)
-            if int(index[0]) < unit.images
+            for batch, start in enumerate(starts)
+            if start < unit.images
         ]
         for name in own[0]:
             columns[name] = _padded(np.concatenate([part[name] for part in own]), len(data))

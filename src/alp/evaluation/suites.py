@@ -1,7 +1,7 @@
 """Which attacks an evaluation runs: suites of entries, each a level of knowledge and an attack.
 
-The opening entries attack every image, so that the accuracies of two levels can be compared. The
-closing ones, which cost more, attack only the images that no earlier entry has broken for good:
+The opening entries attack every image that is right, so that the accuracies of two levels can be
+compared. The closing ones, which cost more, attack only what no earlier entry has broken for good:
 they lower the worst case and nothing else. Needs no torch.
 """
 
@@ -76,7 +76,7 @@ class Suite:
     name: str
     """Its name."""
     opening: tuple[Entry, ...]
-    """Entries that attack every image."""
+    """Entries that attack every image that is right before."""
     closing: tuple[Entry, ...]
     """Entries that attack what is left, in this order."""
     evaluations: int

@@ -40,17 +40,10 @@ class Bench:
     seed: int
     """Seed of all randomness."""
 
-    def counted(self, x: Tensor, y: Tensor, point: str, batch: int) -> tuple[Tensor, Tensor]:
-        """How many of R predictions are right, on the draws that select and on fresh ones. A
-        target that is not random needs one prediction for both."""
-        select, fresh = (
-            counts(
-                self.subject.predict, x, y, self.seed, f"{kind}/{point}", batch,
-                self.suite.evaluations,
-            )
-            for kind in (("select", "fresh") if self.subject.stochastic else ("select",) * 2)
-        )  # fmt: skip
-        return select, fresh
+    def right(self, x: Tensor, y: Tensor, point: str, batch: int) -> Tensor:
+        """How many of R predictions of ``x`` are right, (B,), on draws of their own."""
+        rounds = self.suite.evaluations
+        return counts(self.subject.predict, x, y, self.seed, point, batch, rounds)
 
 
 class Unit(Protocol):
@@ -94,15 +87,14 @@ class CleanUnit:
         return 0, 2 * self.bench.suite.evaluations * self.bench.subject.draws
 
     def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
-        select, fresh = self.bench.counted(x, y, "clean", batch)
         source = seeding.generator(self.bench.seed, "purify", batch, device=x.device)
         with torch.no_grad():
             purified = self.bench.subject.purify(x, source)
         small = min(x.shape[-2:]) < WINDOW
         return _columns(
             {
-                "clean_select": select,
-                "clean_fresh": fresh,
+                "clean_select": self.bench.right(x, y, "select/clean", batch),
+                "clean_fresh": self.bench.right(x, y, "fresh/clean", batch),
                 "psnr": psnr(x, purified),
                 "ssim": torch.full((len(x),), math.nan) if small else ssim(x, purified),
             }
@@ -111,13 +103,15 @@ class CleanUnit:
 
 @dataclass(frozen=True)
 class EntryUnit:
-    """An entry of the suite. One that comes ``after`` others attacks what they have left: the
-    images that each of them, and the clean image, has right at least once in R predictions. What
-    black boxes have broken is not kept from white ones, which are to be compared with them."""
+    """An entry of the suite. It attacks what the units before it have left: the images that each
+    of them has right at least once in R predictions, the clean unit first of all. What black boxes
+    have broken is not kept from white ones, which are to be compared with them. The fresh
+    predictions are made only where they can count: where the attack did better than the clean
+    image."""
 
     bench: Bench
     entry: Entry
-    after: int = 0
+    after: int = 1
     images = ALL
 
     @property
@@ -127,8 +121,8 @@ class EntryUnit:
     @property
     def work(self) -> tuple[float, float]:
         gradients, scores = self.entry.attack.calls
-        left = 0.5 if self.after else 1.0  # a guess; good enough for an estimate
-        judged = 2 * self.bench.suite.evaluations * self.bench.subject.draws
+        left = 0.7 if self.after == 1 else 0.5  # guesses; good enough for an estimate
+        judged = 1.5 * self.bench.suite.evaluations * self.bench.subject.draws
         return left * gradients * self.entry.draws, left * (scores * self.entry.draws + judged)
 
     def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
@@ -158,8 +152,14 @@ class EntryUnit:
                 draws=entry.draws,
                 objective=entry.objective,
             )
-            found = bench.counted(x_adv, y[rows], entry.name, batch)
-            select[alive], fresh[alive] = (each.cpu() for each in found)
+            select[alive] = bench.right(x_adv, y[rows], f"select/{entry.name}", batch).cpu()
+            clean = torch.from_numpy(earlier[0]["clean_select"].copy())
+            better = alive & (select < clean)
+            if better.any():
+                of_these = better[alive].to(x.device)
+                fresh[better] = bench.right(
+                    x_adv[of_these], y[rows][of_these], f"fresh/{entry.name}", batch
+                ).cpu()
             distance[alive] = bench.threat.distance(x_adv, x[rows]).float().cpu()
         columns = {"attacked": alive, "select": select, "fresh": fresh, "distance": distance}
         return _columns({f"{self.name}_{name}": values for name, values in columns.items()})
