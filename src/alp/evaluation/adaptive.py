@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alp.attacks import Threat
+from alp.attacks.base import require_count
 from alp.errors import ConfigError
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.header import About, verdict_header
@@ -83,6 +84,7 @@ def evaluate(
     """
     if not len(data):
         raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
+    require_count("batch_size", batch_size)
     x, y = (each.to(device) for each in data.batch(torch.arange(min(batch_size, len(data)))))
     subject = subject_of(target, x, draws)
     others = {name: subject_of(each, x) for name, each in (surrogates or {}).items()}

@@ -73,9 +73,9 @@ def run_all(
     starts = range(0, len(data), batch_size)
     for number, unit in enumerate(units):
         for batch, start in enumerate(starts):
-            rows = torch.arange(start, min(start + batch_size, unit.images, len(data)))
-            if batch % share.world != share.rank or not len(rows):
+            if batch % share.world != share.rank or start >= unit.images:
                 continue
+            rows = torch.arange(start, min(start + batch_size, unit.images, len(data)))
             part = finished.load(batch, _file(number)) if finished else None
             if part is None:
                 x, y = (each.to(device) for each in data.batch(rows))
