@@ -1,0 +1,104 @@
+"""The benchmarks run, and what they compute besides times is right."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import alp
+from alp.attacks import PGD
+from alp.data.images import Images
+from alp.evaluation.suites import SUITES, Entry, Probes
+from alp.models import Defended
+from alp.models.checkpoint import save_model
+
+pytest.importorskip("pyautoattack")
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def weights(new_classifier, new_purifier, tmp_path) -> str:
+    """A tiny defended model's file."""
+    path = tmp_path / "weights.safetensors"
+    save_model(Defended(new_classifier(), new_purifier(sigma=0.3), draws=2), path)
+    return str(path)
+
+
+def test_eot_gradients_are_the_same(weights, capsys) -> None:
+    tiny = ["--batch", "3", "--draws", "4", "--steps", "1", "--size", "10"]
+    eot = script("eot")
+    eot.peak = lambda way, options: 1.0
+    found = eot.main(["--weights", weights, *tiny])
+    assert set(found) == {"shared", "loop", "packaged"}
+    assert all(row["difference"] < 1e-5 for row in found.values())
+    assert all(row["seconds"] > 0 for row in found.values())
+    assert "packaged" in capsys.readouterr().out
+
+
+def test_eot_other_draws_give_another_gradient(weights) -> None:
+    """So that the agreement above says something."""
+    eot = script("eot")
+    subject = eot.Purified(eot.model_of(weights))
+    x = eot.seeding.uniform((3, 3, 10, 10), eot.seeding.generator(0, "images"))
+    loop = eot.WAYS["loop"]
+    eot.WAYS["loop"] = lambda subject, x, y, source, draws: loop(subject, x, y, source, draws - 1)
+    apart = eot.difference(subject, x, x.new_zeros(3).long(), 4, 0)
+    assert apart["loop"] > 1e-4
+    assert apart["packaged"] < 1e-5
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
+def test_eot_peak_memory_is_measured(weights) -> None:
+    """The shared way holds the graphs of all draws at once: more than their noise alone."""
+    eot = script("eot")
+    parser_options = {"weights": weights, "batch": 16, "draws": 16, "size": 32, "seed": 0}
+    options = eot.argparse.Namespace(**parser_options)
+    noise = 16 * 16 * 8 * 8 * 8 * 4 / 2**20
+    assert noise < eot.peak("shared", options) < 1000 * noise
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 1.0])
+def test_null_on_images_that_the_model_knows(
+    new_classifier, new_purifier, new_images, tmp_path, monkeypatch, capsys, sigma
+) -> None:
+    """Without noise all three agree; with noise the packaged ensemble reports less."""
+    quick = SUITES["quick"]("linf")
+    small = replace(
+        quick,
+        opening=(Entry("single", PGD(2)),),
+        closing=(),
+        probes=Probes(images=2, steps=(1, 2), draws=2),
+    )
+    model = Defended(new_classifier(), new_purifier("fixed", sigma=sigma), draws=2).eval()
+    pixels = (255 * new_images(40, 12, 12)).to(torch.uint8)
+    with torch.no_grad():
+        model.classifier.head.bias -= model(pixels.float() / 255, draws=20).mean(0)
+        labels = model(pixels.float() / 255, draws=50).argmax(1)
+    data = Images.of(pixels, labels, list("abcd"), "toy", "test")
+    monkeypatch.setitem(SUITES, "quick", lambda norm: small)
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    save_model(model, tmp_path / "weights.safetensors")
+    tiny = ["--images", "40", "--rand-steps", "1", "--rand-eot", "2", "--rand-draws", "1", "2"]
+    found = script("null").main(["--weights", str(tmp_path / "weights.safetensors"), *tiny])
+    rand = [found["rand, 1 draws an answer"], found["rand, 2 draws an answer"]]
+    assert found["low"] <= found["clean"] <= found["high"]
+    assert found["low"] <= found["alp"] <= found["high"]
+    if sigma < 1:
+        assert [found["clean"], found["alp"], *rand] == [1.0] * 4
+    else:
+        assert max(rand) < found["alp"]
+    assert len(capsys.readouterr().out.splitlines()) == 4
