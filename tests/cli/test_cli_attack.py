@@ -90,3 +90,19 @@ def test_an_attacker_who_averages_draws(alp, line, weights, tmp_path: Path) -> N
     assert not np.array_equal(*attacked)
     assert alp("attack", weights.defended, *line, "--averaged", 0).status == 1
     assert alp("attack", weights.defended, *line, "--knowledge", "transfer").status == 2
+
+
+@pytest.mark.parametrize("method", ["fmn", "autoattack"])
+def test_attacks_of_other_libraries_on_a_bank_of_draws(alp, line, weights, method: str) -> None:
+    """One with settings and one without."""
+    pytest.importorskip("foolbox")
+    pytest.importorskip("pyautoattack")
+    steps = line.index("--attack.steps")
+    rest = line[:steps] + line[steps + 2 :]
+    model = weights.defended if method == "fmn" else weights.classifier
+    few = ["--images", 4, "--knowledge", "fixed", "--json"]
+    told = alp("attack", model, *rest, *few, "--method", method, "--threat.eps", "64/255")
+    assert told.status == 0, told.err
+    result = json.loads(told.out)
+    assert result["protocol"]["attack"]["name"] == method
+    assert result["attacked"]["value"] <= result["clean"]["value"]

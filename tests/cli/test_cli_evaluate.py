@@ -95,6 +95,7 @@ def test_a_surrogate_has_a_level_of_its_own(alp, weights, pictures, tmp_path: Pa
     line = options(weights, pictures, tmp_path / "out")
     told = alp(*line[:1], *line[2:], "--surrogates", weights.classifier, "--json")
     assert told.status == 0
+    assert "evaluate defended: about" in told.err
     (defended,) = json.loads(told.out)["models"]
     assert "transfer" in defended["levels"]
     assert "transfer pgd-20 plain" in defended["entries"]

@@ -202,6 +202,12 @@ def test_a_target_that_cannot_be_repeated_says_so(images, weight) -> None:
         ({"suite": "thorough"}, UnknownNameError, "quick"),
         ({"suite": replace(SUITE, opening=())}, None, ""),
         ({"resume": "x", "about": About("toy")}, ConfigError, "digests of the weights"),
+        (
+            {"suite": replace(SUITE, closing=(Entry("transfer", PGD(2), surrogate="at"),))},
+            ConfigError,
+            "attacks the surrogate 'at'",
+        ),
+        ({"batch_size": 0}, ConfigError, "batch_size is 0"),
     ],
 )
 def test_refusals(defended, images, tmp_path, change, error, message) -> None:

@@ -108,9 +108,7 @@ def attacked(
         for batch, (index, clean, labels) in enumerate(images.batches(BATCH)):
             x, y = clean.to(device), labels.to(device)
             threat, attack = settings.threat, settings.attack
-            x_adv = craft(
-                subject, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws
-            )
+            x_adv = craft(subject, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws)
             source = seeding.generator(seed, "purify", batch, device=x.device)
             with torch.no_grad():
                 purified = subject.purify(x_adv, source)

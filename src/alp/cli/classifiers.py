@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alp.attacks import ATTACKS
+from alp.attacks.library import LIBRARY_ATTACKS
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
     from alp.models.checkpoint import Model
 
-METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"}
+METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"} | LIBRARY_ATTACKS
 """Name to attack; N-FGSM leaves the threat's ball and is for training."""
 
 

@@ -75,7 +75,8 @@ class Display:
             )
             self._spoken = now
         speed = each * (done - self._first) / max(now - self._start, 1e-9)
-        rate = f"{speed:,.0f} images/s" if done > self._first else ""
+        counted = done > self._first and self._unit == "images"
+        rate = f"{speed:,.0f} images/s" if counted else ""
         self._bars.update(self._task, completed=done, total=total, detail=detail, rate=rate)
         if not self._bars.console.is_terminal and (done == total or now - self._spoken > PAUSE):
             self._spoken = now

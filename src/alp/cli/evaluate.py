@@ -55,8 +55,8 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
-    from alp.cli.console import progress, quieten_engine, say, say_json
-    from alp.cli.verdicts import protocol_lines, table, verdict_lines
+    from alp.cli.console import note, progress, quieten_engine, say, say_json
+    from alp.cli.verdicts import protocol_lines, span, table, verdict_lines
     from alp.data import load_data
     from alp.evaluation.records import conclude
     from alp.workflows import Panel, judge_model
@@ -82,6 +82,8 @@ def run(settings: Settings) -> None:
         for name, model in zip(named, models, strict=True):
 
             def report(what: str, done: float, total: float, name: str = name) -> None:
+                if what == "start":
+                    note(f"evaluate {name}: about {span(total)} on this machine")
                 show(f"evaluate {name}", round(done), round(total), what)
 
             records.append(judge_model(model, images, panel, settings.out, name, report))

@@ -54,7 +54,8 @@ def parse(name: str, kind: type[T], arguments: list[str]) -> T:
     except argparse.ArgumentError as error:
         raise UsageError(f"{_plain(error)} ('alp {name} --help' explains the options)") from error
     built = {
-        each.name: _value(_default(each, None, selected), values[each.name])
+        # Settings without a field, of an attack that leaves nothing to choose, have no option.
+        each.name: _value(_default(each, None, selected), values.get(each.name, {}))
         for each in fields(kind)  # type: ignore[arg-type]
     }
     return kind(**built)

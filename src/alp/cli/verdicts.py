@@ -33,6 +33,14 @@ def protocol_lines(records: Sequence[Record]) -> Iterator[str]:
     yield "numbers    below each accuracy its 95 % Wilson interval"
 
 
+def span(seconds: float) -> str:
+    """A length of time in the unit that people would use for it."""
+    for limit, size, unit in ((90, 1, "second"), (5400, 60, "minute"), (172800, 3600, "hour")):
+        if seconds < limit:
+            return count(max(1, round(seconds / size)), unit)
+    return count(round(seconds / 86400), "day")
+
+
 def table(conclusions: Sequence[Mapping[str, Any]]) -> Table:
     """One column a model, or one row a model where the terminal is wide enough."""
     levels = list(dict.fromkeys(level for each in conclusions for level in each["levels"]))

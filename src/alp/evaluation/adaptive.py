@@ -86,10 +86,12 @@ def evaluate(
         raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
     require_count("batch_size", batch_size)
     x, y = (each.to(device) for each in data.batch(torch.arange(min(batch_size, len(data)))))
-    subject = subject_of(target, x, draws)
-    others = {name: subject_of(each, x) for name, each in (surrogates or {}).items()}
+    few = x[:_FEW]
+    subject = subject_of(target, few, draws)
+    others = {name: subject_of(each, few) for name, each in (surrogates or {}).items()}
     if isinstance(suite, str):
         suite = suite_for(suite, type(threat).__name__.lower(), subject, others)
+    _require_surrogates(suite, others)
     about = replace(about or About(type(target).__name__), draws=subject.draws)
     header = verdict_header(
         about, data, threat, suite, seed, batch_size, str(torch.device(device)), list(others)
@@ -102,14 +104,26 @@ def evaluate(
     meter = Meter(units, rates(subject, x, y), len(data), progress)
     columns = run_all(units, data, batch_size, device, finished, share, meter)
     findings = [unit.conclude(columns, suite) for unit in units if isinstance(unit, CheckUnit)]
-    warnings = [] if is_repeatable(subject, x[:2]) else [_UNREPEATABLE]
+    warnings = [] if is_repeatable(subject, few) else [_UNREPEATABLE]
     return Record({**header, "checks": findings, "warnings": warnings}, columns)
 
+
+_FEW = 4  # images are enough to find out whether a target is random
 
 _UNREPEATABLE = (
     "the target draws from a source of its own, which nobody can seed: the numbers cannot be "
     "repeated, and its bank of known draws is not known"
 )
+
+
+def _require_surrogates(suite: Suite, others: Mapping[str, Any]) -> None:
+    for entry in suite.entries:
+        if entry.level == "transfer" and entry.surrogate not in others:
+            given = ", ".join(others) or "none"
+            raise ConfigError(
+                f"the entry {entry.name!r} attacks the surrogate {entry.surrogate!r}; give it in "
+                f"surrogates (there: {given})"
+            )
 
 
 def _units(bench: Bench) -> list[Unit]:
