@@ -92,17 +92,21 @@ def test_an_attacker_who_averages_draws(alp, line, weights, tmp_path: Path) -> N
     assert alp("attack", weights.defended, *line, "--knowledge", "transfer").status == 2
 
 
-@pytest.mark.parametrize("method", ["fmn", "autoattack"])
-def test_attacks_of_other_libraries_on_a_bank_of_draws(alp, line, weights, method: str) -> None:
-    """One with settings and one without."""
+def test_attacks_of_other_libraries_on_a_bank_of_draws(alp, line, weights) -> None:
     pytest.importorskip("foolbox")
-    pytest.importorskip("pyautoattack")
-    steps = line.index("--attack.steps")
-    rest = line[:steps] + line[steps + 2 :]
-    model = weights.defended if method == "fmn" else weights.classifier
-    few = ["--images", 4, "--knowledge", "fixed", "--json"]
-    told = alp("attack", model, *rest, *few, "--method", method, "--threat.eps", "64/255")
+    few = ["--images", 4, "--knowledge", "fixed", "--method", "fmn", "--threat.eps", "64/255"]
+    told = alp("attack", weights.defended, *line, *few, "--json")
     assert told.status == 0, told.err
     result = json.loads(told.out)
-    assert result["protocol"]["attack"]["name"] == method
+    assert result["protocol"]["attack"]["name"] == "fmn"
     assert result["attacked"]["value"] <= result["clean"]["value"]
+
+
+def test_an_attack_without_settings(alp, line, weights) -> None:
+    pytest.importorskip("pyautoattack")
+    steps = line.index("--attack.steps")
+    told = alp(
+        "attack", weights.classifier, *line[:steps], *line[steps + 2 :], "--method", "autoattack"
+    )
+    assert told.status == 1
+    assert "needs at least 4" in told.err, "three classes are too few for it"

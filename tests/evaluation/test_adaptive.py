@@ -11,7 +11,7 @@ import torch
 
 from alp import seeding
 from alp.attacks import APGD, PGD, Linf, Square
-from alp.attacks.library import LIBRARY_ATTACKS
+from alp.attacks.library import LIBRARY_ATTACKS, TargetedAPGD
 from alp.errors import ConfigError, UnknownNameError
 from alp.evaluation import SUITES, About, Entry, Probes, Share, Suite, evaluate
 from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE
@@ -239,6 +239,23 @@ def test_suites(name: str, norm: str, defended, undefended) -> None:
             assert norm in map(str.lower, entry.attack.norms), entry.name
     plain = suite_for(name, norm, undefended)
     assert not {entry.level for entry in plain.entries} & {"transfer", "fixed", "eot"}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_few_classes_leave_the_losses_that_need_more_out(name: str, defended) -> None:
+    for classes in (2, 3, 4):
+        entries = suite_for(name, "linf", defended, classes=classes).entries
+        losses = {getattr(entry.attack, "loss", "") for entry in entries}
+        assert ("dlr" in losses) == (classes > 2)
+        targeted = any(isinstance(entry.attack, TargetedAPGD) for entry in entries)
+        assert targeted == (classes > 3 and name != "quick")
+        assert "margin" in losses
+
+
+def test_two_classes(images, weight) -> None:
+    pair = replace(images, classes=("a", "b"), labels=images.labels.clamp_max(1))
+    record = judged(lambda x: x.flatten(1) @ weight[:, :2], pair, suite="quick")
+    assert {entry["attack"].get("loss") for entry in record.header["entries"]} <= {"ce", "margin"}
 
 
 def test_suites_refuse_what_makes_no_sense() -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from alp import seeding
 from alp.attacks import Threat
 from alp.attacks.base import require_count
 from alp.errors import ConfigError
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.header import About, verdict_header
+from alp.evaluation.knowledge import Subject
 from alp.evaluation.records import Record
 from alp.evaluation.resume import finished_batches
 from alp.evaluation.running import Meter, Progress, Share, run_all
@@ -90,7 +92,8 @@ def evaluate(
     subject = subject_of(target, few, draws)
     others = {name: subject_of(each, few) for name, each in (surrogates or {}).items()}
     if isinstance(suite, str):
-        suite = suite_for(suite, type(threat).__name__.lower(), subject, others)
+        norm, classes = type(threat).__name__.lower(), _classes(subject, few)
+        suite = suite_for(suite, norm, subject, others, classes)
     _require_surrogates(suite, others)
     about = replace(about or About(type(target).__name__), draws=subject.draws)
     header = verdict_header(
@@ -114,6 +117,11 @@ _UNREPEATABLE = (
     "the target draws from a source of its own, which nobody can seed: the numbers cannot be "
     "repeated, and its bank of known draws is not known"
 )
+
+
+def _classes(subject: Subject, x: torch.Tensor) -> int:
+    with torch.no_grad():
+        return subject.predict(x, seeding.generator(0, "classes", device=x.device)).shape[-1]
 
 
 def _require_surrogates(suite: Suite, others: Mapping[str, Any]) -> None:

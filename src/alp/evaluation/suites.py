@@ -185,10 +185,14 @@ SUITES = {"quick": _quick, "standard": _standard, "full": _full}
 """Name to the function that makes a suite for the norm of a threat."""
 
 
-def suite_for(name: str, norm: str, subject: Subject, surrogates: Iterable[str] = ()) -> Suite:
+def suite_for(
+    name: str, norm: str, subject: Subject, surrogates: Iterable[str] = (), classes: int = 10
+) -> Suite:
     """The suite ``name`` as far as it makes sense for ``subject``: levels whose view it cannot
     show are left out, transfer is there once a surrogate, and of a subject that is not stochastic
-    one draw is all draws, and all levels with gradients are one.
+    one draw is all draws, and all levels with gradients are one. The DLR loss compares three
+    classes, its targeted version four: with fewer the margin stands in for the one, and the other
+    is left out.
 
     Raises:
         UnknownNameError: no such suite.
@@ -198,7 +202,12 @@ def suite_for(name: str, norm: str, subject: Subject, surrogates: Iterable[str] 
     seen: dict[Entry, None] = {}
 
     def fit(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        fitted = dict.fromkeys(each for entry in entries for each in _fitted(entry, subject, names))
+        fitted = dict.fromkeys(
+            each
+            for entry in entries
+            for one in _for_classes(entry, classes)
+            for each in _fitted(one, subject, names)
+        )
         new = tuple(entry for entry in fitted if entry not in seen)
         seen.update(fitted)
         return new
@@ -208,6 +217,15 @@ def suite_for(name: str, norm: str, subject: Subject, surrogates: Iterable[str] 
     if subject.stochastic:
         return suite
     return replace(suite, evaluations=1, probes=replace(suite.probes, draws=1))
+
+
+def _for_classes(entry: Entry, classes: int) -> list[Entry]:
+    """What becomes of an entry where there are only so many classes."""
+    if isinstance(entry.attack, TargetedAPGD) and classes < 4:
+        return []
+    if isinstance(entry.attack, APGD) and entry.attack.loss == "dlr" and classes < 3:
+        return [replace(entry, attack=replace(entry.attack, loss="margin"))]
+    return [entry]
 
 
 def _fitted(entry: Entry, subject: Subject, surrogates: tuple[str, ...]) -> list[Entry]:
