@@ -37,7 +37,7 @@ def test_one_table_with_its_protocol_and_the_verdicts(alp, finished) -> None:
         "ε = 8/255",
         "suite quick",
         "eot: The attacker averages exact gradients",
-        "; 8 draws a call",
+        "; 6 draws a call",
         "on what is left",
         "95 % Wilson interval",
         "verdict plain:",

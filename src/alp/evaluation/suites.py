@@ -109,19 +109,19 @@ def _quick(norm: str) -> Suite:
         opening=(
             Entry("oblivious", PGD(20)),
             Entry("transfer", PGD(20)),
-            Entry("score", Square(40), 4, "logits"),
+            Entry("score", Square(30), 4, "logits"),
             Entry("masked", PGD(20)),
             Entry("single", PGD(20)),
-            Entry("bpda", PGD(20), 4),
+            Entry("bpda", PGD(10), 4),
             Entry("fixed", APGD(12, loss="margin"), 10, "logits"),
-            Entry("eot", APGD(20), 8),
+            Entry("eot", APGD(15), 6),
         ),
         closing=(
-            Entry("eot", APGD(20, loss="dlr"), 8, "logits"),
-            Entry("eot", PGD(20), 8, "probability"),
+            Entry("eot", APGD(15, loss="dlr"), 6, "logits"),
+            Entry("eot", PGD(10), 6, "probability"),
         ),
         evaluations=2,
-        probes=Probes(images=32, steps=(10, 40), draws=8),
+        probes=Probes(images=32, steps=(10, 30), draws=6),
     )
 
 
