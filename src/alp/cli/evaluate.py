@@ -29,7 +29,7 @@ class Settings:
     images: int = 256
     """How many images, a fixed class-balanced choice; at most all of the split."""
     suite: str = field(default="quick", metadata=among(SUITES))
-    """quick: minutes on two cores; standard: an evening; full: every attack, for a GPU."""
+    """quick: minutes on two cores; standard: hours; full: every attack, for a GPU."""
     surrogates: tuple[Path, ...] = ()
     """Weights files of other classifiers, whose adversarial images are tried on each model."""
     draws: int | None = None

@@ -126,7 +126,7 @@ def _quick(norm: str) -> Suite:
 
 
 def _standard(norm: str) -> Suite:
-    """For numbers that are published: 512 images, an evening on two cores, minutes on a GPU."""
+    """For numbers that are published: 512 images, a night on two cores, minutes on a GPU."""
     return Suite(
         "standard",
         opening=(
