@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     The folder is made. A crash leaves the old file, or none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process number keeps two writers apart; the suffix stays, since some writers read it.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    # The token keeps two writers apart; the suffix stays, since some writers read it.
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         # Some writers make files that only their owner reads; touch knows the user's mask.
         temporary.touch()

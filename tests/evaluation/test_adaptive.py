@@ -169,7 +169,7 @@ def test_a_killed_evaluation_goes_on_to_the_identical_files(
 
 
 def test_processes_share_the_batches_and_give_one_record(defended, images, tmp_path) -> None:
-    together, made = threading.Barrier(2), {}
+    together, made = threading.Barrier(2, timeout=60), {}
 
     def work(rank: int) -> None:
         share = Share(rank, 2, together.wait)

@@ -88,11 +88,10 @@ def evaluate(
         raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
     require_count("batch_size", batch_size)
     x, y = (each.to(device) for each in data.batch(torch.arange(min(batch_size, len(data)))))
-    few = x[:_FEW]
-    subject = subject_of(target, few, draws)
-    others = {name: subject_of(each, few) for name, each in (surrogates or {}).items()}
+    subject = subject_of(target, x, draws)
+    others = {name: subject_of(each, x) for name, each in (surrogates or {}).items()}
     if isinstance(suite, str):
-        norm, classes = type(threat).__name__.lower(), _classes(subject, few)
+        norm, classes = type(threat).__name__.lower(), _classes(subject, x[:_FEW])
         suite = suite_for(suite, norm, subject, others, classes)
     _require_surrogates(suite, others)
     about = replace(about or About(type(target).__name__), draws=subject.draws)
@@ -107,11 +106,11 @@ def evaluate(
     meter = Meter(units, rates(subject, x, y), len(data), progress)
     columns = run_all(units, data, batch_size, device, finished, share, meter)
     findings = [unit.conclude(columns, suite) for unit in units if isinstance(unit, CheckUnit)]
-    warnings = [] if is_repeatable(subject, few) else [_UNREPEATABLE]
+    warnings = [] if is_repeatable(subject, x[:_FEW]) else [_UNREPEATABLE]
     return Record({**header, "checks": findings, "warnings": warnings}, columns)
 
 
-_FEW = 4  # images are enough to find out whether a target is random
+_FEW = 4  # images are enough to see what a target answers
 
 _UNREPEATABLE = (
     "the target draws from a source of its own, which nobody can seed: the numbers cannot be "
