@@ -133,6 +133,7 @@ def test_the_worst_case_is_selected_and_judged_on_different_draws():
         clean=([4, 4, 0, 3], [4, 3, 1, 2]), a=([2, 4, 1, -1], [3, 0, 0, -1]),
         b=([2, 1, 0, -1], [0, 2, 0, -1]),
     )  # fmt: skip
-    # The first of several counts, and the clean image comes before all.
-    assert worst(record, ["a", "b"], 4).tolist() == [3 / 4, 2 / 4, 1 / 4, 2 / 4]
+    # The last of several counts, and an attack that does no better than the clean image does not.
+    assert worst(record, ["a", "b"], 4).tolist() == [0, 2 / 4, 1 / 4, 2 / 4]
+    assert worst(record, ["b", "a"], 4).tolist() == [3 / 4, 2 / 4, 1 / 4, 2 / 4]
     assert worst(record, [], 4).tolist() == [4 / 4, 3 / 4, 1 / 4, 2 / 4]
