@@ -133,8 +133,8 @@ def lent(seed: int, device: torch.device | str = "cpu") -> Iterator[Callable[[],
         torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
         for each in devices:
             torch.cuda.set_rng_state(torch.Generator(each).manual_seed(seed).get_state(), each)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.setstate(random.Random(seed).getstate())
+        np.random.set_state(np.random.RandomState(seed % 2**32).get_state())  # noqa: NPY002
 
         def state() -> tuple[object, ...]:
             held = torch.get_rng_state(), *(torch.cuda.get_rng_state(each) for each in devices)
