@@ -19,11 +19,9 @@ from torch import Generator, Tensor
 from alp import seeding
 from alp.attacks import Attack, Target, Threat, expected
 from alp.evaluation.knowledge import KNOWLEDGE, Subject
+from alp.evaluation.records import Columns as Columns
 from alp.evaluation.suites import Probes, Suite
 from alp.evaluation.verdict import counts
-
-Columns = Mapping[str, NDArray[Any]]
-"""Name to one value an image."""
 
 Names = Mapping[str, str]
 """Name of a column to the words that people use for it."""
@@ -50,12 +48,9 @@ class Scene:
         """A generator for ``purpose``, the same whenever it is asked for."""
         return seeding.generator(self.seed, f"check/{purpose}", self.batch, device=device)
 
-    def target(
-        self, purpose: str, device: torch.device, level: str, draws: int, objective: str = "loss"
-    ) -> Target:
+    def target(self, purpose: str, device: torch.device, level: str, draws: int) -> Target:
         """What an attacker of ``level`` calls, with draws of its own for ``purpose``."""
-        noise = self.source(f"draw/{purpose}", device)
-        return expected(KNOWLEDGE[level](self.subject, noise, draws), objective)
+        return KNOWLEDGE[level](self.subject, self.source(f"draw/{purpose}", device), draws)
 
     def frozen(self, purpose: str, device: torch.device, subject: Subject | None = None) -> Target:
         """The mean logits (B,K) over a bank of draws, the same at every call that asks for as many
