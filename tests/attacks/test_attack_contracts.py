@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from alp.attacks import ATTACKS, LOSSES, NFGSM, PGD, THREATS, Attack, Threat
-from alp.seeding import generator, initialising, normal, uniform
+from alp.seeding import generator, normal, uniform
 
 INSIDE = [name for name in ATTACKS if name != "nfgsm"]
 DRAWLESS = ["fgsm", "bim", "lbfgs"]
@@ -22,19 +22,6 @@ QUICK = {"square": ATTACKS["square"](queries=60), "apgd": ATTACKS["apgd"](steps=
 SET = {name: QUICK.get(name, kind()) for name, kind in ATTACKS.items()}
 every_attack = pytest.mark.parametrize("attack", SET.values(), ids=SET)
 every_threat = pytest.mark.parametrize("threat", [kind(0.1) for kind in THREATS.values()], ids=str)
-
-
-@pytest.fixture
-def model() -> nn.Module:
-    with initialising(0, "model"):
-        layers = nn.Sequential(
-            nn.Conv2d(3, 6, 3, stride=2, padding=1),
-            nn.BatchNorm2d(6),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(6 * 16, 5),
-        )
-    return layers.eval()
 
 
 @pytest.fixture

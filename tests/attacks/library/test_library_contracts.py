@@ -27,7 +27,7 @@ from alp.attacks.library import (
     SquareReference,
     TargetedAPGD,
 )
-from alp.seeding import generator, initialising, uniform
+from alp.seeding import generator, uniform
 
 pytest.importorskip("foolbox")
 pytest.importorskip("pyautoattack")
@@ -51,19 +51,6 @@ THREATS = {"Linf": Linf(0.12), "L2": L2(1.2)}
 
 PAIRS = [(name, norm) for name, attack in SMALL.items() for norm in attack.norms]
 every_pair = pytest.mark.parametrize(("name", "norm"), PAIRS)
-
-
-@pytest.fixture
-def model() -> nn.Module:
-    with initialising(0, "model"):
-        layers = nn.Sequential(
-            nn.Conv2d(3, 6, 3, stride=2, padding=1),
-            nn.BatchNorm2d(6),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(6 * 16, 5),
-        )
-    return layers.eval()
 
 
 @pytest.fixture
