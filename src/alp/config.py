@@ -28,7 +28,7 @@ class PurifierConfig:
     """Channels of the latent, at a quarter of the image's height and width."""
     width: int = 64
     """Channels of the encoder at half resolution; twice as many at a quarter."""
-    blocks: int = 2
+    blocks: int = 4
     """Residual blocks of the encoder at each of its two resolutions."""
     noise: Literal["learned", "per-channel", "fixed"] = "learned"
     """One learned sigma (the paper), one for each latent channel, or a constant one."""
@@ -47,7 +47,7 @@ class ClassifierConfig:
     """A residual classifier that halves the resolution before its first block."""
 
     size: Literal["tiny", "lite", "base"] = "lite"
-    """tiny: for tests and the demo; lite: 1.2M parameters, for CPUs; base: ResNet-18 class."""
+    """tiny: for tests and the demo; lite: 1.6M parameters, for CPUs; base: ResNet-18 class."""
     classes: int = 10
     """Number of classes."""
 

@@ -11,7 +11,7 @@ from alp.models.blocks import PreActBlock
 
 SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
     "tiny": (2, (32, 64), (1, 1)),
-    "lite": (2, (64, 128, 192), (2, 2, 1)),
+    "lite": (2, (48, 96, 192), (2, 2, 2)),
     "base": (1, (64, 128, 256, 512), (2, 2, 2, 2)),
 }
 """Stride of the first convolution, channels of each stage, blocks of each stage. A stride of 2

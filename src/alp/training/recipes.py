@@ -130,7 +130,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             "98.6 % clean, 0.0 % robust",
         ),
         "cpu": Recipe(
-            _classifier("lite", _CLEAN, 6.0, 0.2),
+            _classifier("lite", _CLEAN, 8.0, 0.2),
             "12 core-minutes",
             "83.5 % clean, 0.0 % robust",
         ),
@@ -144,7 +144,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             "67.4 % clean, 35.8 % robust",
         ),
         "cpu": Recipe(
-            _classifier("lite", _NFGSM, 10.0, 0.2),
+            _classifier("lite", _NFGSM, 20.0, 0.2),
             "34 core-minutes",
             "64.4 % clean, 43.6 % robust",
         ),
