@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,6 +74,9 @@ class ClassifierStage:
     """Draws of the purifier whose logits are averaged in each step."""
     label_smoothing: float = 0.0
     """Probability mass shared out over all classes."""
+    agreement: float = 0.0
+    """Weight of the divergence between the predictions on clean and on attacked images; trades
+    has its own, beta."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and length."""
     augment: Augment = field(default_factory=Augment)
@@ -82,6 +86,7 @@ class ClassifierStage:
         check_types(self)
         positive(self, "draws")
         within(self, 0.0, 1.0, "label_smoothing")
+        within(self, 0.0, math.inf, "agreement")
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ class JointStage(ClassifierStage):
     )
     """Optimiser and length."""
     agreement: float = 1.0
-    """Weight of the divergence between the predictions on clean and on attacked images."""
+    """Weight of the divergence between the predictions on clean and on attacked images; trades
+    has its own, beta."""
     reconstruction: float = 30.0
     """Weight of the mean squared error: 0.0024, 26.2 dB, counts 0.072."""
     rate: float = 0.002
@@ -105,7 +111,7 @@ class JointStage(ClassifierStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, 0.0, float("inf"), "agreement", "reconstruction", "rate")
+        within(self, 0.0, math.inf, "reconstruction", "rate")
 
 
 Stage = PurifierStage | ClassifierStage | JointStage

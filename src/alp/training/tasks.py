@@ -113,43 +113,42 @@ class ClassifierTask(Task):
     @property
     def agreement(self) -> float:
         """Weight of the divergence between clean and attacked predictions."""
-        return self.stage.adversary.beta if self.stage.adversary.method == "trades" else 0.0
+        trades = self.stage.adversary.method == "trades"
+        return self.stage.adversary.beta if trades else self.stage.agreement
 
-    def classify(
-        self, x: Tensor, attacked: Tensor, y: Tensor, source: Source
-    ) -> tuple[Tensor, Tensor]:
-        """The loss, and the logits (B, K) of the attacked images."""
-        out = self.logits(attacked, source)
-        clean = self.logits(x, source) if self.agreement else out
+    def classify(self, out: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The loss, by the logits (B, K) of the attacked and of the clean images; the latter count
+        where agreement does."""
         labelled = clean if self.stage.adversary.method == "trades" else out
         loss = F.cross_entropy(labelled, y, label_smoothing=self.stage.label_smoothing)
         if self.agreement:
             loss = loss + self.agreement * divergence(clean, out)
-        return loss, out
+        return {"loss": loss, "accuracy": (out.argmax(1) == y).float().mean()}
 
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
-        loss, out = self.classify(x, attacked, y, source)
-        return {"loss": loss, "accuracy": (out.argmax(1) == y).float().mean()}
+        out = self.logits(attacked, source)
+        return self.classify(out, self.logits(x, source) if self.agreement else out, y)
 
 
 class JointTask(ClassifierTask):
-    """The classifier's loss, agreement of clean and attacked images, and rate-distortion."""
+    """The classifier's loss, agreement of clean and attacked images, and rate-distortion.
+
+    One draw of a clean image serves the agreement and the distortion.
+    """
 
     stage: JointStage
     model: Defended
 
-    @property
-    def agreement(self) -> float:
-        return super().agreement or self.stage.agreement
-
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
-        scalars = super().forward(x, attacked, y, source)
+        out = self.logits(attacked, source)
         purifier = self.model.purifier
-        mu = purifier.encode(x).float()
-        image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1])).float()
-        mse = distortion(x, image).mean()
+        mu = purifier.encode(x)
+        image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1]))
+        clean = self.model.classifier(image.clamp(0, 1)).float() if self.agreement else out
+        scalars = self.classify(out, clean, y)
+        mse = distortion(x, image.float()).mean()
         sigma = purifier.noise.sigma
-        nats = rate(mu, sigma).mean() / x[0].numel()
+        nats = rate(mu.float(), sigma).mean() / x[0].numel()
         loss = scalars["loss"] + self.stage.reconstruction * mse + self.stage.rate * nats
         return scalars | {"loss": loss, "mse": mse, "sigma": sigma.mean()}
 
