@@ -13,7 +13,7 @@ from alp.config import PurifierConfig
 
 
 class LatentNoise(nn.Module):
-    """``z = mu + sigma * n`` with ``n ~ N(0, I)`` and ``sigma = softplus(rho)`` > 0.
+    """``z = mu + sigma * n`` with ``n ~ N(0, I)`` and ``sigma = softplus(rho)``.
 
     ``noise`` of the configuration chooses one learned scalar (the paper), one learned value per
     latent channel, or a constant. ``rho`` has the shape () or (C, 1, 1).
@@ -24,7 +24,8 @@ class LatentNoise(nn.Module):
     def __init__(self, config: PurifierConfig) -> None:
         super().__init__()
         shape = (config.latent_channels, 1, 1) if config.noise == "per-channel" else ()
-        rho = torch.full(shape, math.log(math.expm1(config.sigma)))
+        # softplus(-inf) is 0 exactly: a deterministic autoencoder.
+        rho = torch.full(shape, math.log(math.expm1(config.sigma)) if config.sigma else -math.inf)
         if config.noise == "fixed":
             self.register_buffer("rho", rho)
         else:
