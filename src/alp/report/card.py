@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from alp.report.words import attack_words, grey_levels, interval, percent, threa
 
 _HUB_DATASETS = {"cifar10": "uoft-cs/cifar10"}
 
-_SAME = ("suite", "images", "evaluations", "threat", "data", "data_digest", "seed")
+_SAME = ("suite", "images", "threat", "data", "data_digest", "seed")
 
 
 def render_card(manifest: Mapping[str, Any]) -> str:
@@ -53,7 +54,8 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         threat=threat_words,
         time=lambda seconds: f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s",
     )
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return re.sub("\n{3,}", "\n\n", lines) + "\n"
 
 
 def _front(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from alp.evaluation.suites import SUITES
 _TERMS = ("threat", "knowledge", "data", "data_digest", "seed", "device", "versions")
 """What makes a number of a record readable, and two records comparable."""
 
-_COMPARABLE = ("suite", "evaluations", "threat", "data_digest", "seed")
+_COMPARABLE = ("suite", "threat", "data_digest", "seed")
 
 
 def evaluations_of(
@@ -96,7 +96,7 @@ def differences(
 def _judges(record: Record, row: Mapping[str, Any]) -> bool:
     made_with = record.header["weights"].get("model")
     known = (row["digest"], row["training"]["weights_digest"])
-    return made_with in known and record.header["draws"] == row["model"].get("draws", 1)
+    return made_with in known and record.header["draws"] == row["draws"]
 
 
 def _comparable(first: Record, second: Record) -> bool:

@@ -20,7 +20,7 @@ from alp.models.checkpoint import Model, describe, load_model, save_model, weigh
 from alp.models.packaged import FORMAT, MANIFEST, OFFERS, Package, open_package, seal
 from alp.version import __version__
 from alp.workflows.appraising import Agreement, appraise
-from alp.workflows.evaluating import sigma_of
+from alp.workflows.evaluating import draws_of, sigma_of
 from alp.workflows.evidence import differences, evaluations_of
 
 DEFAULT = "defended"
@@ -55,10 +55,10 @@ ROWS = {
 }
 """Name to row: those of Table II, and the controls."""
 
-LICENCES = {
-    "weights": "MIT",
-    "data": "CIFAR-10 (Krizhevsky 2009) is distributed without a licence; its authors ask to be "
-    "cited",
+DATA_LICENCES = {
+    "cifar10": "CIFAR-10 (Krizhevsky 2009) is distributed without a licence; its authors ask to "
+    "be cited",
+    "shapes": "drawn by alp, MIT",
 }
 
 Card = Callable[[Mapping[str, Any]], str]
@@ -134,6 +134,7 @@ class _Packing:
                 "title": ROWS[row].title,
                 "model": describe(packed),
                 "parameters": sum(each.numel() for each in packed.parameters()),
+                "draws": draws_of(packed),
                 "sigma": sigma_of(packed),
                 "digest": weights_digest(packed),
                 "files": {role: self._once(stored, file) for role, file in files.items()},
@@ -143,6 +144,7 @@ class _Packing:
             self.report(row, agreement)
         for row, found in evaluations_of(rows, records).items():
             rows[row]["evaluation"] = found
+        data = rows[DEFAULT]["training"]["data"]
         return {
             "format": FORMAT,
             "name": name,
@@ -150,7 +152,7 @@ class _Packing:
             "alp": __version__,
             "rows": rows,
             "differences": differences(rows, DEFAULT, records),
-            "licences": LICENCES,
+            "licences": {"weights": "MIT", "data": DATA_LICENCES.get(data, "that of its source")},
             "files": {path.name: _file(path) for path in sorted(self.folder.glob("*.safetensors"))},
         }
 
