@@ -61,7 +61,10 @@ def test_the_wheel_carries_packages_that_load_offline(package, tmp_path: Path) -
         file.extractall(tmp_path / "site")
     site = tmp_path / "site"
     code = (
-        "import socket; socket.socket = None; import alp; "
+        "import sys\n"
+        "def deny(event, _):\n"
+        "    if event.startswith('socket.'): raise OSError('network')\n"
+        "import alp; alp.load; sys.addaudithook(deny)\n"
         "print(alp.__file__, alp.load('toy').draws, alp.load('toy/adversarial').config.size)"
     )
     environment = os.environ | {"PYTHONPATH": str(site)}

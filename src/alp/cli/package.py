@@ -94,9 +94,10 @@ def folders(rows: tuple[str, ...]) -> dict[str, Path]:
 def words(agreement: Agreement) -> str:
     """What half precision costs, in one line."""
     unit, scale = (" dB", 1) if agreement.measure == "psnr" else (" %", 100)
+    largest = "infinity" if agreement.difference is None else f"{agreement.difference:.2g}"
+    before, after = scale * agreement.trained, scale * agreement.rounded
     return (
         f"{'half' if agreement.half else 'single'} precision; rounding changes outputs by at most "
-        f"{agreement.difference:.2g}, leaves {100 * agreement.equal:.2f} % of {agreement.images:,} "
-        f"decisions, and takes {scale * agreement.trained:.2f} to "
-        f"{scale * agreement.rounded:.2f}{unit}"
+        f"{largest}, leaves {100 * agreement.equal:.2f} % of {agreement.images:,} decisions, and "
+        f"takes {before:.2f} to {after:.2f}{unit}"
     )

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from alp import seeding
 from alp.config import PurifierConfig
 
-
 NO_NOISE = -1000.0
 """The rho of a deterministic autoencoder: its softplus is 0 exactly, in float64 too, and unlike
 -inf it survives the averaging of weights."""

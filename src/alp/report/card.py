@@ -118,9 +118,11 @@ def _passed(checks: Sequence[Mapping[str, Any]]) -> str:
 def _precision(agreement: Mapping[str, Any]) -> str:
     """How a row is stored, and what that was found to cost."""
     kind = "half" if agreement["half"] else "single"
+    largest = agreement["difference"]
     return (
         f"{kind}; rounding leaves {100 * agreement['equal']:.2f} % of {agreement['images']} "
-        f"validation decisions, largest difference {agreement['difference']:.2g}"
+        f"validation decisions, largest difference "
+        f"{'infinite' if largest is None else format(largest, '.2g')}"
     )
 
 

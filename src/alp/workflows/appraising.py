@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,8 +37,9 @@ class Agreement:
     """How many were compared."""
     measure: str
     """What ``trained`` and ``rounded`` are: accuracy, or psnr of a purifier alone."""
-    difference: float
-    """The largest difference of an output: a logit, or a pixel in [0,1]."""
+    difference: float | None
+    """The largest difference of an output, a logit or a pixel in [0,1]; None where rounding
+    leaves one that is not finite."""
     equal: float
     """Share of equal decisions; of a purifier, which takes none, of images that are purified
     equally well to 0.01 dB."""
@@ -63,15 +65,16 @@ def appraise(model: Model, rounded: Model, images: Images) -> Agreement:
             scores.append((decisions == y).double())
     share = float(torch.cat(equal).double().mean())
     trained, after = torch.cat(scores, 1).double().mean(1).tolist()
-    difference = max(differences)
+    difference = float(torch.tensor(differences).max())  # NaN, if there is one
+    finite = math.isfinite(difference)
     close = (
         abs(trained - after) <= DECIBELS if isinstance(model, Purifier) else 1 - share <= TOLERANCE
     )
     return Agreement(
-        half=close and difference < float("inf"),
+        half=close and finite,
         images=len(images),
         measure="psnr" if isinstance(model, Purifier) else "accuracy",
-        difference=difference,
+        difference=difference if finite else None,
         equal=share,
         trained=trained,
         rounded=after,
