@@ -1,6 +1,7 @@
 """alp: stochastic latent purification in front of a classifier.
 
-    purifier = alp.load("runs/purifier/weights.safetensors")
+    model = alp.load("cifar10-lite")                       # packaged; a path loads your own
+    purifier = alp.load("cifar10-lite/purifier")
     model = alp.defend(my_classifier, purifier)        # any module from [0,1] images to logits
     logits = model(images)                             # mean over 20 fresh draws
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from alp.evaluation import About, evaluate, evaluate_protocol, subject_of
     from alp.evaluation.records import conclude
     from alp.models import Defended, LatentNoise, Purifier, ResNetLite, defend
-    from alp.models.checkpoint import load_model as load
     from alp.models.checkpoint import save_model as save
+    from alp.models.packaged import load
     from alp.report import write_report
     from alp.training import ClassifierStage, JointStage, PurifierStage
     from alp.workflows import train
@@ -39,7 +40,7 @@ _HOMES = {
     "alp.workflows": ("train",),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
-    "load": ("alp.models.checkpoint", "load_model"),
+    "load": ("alp.models.packaged", "load"),
     "save": ("alp.models.checkpoint", "save_model"),
 }
 

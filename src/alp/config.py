@@ -33,13 +33,20 @@ class PurifierConfig:
     noise: Literal["learned", "per-channel", "fixed"] = "learned"
     """One learned sigma (the paper), one for each latent channel, or a constant one."""
     sigma: float = 0.5
-    """The noise level at the start of training, or the constant one."""
+    """The noise level at the start of training, or the constant one; 0, for a deterministic
+    autoencoder, only where it is fixed."""
     stop_gradient: bool = False
     """Cut the gradient at the latent outside training: the paper's structural gradient masking."""
 
     def __post_init__(self) -> None:
         check_types(self)
-        positive(self, "latent_channels", "width", "blocks", "sigma")
+        positive(self, "latent_channels", "width", "blocks")
+        within(self, 0.0, math.inf, "sigma")
+        if self.sigma == 0 and self.noise != "fixed":
+            raise ConfigError(
+                f"PurifierConfig.sigma is 0.0 with noise {self.noise!r}, which can learn nothing "
+                "from there; give a number above zero, or noise 'fixed'"
+            )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ COMMANDS: dict[str, str] = {
     "attack": "attack images and write pictures of what happens",
     "purify": "purify pictures",
     "reproduce": "run an experiment of the paper",
-    "models": "list architectures and recipes, or describe a weights file",
+    "models": "list packaged models, architectures and recipes, or describe a model",
+    "package": "make a package of weights from trainings and their evaluation",
     "demo": "the whole chain on embedded data, in minutes",
 }
 """Command to summary; the module of that name in this package has its ``Settings`` and ``run``."""

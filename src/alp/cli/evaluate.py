@@ -21,7 +21,7 @@ class Settings:
     extra 'attacks')."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Weights files of classifiers and defended classifiers."""
+    """Weights files, or packaged names, of classifiers and defended classifiers."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
@@ -31,7 +31,7 @@ class Settings:
     suite: str = field(default="quick", metadata=among(SUITES))
     """quick: minutes on two cores; standard: hours; full: every attack, for a GPU."""
     surrogates: tuple[Path, ...] = ()
-    """Weights files of other classifiers, whose adversarial images are tried on each model."""
+    """Weights of other classifiers, whose adversarial images are tried on each model."""
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
     norm: str = field(default="linf", metadata=among(THREATS))

@@ -25,7 +25,7 @@ class Settings:
     pictures: tuple[Path, ...] = field(metadata=POSITIONAL)
     """PNG, JPEG, WebP or BMP files of any size."""
     purifier: Path
-    """Weights file of a purifier or defended classifier."""
+    """Weights file, or packaged name, of a purifier or defended classifier."""
     out: Path
     """Folder for the purified pictures."""
     seed: int | None = None
@@ -90,16 +90,16 @@ def target_paths(pictures: tuple[Path, ...], out: Path) -> dict[Path, Path]:
 
 
 def load_purifier(path: Path) -> Purifier:
-    """The purifier in a weights file.
+    """The purifier in a weights file or a packaged model.
 
     Raises:
-        CheckpointError: the file is missing or damaged.
+        CheckpointError: it is missing or damaged.
         ConfigError: there is none in it.
     """
     from alp.models import Defended, Purifier
-    from alp.models.checkpoint import load_model
+    from alp.models.packaged import load
 
-    model = load_model(path)
+    model = load(path)
     if isinstance(model, Defended):
         return model.purifier
     if not isinstance(model, Purifier):

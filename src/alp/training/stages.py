@@ -16,6 +16,7 @@ from alp.config import (
     within,
 )
 from alp.data.augment import Augment
+from alp.errors import ConfigError
 
 Adversary = Literal["none", "nfgsm", "pgd", "trades"]
 
@@ -39,6 +40,11 @@ class PurifierStage:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.purifier.sigma == 0 and self.rate.objective != "mse":
+            raise ConfigError(
+                f"PurifierConfig.sigma is 0.0, whose rate is infinite, and RateConfig.objective is "
+                f"{self.rate.objective!r}; give the objective 'mse'"
+            )
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,9 @@ class ClassifierStage:
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """Standard or adversarial training."""
     draws: int = 1
-    """Draws of the purifier whose logits are averaged in each step."""
+    """Draws of the noise whose logits are averaged in each step."""
+    input_noise: float = 0.0
+    """Standard deviation of Gaussian noise on the pixels, instead of a purifier's on the latent."""
     label_smoothing: float = 0.0
     """Probability mass shared out over all classes."""
     agreement: float = 0.0
@@ -86,7 +94,7 @@ class ClassifierStage:
         check_types(self)
         positive(self, "draws")
         within(self, 0.0, 1.0, "label_smoothing")
-        within(self, 0.0, math.inf, "agreement")
+        within(self, 0.0, math.inf, "agreement", "input_noise")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.errors import ConfigError
-from alp.models import Defended, Purifier, ResNetLite
+from alp.models import Defended, InputNoise, Purifier, ResNetLite
 from alp.training.losses import distortion, rate, target_mse, update_multiplier
 from alp.training.stages import ClassifierStage, JointStage, PurifierStage
 
@@ -54,7 +54,11 @@ class PurifierTask(Task):
         z = self.model.noise(mu, source)
         image = self.model.decode(z, (x.shape[-2], x.shape[-1])).float()
         sigma = self.model.noise.sigma
-        mse, nats = distortion(x, image).mean(), rate(mu, sigma).mean()
+        mse = distortion(x, image).mean()
+        scalars = {"mse": mse, "sigma": sigma.mean()}
+        if not self.model.config.sigma:  # an autoencoder without noise has no finite rate
+            return {"loss": mse, **scalars}
+        nats = rate(mu, sigma).mean()
         if self.rate.objective == "mse":
             loss = mse
         elif self.rate.objective == "elbo":
@@ -64,8 +68,7 @@ class PurifierTask(Task):
         power = mu.square().mean()
         return {
             "loss": loss,
-            "mse": mse,
-            "sigma": sigma.mean(),
+            **scalars,
             "bits_per_latent": nats / mu[0].numel() / math.log(2),
             "latent_snr": power / sigma.square().mean(),
         }
@@ -82,7 +85,10 @@ class ClassifierTask(Task):
     """Cross-entropy of clean or attacked images, through the purifier where there is one."""
 
     def __init__(
-        self, stage: ClassifierStage, model: ResNetLite | Defended, perturb: Perturb | None
+        self,
+        stage: ClassifierStage,
+        model: ResNetLite | Defended | InputNoise,
+        perturb: Perturb | None,
     ) -> None:
         super().__init__()
         if (perturb is None) != (stage.adversary.method == "none"):
@@ -97,7 +103,7 @@ class ClassifierTask(Task):
             model.purifier.requires_grad_(isinstance(stage, JointStage))
 
     def logits(self, x: Tensor, source: Source) -> Tensor:
-        if isinstance(self.model, Defended):
+        if isinstance(self.model, Defended | InputNoise):
             return self.model(x, source, draws=self.stage.draws).float()  # type: ignore[no-any-return]
         return self.model(x).float()  # type: ignore[no-any-return]
 
@@ -139,17 +145,26 @@ class JointTask(ClassifierTask):
     stage: JointStage
     model: Defended
 
+    def __init__(self, stage: JointStage, model: Defended, perturb: Perturb | None) -> None:
+        super().__init__(stage, model, perturb)
+        if stage.rate and not model.purifier.config.sigma:
+            raise ConfigError(
+                f"the purifier's sigma is 0.0, whose rate is infinite, and JointStage.rate is "
+                f"{stage.rate}; give the rate 0"
+            )
+
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
         out = self.logits(attacked, source)
         purifier = self.model.purifier
-        mu = purifier.encode(x)
-        image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1]))
+        mu = purifier.encode(x).float()
+        image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1])).float()
         clean = self.model.classifier(image.clamp(0, 1)).float() if self.agreement else out
         scalars = self.classify(out, clean, y)
-        mse = distortion(x, image.float()).mean()
+        mse = distortion(x, image).mean()
         sigma = purifier.noise.sigma
-        nats = rate(mu.float(), sigma).mean() / x[0].numel()
-        loss = scalars["loss"] + self.stage.reconstruction * mse + self.stage.rate * nats
+        loss = scalars["loss"] + self.stage.reconstruction * mse
+        if self.stage.rate:
+            loss = loss + self.stage.rate * rate(mu, sigma).mean() / x[0].numel()
         return scalars | {"loss": loss, "mse": mse, "sigma": sigma.mean()}
 
 

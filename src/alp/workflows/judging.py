@@ -13,9 +13,14 @@ from alp.config import EngineConfig
 from alp.data import Images
 from alp.evaluation import About, Share, evaluate
 from alp.evaluation.records import Record, read, write
-from alp.models import Defended
 from alp.models.checkpoint import Model, weights_digest
-from alp.workflows.evaluating import device_of, require_classifier, require_terms
+from alp.workflows.evaluating import (
+    device_of,
+    draws_of,
+    require_classifier,
+    require_terms,
+    sigma_of,
+)
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,12 @@ def judge_model(
     """
     require_classifier(model, name)
     path, parts = folder / "records" / name, folder / "parts" / name
-    defended = model if isinstance(model, Defended) else None
     digests = {f"surrogate {key}": weights_digest(each) for key, each in panel.surrogates.items()}
     about = About(
         name=name,
         trial=trial,
-        draws=defended.draws if defended else 1,
-        sigma=defended.purifier.sigma if defended else None,
+        draws=draws_of(model),
+        sigma=sigma_of(model),
         weights={"model": weights_digest(model), **digests},
     )
     if not path.with_name(f"{name}.json").exists():
