@@ -9,37 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rows import HEAD, STAGES, models
 
-from alp.config import ClassifierConfig, PurifierConfig, to_dict
+from alp.config import to_dict
 from alp.data import Images
 from alp.evaluation.records import Record
-from alp.models import InputNoise, Purifier, ResNetLite, defend
 from alp.models import packaged as packaged_module
 from alp.models.checkpoint import Model, save_model
 from alp.models.packaged import Package
 from alp.report.card import render_card
-from alp.seeding import generator, initialising, uniform
-from alp.training import ClassifierStage, JointStage, PurifierStage
+from alp.seeding import generator, uniform
+from alp.training import ClassifierStage
 from alp.workflows import pack
-
-CODE = PurifierConfig(4, 4, 1)
-HEAD = ClassifierConfig("tiny", 3)
-STAGES = {"purifier": PurifierStage(CODE), "defended": JointStage(HEAD)}
-
-
-def models() -> dict[str, Model]:
-    """A model for each of some rows; ``standalone`` has the purifier of the row ``purifier``."""
-    with initialising(0, "rows"):
-        purifier, other = Purifier(CODE), Purifier(CODE)
-        heads = [ResNetLite(HEAD) for _ in range(5)]
-    return {
-        "purifier": purifier,
-        "standard": heads[0],
-        "adversarial": heads[1],
-        "standalone": defend(heads[2], purifier),
-        "defended": defend(heads[3], other, 3),
-        "input-noise": InputNoise(heads[4], 0.1, 3),
-    }
 
 
 def finish(folder: Path, row: str, model: Model) -> Path:

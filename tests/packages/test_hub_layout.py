@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import models
+from rows import models
 
 import alp
 from alp.errors import AlpError, CheckpointError, ConfigError

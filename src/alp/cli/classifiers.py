@@ -40,7 +40,7 @@ def load_classifier(path: Path, draws: int | None) -> Model:
 def name_of(path: Path) -> str:
     """What weights are called: a file after its folder where its own name says nothing, a row of
     a package after both."""
-    if not path.exists() and len(path.parts) > 1:
+    if not path.suffix and not path.exists() and len(path.parts) > 1:
         return f"{path.parent.name}-{path.name}"
     return path.resolve().parent.name if path.stem == "weights" else path.stem
 
