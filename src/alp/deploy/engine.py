@@ -76,7 +76,8 @@ class Engine(ABC):
         total = np.zeros((len(images), self.shapes.classes), np.float32)
         for now in _groups(draws, len(images)):
             total += self.decode_classify(mu, self.noise(random, now, len(images))).sum(0)
-        return total / np.float32(draws)
+        mean: Floats = total / np.float32(draws)
+        return mean
 
     def vote(self, images: Floats, consensus: Consensus, generator: Random = None) -> Outcome:
         """The sequential consensus; an image's draws are the first ones of ``predict``.
@@ -107,11 +108,14 @@ class Engine(ABC):
         """
         self.check(images)
         random = np.random.default_rng(generator)
-        return self.decode(self.encode(images), self.noise(random, 1, len(images)))[0]
+        noise = self.noise(random, 1, len(images))
+        purified: Floats = self.decode(self.encode(images), noise)[0]
+        return purified
 
     def noise(self, random: np.random.Generator, draws: int, images: int) -> Floats:
         """Standard normal noise (draws, images, C, h, w)."""
-        return random.standard_normal((draws, images, *self.shapes.latent), np.float32)
+        shape = (draws, images, *self.shapes.latent)
+        return random.standard_normal(shape, np.float32)
 
     def check(self, images: Any) -> None:
         """Raise a ConfigError unless ``images`` are a float32 batch of the engine's size."""

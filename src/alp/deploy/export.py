@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from copy import deepcopy
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,13 +105,19 @@ def export_onnx(
     }
     folder = Path(folder)
     for name, model in models.items():
-        write_atomically(folder / f"{name}.onnx", lambda path, m=model: path.write_bytes(m))  # type: ignore[misc]
+        write_atomically(folder / f"{name}.onnx", partial(_write, model))
     write_json(folder / DESCRIPTION, {**described, "digest": digest(described)})
     return described
 
 
+def _write(model: bytes, path: Path) -> None:
+    path.write_bytes(model)
+
+
 def _engine(graphs: Graphs, models: dict[str, bytes]) -> Engine:
-    return OnnxEngine(graphs.shapes, {name: lambda m=each: m for name, each in models.items()}, 1)
+    return OnnxEngine(
+        graphs.shapes, {name: partial(bytes, each) for name, each in models.items()}, 1
+    )
 
 
 def _check_halves(defended: Defended, graphs: Graphs, models: dict[str, bytes]) -> dict[str, Any]:
@@ -119,7 +126,8 @@ def _check_halves(defended: Defended, graphs: Graphs, models: dict[str, bytes]) 
     Raises:
         AlpError: a model differs by more than ``PARITY``.
     """
-    engine, largest = _engine(graphs, models), {}
+    engine = _engine(graphs, models)
+    largest: dict[str, float] = {}
     for batch, draws in BATCHES:
         images, noise = _inputs(graphs, batch, draws)
         for name, (ours, theirs) in _answers(defended, engine, images, noise).items():
@@ -185,8 +193,11 @@ def _answers(
     leading = noise.shape[:2]
     return {
         "encoder": (ours, mu.numpy()),
-        "draws": (engine.decode_classify(ours, noise), logits.unflatten(0, leading).numpy()),
-        "decoder": (engine.decode(ours, noise), purified.unflatten(0, leading).numpy()),
+        "draws": (engine.decode_classify(ours, noise), logits.view(*leading, -1).numpy()),
+        "decoder": (
+            engine.decode(ours, noise),
+            purified.view(*leading, 3, *engine.shapes.size).numpy(),
+        ),
     }
 
 

@@ -50,7 +50,8 @@ class DecodeGraph(nn.Module):
         self.register_buffer("sigma", purifier.noise.sigma.detach().clone())
 
     def forward(self, mu: Tensor, noise: Tensor) -> Tensor:
-        return self.images(mu, noise).unflatten(0, noise.shape[:2])
+        images = self.images(mu, noise)
+        return images.view(*noise.shape[:2], *images.shape[1:])
 
     def images(self, mu: Tensor, noise: Tensor) -> Tensor:
         """The same with the draws behind one another, (N*B,3,H,W)."""
@@ -69,7 +70,7 @@ class DrawGraph(nn.Module):
 
     def forward(self, mu: Tensor, noise: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.decode.images(mu, noise))
-        return logits.unflatten(0, noise.shape[:2])
+        return logits.view(*noise.shape[:2], logits.shape[1])
 
 
 class WholeGraph(nn.Module):

@@ -77,7 +77,9 @@ class SequentialDefended(Defended):
         Raises:
             ConfigError: ``x`` is not a batch of RGB images, or ``draws`` no number of draws.
         """
-        return self.outcome(x, source, draws, sigma=sigma, stop_gradient=stop_gradient).logits
+        options = {"sigma": sigma, "stop_gradient": stop_gradient}
+        logits: Tensor = self.outcome(x, source, draws, **options).logits
+        return logits
 
     def outcome(
         self,

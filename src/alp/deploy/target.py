@@ -55,11 +55,8 @@ class EngineTarget:
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """As ``sample``, with the derivative of the identity in place of the purifier's."""
         with torch.no_grad():
-            latent = self.model.encode(x)
-            noise = self._noise(latent, source, draws)
-            sigma = self.model.purifier.noise.sigma
-            z = (latent + sigma * noise).flatten(0, 1)
-            purified = self.model.purifier.decode(z, _size(x)).clamp(0, 1)
+            noise = self._noise(x, source, draws)
+            purified = self._purified(x, noise)
         copies = x.repeat(draws, 1, 1, 1)
         logits = self.model.classifier(copies + (purified - copies).detach())
         return self._with_values(logits.view(draws, len(x), -1), x, noise)
@@ -76,40 +73,43 @@ class EngineTarget:
     def _sampled(
         self, x: Tensor, source: seeding.Source, draws: int, stop_gradient: bool
     ) -> Tensor:
-        latent = self.model.encode(x)
-        noise = self._noise(latent, source, draws)
-        if not (stop_gradient or not torch.is_grad_enabled() or not x.requires_grad):
-            z = (latent + self.model.purifier.noise.sigma * noise).flatten(0, 1)
-            purified = self.model.purifier.decode(z, _size(x)).clamp(0, 1)
-            logits = self.model.classifier(purified).view(draws, len(x), -1)
-            return self._with_values(logits, x, noise)
+        noise = self._noise(x, source, draws)
+        if stop_gradient or not (torch.is_grad_enabled() and x.requires_grad):
+            return self._values(x, noise)
+        logits = self.model.classifier(self._purified(x, noise))
+        return self._with_values(logits.view(draws, len(x), -1), x, noise)
+
+    def _noise(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """Noise of each draw, (draws,B,C,h,w)."""
+        shape = (len(x), *self.engine.shapes.latent)
+        return torch.stack([seeding.normal(shape, source) for _ in range(draws)]).to(x)
+
+    def _purified(self, x: Tensor, noise: Tensor) -> Tensor:
+        """The float model's purified images, (draws*B,3,H,W)."""
+        purifier = self.model.purifier
+        z = (purifier.encode(x) + purifier.noise.sigma * noise).flatten(0, 1)
+        return purifier.decode(z, self.engine.shapes.size).clamp(0, 1)
+
+    def _values(self, x: Tensor, noise: Tensor) -> Tensor:
         mu = self.engine.encode(_array(x))
         return _tensor(self.engine.decode_classify(mu, _array(noise)), x)
 
-    def _noise(self, latent: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        made: list[Any] = [seeding.normal(latent.shape, source) for _ in range(draws)]
-        return torch.stack(made).to(latent)
-
     def _with_values(self, logits: Tensor, x: Tensor, noise: Tensor) -> Tensor:
         """The engine's logits, with the derivative of ``logits``."""
-        mu = self.engine.encode(_array(x))
-        values = _tensor(self.engine.decode_classify(mu, _array(noise)), logits)
-        return logits + (values - logits).detach()
+        logits = logits.float()
+        return logits + (self._values(x, noise) - logits).detach()
 
 
 def _array(x: Tensor) -> Any:
     return x.detach().float().contiguous().cpu().numpy()
 
 
-def _tensor(values: Any, like: Tensor) -> Tensor:
-    return torch.from_numpy(values).to(like)
-
-
-def _size(x: Tensor) -> tuple[int, int]:
-    return x.shape[-2], x.shape[-1]
+def _tensor(values: Any, x: Tensor) -> Tensor:
+    """An engine's answer, which is float32 whatever the images are."""
+    return torch.from_numpy(values).to(x.device)
 
 
 def _seed(source: seeding.Source) -> int:
     """A seed for numpy's generator from torch's."""
-    generator = source if isinstance(source, torch.Generator) else source.generator  # type: ignore[union-attr]
-    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    assert isinstance(source, torch.Generator)
+    return int(torch.randint(2**62, (), generator=source, device=source.device))
