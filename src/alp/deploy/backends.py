@@ -7,10 +7,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from alp.deploy.engine import Engine, Floats, cores
 from alp.errors import AlpError, ConfigError, choose
 
 if TYPE_CHECKING:
+    from alp.deploy.engine import Engine, Floats
     from alp.models import Defended
 
 
@@ -70,6 +70,8 @@ class Backend:
             )
         if precision == "int8" and calibration is None:
             raise ConfigError("int8 needs calibration images; give some clean training images")
+        from alp.deploy.engine import cores
+
         make = import_module(self.module).build
         engine: Engine = make(defended, cores(threads), precision, size, calibration)
         return engine
