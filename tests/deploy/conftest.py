@@ -11,6 +11,7 @@ from torch import nn
 
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.deploy import build, export_onnx
+from alp.deploy.onnx_models import onnx_models
 from alp.models import Defended, Purifier, ResNetLite
 from alp.seeding import generator, initialising, normal
 
@@ -56,14 +57,21 @@ def calibration() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def engine_of(defended, calibration):
-    """The engine of a backend and precision, built once."""
-    built = {}
+    """The engine of a backend and precision, built once, all from the same ONNX models."""
+    built, converted = {}, {}
+
+    def once(graphs):
+        converted.update({} if converted else onnx_models(graphs))
+        return converted
 
     def make(name: str, precision: str = "float32"):
         if (name, precision) not in built:
-            built[name, precision] = build(
-                name, defended, 1, precision, size=SIZE, calibration=calibration
-            )
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("alp.deploy.ort.onnx_models", once)
+                patch.setattr("alp.deploy.ov.onnx_models", once)
+                built[name, precision] = build(
+                    name, defended, 1, precision, size=SIZE, calibration=calibration
+                )
         return built[name, precision]
 
     return make

@@ -68,10 +68,10 @@ class Backend:
                 f"the backend {self.name!r} needs {', '.join(self.needs)}: "
                 f'pip install "alp[{self.extra}]"'
             )
-        if precision == "int8" and calibration is None:
-            raise ConfigError("int8 needs calibration images; give some clean training images")
-        from alp.deploy.engine import cores
+        from alp.deploy.engine import check_calibration, cores
 
+        if precision == "int8":
+            check_calibration(calibration, size)
         make = import_module(self.module).build
         engine: Engine = make(defended, cores(threads), precision, size, calibration)
         return engine
