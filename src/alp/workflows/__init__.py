@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alp.workflows.appraising import Agreement
 from alp.workflows.evaluating import BATCH, Terms, device_of, evaluate_model, require_classifier
-from alp.workflows.judging import Panel, judge_model
+from alp.workflows.judging import Deployment, Panel, judge_model
 from alp.workflows.packaging import ROWS, pack
 from alp.workflows.training import Trained, in_brief, load_kind, perturbation, thin, train
 
@@ -12,6 +12,7 @@ __all__ = [
     "BATCH",
     "ROWS",
     "Agreement",
+    "Deployment",
     "Panel",
     "Terms",
     "Trained",
