@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "protocol": "measure trained models under one attack, as the source paper does",
     "attack": "attack images and write pictures of what happens",
     "purify": "purify pictures",
+    "export": "write a defended classifier as ONNX files that run without torch",
     "bench": "time a model in every backend, and other defences beside it",
     "reproduce": "run an experiment of the paper",
     "models": "list architectures and recipes, or describe a weights file",

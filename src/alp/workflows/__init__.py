@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from alp.workflows.evaluating import BATCH, Terms, device_of, evaluate_model, require_classifier
-from alp.workflows.judging import Panel, judge_model
+from alp.workflows.judging import Deployment, Panel, judge_model
 from alp.workflows.training import Trained, in_brief, load_kind, perturbation, thin, train
 
 __all__ = [
     "BATCH",
+    "Deployment",
     "Panel",
     "Terms",
     "Trained",

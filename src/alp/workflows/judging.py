@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alp.attacks import Threat
 from alp.config import EngineConfig
@@ -36,6 +37,16 @@ class Panel:
     """Processes that share out the batches."""
 
 
+@dataclass(frozen=True)
+class Deployment:
+    """How a model is deployed where it is not called as it is."""
+
+    words: str
+    """For the record, such as ``sequential consensus of at most 20 draws``."""
+    build: Callable[[Defended], Any]
+    """Makes what is evaluated of a defended model on its device."""
+
+
 def judge_model(
     model: Model,
     images: Images,
@@ -44,6 +55,7 @@ def judge_model(
     name: str,
     progress: Callable[[str, float, float], None] = lambda what, done, total: None,
     trial: int = 0,
+    deployment: Deployment | None = None,
 ) -> Record:
     """Evaluate ``model`` by the panel's suite into ``folder/records/name``; done only once.
 
@@ -53,6 +65,7 @@ def judge_model(
     Args:
         name: the row of a table, and the record's file.
         progress: called with (what is being done, seconds of work done, seconds of all work).
+        deployment: how it is deployed; of a model without a purifier it changes nothing.
 
     Raises:
         ConfigError: the model is no classifier, or the panel cannot be used.
@@ -69,12 +82,16 @@ def judge_model(
         draws=defended.draws if defended else 1,
         sigma=defended.purifier.sigma if defended else None,
         weights={"model": weights_digest(model), **digests},
+        extra={"deployed": deployment.words} if defended and deployment else {},
     )
     if not path.with_name(f"{name}.json").exists():
         share = _share(panel)
         device = device_of(panel.device)
+        target: Any = deepcopy(model).to(device)
+        if isinstance(target, Defended) and deployment:
+            target = deployment.build(target)
         record = evaluate(
-            deepcopy(model).to(device),
+            target,
             images,
             panel.threat,
             panel.suite,
@@ -100,6 +117,7 @@ def judge_model(
             "seed": panel.seed,
             "weights": dict(about.weights),
             "draws": about.draws,
+            "extra": dict(about.extra),
             "data_digest": images.digest,
             "threat": {"name": record.header["threat"]["name"], "eps": panel.threat.eps},
         },
