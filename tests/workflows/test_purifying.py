@@ -87,10 +87,9 @@ def test_batches_are_of_one_size_full_and_bounded(monkeypatch) -> None:
 
     def source():
         nonlocal read
-        for side in random.integers(2, 9, 500):
+        for side in [*random.integers(2, 9, 500), 50]:
             read += side**2
             yield picture(side)
-        yield picture(50)
 
     given = 0
     for batch in batched(source(), 100):
