@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def streamed(purifier: Purifier, jobs: Iterable[Job]) -> Iterator[Job]:
 WAYS = {"plain loop": plain, "alp purify": streamed}
 
 
-def make_pictures(folder: Path, count: int, side: int, first: int = 0) -> None:
+def make_pictures(folder: Path, count: int, side: int) -> None:
     """``count`` pictures, in folders of ``FOLDER``, as links to ``MASTERS`` files."""
     random = np.random.default_rng(0)
     masters = folder / ".masters"  # hidden: no pictures of the run
@@ -67,7 +68,7 @@ def make_pictures(folder: Path, count: int, side: int, first: int = 0) -> None:
         for number in range(MASTERS):
             pixels = random.integers(0, 256, (side, side, 3), np.uint8)
             write_png(masters / f"{number}.png", pixels)
-    for number in range(first, first + count):
+    for number in range(count):
         place = folder / f"{number // FOLDER:06d}"
         place.mkdir(exist_ok=True)
         (place / f"{number:09d}.png").hardlink_to(masters / f"{number % MASTERS}.png")
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         folder, out = Path(place, "in"), Path(place, "out")
         make_pictures(folder, max(options.pictures, options.each), options.side)
-        few = [job for job, _ in zip(find_jobs([folder], out), range(options.each), strict=False)]
+        few = list(islice(find_jobs([folder], out), options.each))
         found = speeds(purifier, few, options.rounds)
         ratio = statistics.median(
             ours / theirs
@@ -125,9 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             print(f"{name:12}{statistics.median(values):>10.0f} pictures/s")
         print(f"{'ratio':12}{ratio:>10.2f} (median of {options.rounds} rounds)")
         memory: dict[int, float] = {}
-        jobs = (
-            job for job, _ in zip(find_jobs([folder], out), range(options.pictures), strict=False)
-        )
+        jobs = islice(find_jobs([folder], out), options.pictures)
         for number in counted(streamed(purifier, jobs)):
             if number % max(1, options.pictures // 20) == 0:
                 memory[number] = held()
