@@ -102,3 +102,15 @@ def test_null_on_images_that_the_model_knows(
     else:
         assert max(rand) < found["alp"]
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
+def test_purify_counts_every_picture_and_its_memory(tmp_path, new_purifier, capsys) -> None:
+    save_model(new_purifier(), tmp_path / "purifier.safetensors")
+    tiny = ["--pictures", "40", "--side", "8", "--rounds", "1", "--each", "5"]
+    found = script("purify").main(["--purifier", str(tmp_path / "purifier.safetensors"), *tiny])
+    assert set(found["memory"]) == set(range(2, 41, 2))
+    assert all(value > 0 for value in found["memory"].values())
+    assert {len(values) for values in found["speeds"].values()} == {1}
+    assert found["ratio"] > 0
+    assert "alp purify" in capsys.readouterr().out

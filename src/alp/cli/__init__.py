@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "attack": "attack images and write pictures of what happens",
     "purify": "purify pictures",
     "export": "write a defended classifier as ONNX files that run without torch",
+    "bench": "time a model in every backend, and other defences beside it",
     "reproduce": "run an experiment of the paper",
     "models": "list packaged models, architectures and recipes, or describe a model",
     "package": "make a package of weights from trainings and their evaluation",

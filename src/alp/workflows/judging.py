@@ -14,6 +14,7 @@ from alp.config import EngineConfig
 from alp.data import Images
 from alp.evaluation import About, Share, evaluate
 from alp.evaluation.records import Record, read, write
+from alp.models import Defended
 from alp.models.checkpoint import Model, weights_digest
 from alp.workflows.evaluating import (
     device_of,
@@ -86,7 +87,7 @@ def judge_model(
         draws=draws_of(model),
         sigma=sigma_of(model),
         weights={"model": weights_digest(model), **digests},
-        extra={"deployed": deployment.words} if defended and deployment else {},
+        extra={"deployed": deployment.words} if isinstance(model, Defended) and deployment else {},
     )
     if not path.with_name(f"{name}.json").exists():
         share = _share(panel)
