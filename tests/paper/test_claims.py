@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alp.paper.claims import claims, published
-from alp.paper.hierarchy import AT, BASELINE, DEFENDED, STANDALONE
+from alp.paper.trained import AT, BASELINE, DEFENDED, STANDALONE
 
 
 def test_table_two_in_the_units_of_the_tables() -> None:

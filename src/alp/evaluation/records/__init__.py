@@ -14,10 +14,11 @@ from alp.evaluation.records.layout import (
 )
 from alp.evaluation.records.points import (
     CLEAN,
-    Accuracy,
+    Estimate,
     Measured,
     accuracy,
     choose_points,
+    mean,
     measured,
 )
 from alp.evaluation.records.record import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA, Record
@@ -33,14 +34,15 @@ __all__ = [
     "KIND_TRAINING",
     "KIND_VERDICT",
     "SCHEMA",
-    "Accuracy",
     "Columns",
+    "Estimate",
     "Measured",
     "Record",
     "accuracy",
     "aggregate",
     "choose_points",
     "conclude",
+    "mean",
     "measured",
     "read",
     "read_all",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alp.evaluation.records import Record
+from alp.evaluation.records import Estimate, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,10 @@ BLUE, ORANGE, GREEN, RED, PINK, SKY = (
 PALETTE = (SKY, RED, GREEN, PINK, ORANGE, BLUE)
 """In an order that keeps neighbours apart."""
 
-MARKS: dict[str, tuple[str, str, str]] = {
+Mark = tuple[str, str, str]
+"""Colour, marker and line: three ways to tell lines apart."""
+
+MARKS: dict[str, Mark] = {
     "clean": (TEXT, "o", "-"),
     "oblivious": (SKY, "s", "--"),
     "masked": (PINK, "v", ":"),
@@ -42,7 +45,7 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "bpda": (ORANGE, "D", "-."),
     "eot": (RED, "P", "-"),
 }
-"""What the attacker knows to colour, marker and line: three ways to tell lines apart."""
+"""What the attacker knows to its line."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": SIZE,
@@ -121,7 +124,7 @@ def line(
     value: Sequence[float],
     low: Sequence[float],
     high: Sequence[float],
-    mark: tuple[str, str, str],
+    mark: Mark,
     label: str,
 ) -> None:
     """A line with markers and, behind it, the band from ``low`` to ``high``."""
@@ -130,11 +133,24 @@ def line(
     axes.plot(x, value, dashes, color=colour, marker=marker, label=label)
 
 
-def legend(axes: Axes, columns: int = 2, **options: Any) -> None:
-    """The legend above the axes, where it hides no data."""
+def estimates(
+    axes: Axes,
+    x: Sequence[float],
+    shown: Sequence[Estimate],
+    mark: Mark,
+    label: str,
+    scale: float = 1.0,
+) -> None:
+    """A line of estimates, times ``scale``, with the band of their intervals."""
+    value, low, high = ([scale * getattr(e, k) for e in shown] for k in ("value", "low", "high"))
+    line(axes, x, value, low, high, mark, label)
+
+
+def legend(axes: Axes, columns: int = 2, height: float = 1.0, **options: Any) -> None:
+    """The legend above the axes, from ``height`` of theirs, where it hides no data."""
     axes.legend(
         loc="lower left",
-        bbox_to_anchor=(0, 1.0, 1, 0.1),
+        bbox_to_anchor=(0, height, 1, 0.1),
         ncols=columns,
         borderaxespad=0.2,
         columnspacing=1.2,
