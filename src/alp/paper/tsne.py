@@ -110,7 +110,7 @@ def own_class(
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :neighbours]
     same: NDArray[Any] = labels[nearest] == labels[:, None]
-    return same.mean(1)
+    return np.asarray(same.mean(1))
 
 
 def _embedded(features: NDArray[Any], perplexity: float, seed: int) -> NDArray[Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @styled
 def draw(records: Sequence[Record]) -> Figure:
-    """A line an attacker, from the clean accuracy on, with the bands of the intervals; a model
+    """A line an attacker, from the clean accuracy on, with the intervals; a model
     without a purifier, for which all attackers are one, is a line of its own."""
     figure, (axes,) = canvas(2.9)
     for record in some(records):
@@ -30,11 +30,12 @@ def draw(records: Sequence[Record]) -> Figure:
                 (BLUE, "x", "--") if alone else MARKS[level],
                 f"{record.name}, no purifier" if alone else level,
                 100,
+                bars=True,
             )
     percent_axis(axes)
     axes.set_xlim(left=0)
     axes.set_xlabel("eps (1/255)")
-    legend(axes)
+    legend(figure)
     return figure
 
 
@@ -52,7 +53,7 @@ def caption(records: Sequence[Record]) -> str:
         )
     return (
         f"Accuracy of {' and '.join(names)} against the radius of the attack, for each level of "
-        f"attacker knowledge; bands: 95 % Wilson intervals. {'; '.join(least)}. {terms(records)}"
+        f"attacker knowledge; bars: 95 % Wilson intervals. {'; '.join(least)}. {terms(records)}"
     )
 
 

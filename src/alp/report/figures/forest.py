@@ -46,6 +46,7 @@ def caption_honest(records: Sequence[Record]) -> str:
     """Terms, the worst cases, and what the checks of the attacks say."""
     rows = _honest(records)
     header = records[0].header
+    judged = max(record.header["evaluations"] for record in records)
     worst = "; ".join(
         f"{name} {100 * cells[WORST]['value']:.1f} % "
         f"({100 * cells[WORST]['low']:.1f}\u2013{100 * cells[WORST]['high']:.1f})"
@@ -59,7 +60,7 @@ def caption_honest(records: Sequence[Record]) -> str:
         f"{count(len(checks), 'check')} of the attacks passed. "
         f"{count(header['images'], 'image')} of {header['data']['name']} "
         f"({header['data']['split']}); {threat_words(header['threat'])}; judged on "
-        f"{count(header['evaluations'], 'fresh prediction')}; seed {header['seed']}."
+        f"{count(judged, 'fresh prediction')}; seed {header['seed']}."
     )
 
 
@@ -67,10 +68,10 @@ def _hierarchy(records: Sequence[Record]) -> Rows:
     groups: dict[str, list[Record]] = {}
     for record in some(records):
         groups.setdefault(record.name, []).append(record)
-    rows = {name: aggregate(trials) for name, trials in groups.items()}
-    ordered = sorted(rows.items(), key=lambda row: row[1]["worst"]["value"])
+    rows = {name: aggregate(groups[name]) for name in sorted(groups)}
     return {
-        name: {"clean": row["clean"], **row["robust"], WORST: row["worst"]} for name, row in ordered
+        name: {"clean": row["clean"], **row["robust"], WORST: row["worst"]}
+        for name, row in rows.items()
     }
 
 
@@ -78,7 +79,7 @@ def _honest(records: Sequence[Record]) -> Rows:
     found = [conclude(record) for record in some(records)]
     return {
         each["name"]: {"clean": each["clean"], **each["levels"], WORST: each["worst"]}
-        for each in sorted(found, key=lambda each: float(each["worst"]["value"]))
+        for each in sorted(found, key=lambda each: str(each["name"]))
     }
 
 
@@ -106,5 +107,5 @@ def _forest(rows: Rows) -> Figure:
     axes.set_xlim(0, 100)
     axes.set_xlabel("accuracy (%)")
     axes.tick_params(axis="y", length=0)
-    legend(axes)
+    legend(figure, 2)
     return figure

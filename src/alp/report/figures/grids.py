@@ -105,7 +105,7 @@ def _rows(record: Record) -> dict[str, list[NDArray[Any]]]:
     return {
         "clean": clean,
         "attacked": attacked,
-        f"difference \u00d7 {_FACTOR}": difference,
+        f"difference\n\u00d7 {_FACTOR}": difference,
         "purified": purified,
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from alp.errors import RecordError
 from alp.evaluation.records import CLEAN, Measured, Record, choose_points, measured
-from alp.report.figures.style import MARKS, canvas, line, percent_axis, styled
+from alp.report.figures.style import MARKS, canvas, legend, line, percent_axis, styled
 from alp.report.figures.terms import some, terms
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def draw(records: Sequence[Record]) -> Figure:
         percent_axis(axes, "accuracy (%)" if over == "sigma" else "")
     panels[0].set_xlabel("sigma (latent units)")
     panels[1].set_xlabel("eps (1/255)")
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    legend(figure)
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alp.evaluation.records import KIND_TRAINING, Record, require
-from alp.report.figures.style import PALETTE, TEXT, canvas, styled
+from alp.report.figures.style import PALETTE, TEXT, canvas, legend, styled
 from alp.report.figures.terms import some
 from alp.report.words import count
 
@@ -40,9 +40,7 @@ def draw(records: Sequence[Record]) -> Figure:
         axes.set_ylim(bottom=0)
     mean = float(np.mean(_finals(records)))
     panels[0].axhline(mean, color=TEXT, linestyle=":", label=f"mean {mean:.3f}")
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1.2)
-    panels[1].set_yscale("log")
-    panels[1].set_ylim(auto=True)
+    legend(figure)
     panels[-1].set_xlabel("training images seen (thousands)")
     return figure
 

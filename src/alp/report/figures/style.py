@@ -126,10 +126,15 @@ def line(
     high: Sequence[float],
     mark: Mark,
     label: str,
+    bars: bool = False,
 ) -> None:
-    """A line with markers and, behind it, the band from ``low`` to ``high``."""
+    """A line with markers and, behind it, the band from ``low`` to ``high``; bars where many lines
+    would cover each other's bands."""
     colour, marker, dashes = mark
-    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    if bars:
+        axes.vlines(x, low, high, color=colour, linewidth=0.8)
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(x, value, dashes, color=colour, marker=marker, label=label)
 
 
@@ -140,19 +145,20 @@ def estimates(
     mark: Mark,
     label: str,
     scale: float = 1.0,
+    bars: bool = False,
 ) -> None:
-    """A line of estimates, times ``scale``, with the band of their intervals."""
+    """A line of estimates, times ``scale``, with the band, or the bars, of their intervals."""
     value, low, high = ([scale * getattr(e, k) for e in shown] for k in ("value", "low", "high"))
-    line(axes, x, value, low, high, mark, label)
+    line(axes, x, value, low, high, mark, label, bars)
 
 
-def legend(axes: Axes, columns: int = 2, height: float = 1.0, **options: Any) -> None:
-    """The legend above the axes, from ``height`` of theirs, where it hides no data."""
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, height, 1, 0.1),
+def legend(figure: Figure, columns: int = 3, handles: Sequence[Any] | None = None) -> None:
+    """The legend above all axes, where it hides no data; by default of what the first axes show."""
+    figure.legend(
+        handles=figure.axes[0].get_legend_handles_labels()[0] if handles is None else handles,
+        loc="outside upper center",
         ncols=columns,
         borderaxespad=0.2,
         columnspacing=1.2,
-        **options,
+        labelcolor=TEXT,
     )

@@ -67,7 +67,7 @@ def draw(records: Sequence[Record]) -> Figure:
     tidy(beside)
     beside.set_xlabel(f"sigma / learned sigma ({learned:.2f})")
     handles = [*axes.get_lines()[:-1], *quality.get_lines()]
-    legend(axes, handles=handles, height=1.28)
+    legend(figure, 2, handles)
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alp.errors import RecordError
 from alp.evaluation.records import CLEAN, Measured, Record, choose_points, mean, measured
-from alp.report.figures.style import BLUE, MARKS, canvas, estimates, percent_axis, styled
+from alp.report.figures.style import BLUE, MARKS, canvas, estimates, legend, percent_axis, styled
 from alp.report.figures.terms import some, terms
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def draw_bottleneck(records: Sequence[Record]) -> Figure:
     shares.set_xticks(x, [f"{each:g}" for each in x])
     shares.minorticks_off()
     shares.set_xlabel("channels of the latent")
-    shares.legend(loc="best", ncols=3, columnspacing=1.0)
+    legend(figure, handles=shares.get_lines())
     return figure
 
 
@@ -55,7 +55,7 @@ def draw_rate_distortion(records: Sequence[Record]) -> Figure:
     quality.margins(x=0.12, y=0.15)
     _accuracies(shares, x, rows)
     shares.set_xlabel("rate (bits per pixel)")
-    shares.legend(loc="best", ncols=3, columnspacing=1.0)
+    legend(figure, handles=shares.get_lines())
     return figure
 
 
