@@ -1,0 +1,131 @@
+"""Verdict records as parts of the page: every level of knowledge, the worst case, the checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from alp.errors import RecordError
+from alp.evaluation.records import Kept, conclude
+from alp.report.provenance import provenance
+from alp.report.table import ABSENT
+from alp.report.words import count, entry_words, interval, percent, threat_words
+
+_PROTOCOL = ("data", "data_digest", "images", "threat", "suite", "evaluations")
+_NEEDED = (*_PROTOCOL, "knowledge", "weights")
+
+
+def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], list[RecordError]]:
+    """A part for each protocol as the template sees it, and why a record could not be used."""
+    groups: dict[str, list[tuple[Kept, dict[str, Any]]]] = {}
+    refused = []
+    for each in kept:
+        header = each.record.header
+        try:
+            missing = [key for key in _NEEDED if key not in header]
+            if missing:
+                raise RecordError(
+                    f"the record {header['name']!r} lacks {', '.join(missing)}; "
+                    "evaluate again to make it"
+                )
+            conclusion = conclude(each.record)
+        except RecordError as error:
+            refused.append(RecordError(f"{each.path}: {error}"))
+            continue
+        protocol = json.dumps(
+            [each.folder, *(header[key] for key in _PROTOCOL)], sort_keys=True
+        )
+        groups.setdefault(protocol, []).append((each, conclusion))
+    return [_part(group) for group in groups.values()], refused
+
+
+def _part(judged: Sequence[tuple[Kept, dict[str, Any]]]) -> dict[str, Any]:
+    headers = [each.record.header for each, _ in judged]
+    conclusions = [conclusion for _, conclusion in judged]
+    first = headers[0]
+    levels = list(dict.fromkeys(level for each in conclusions for level in each["levels"]))
+    knowledge: dict[str, str] = {}
+    entries: dict[str, Any] = {}
+    warnings: dict[str, list[str]] = {}
+    for header, conclusion in zip(headers, conclusions, strict=True):
+        knowledge |= header["knowledge"]
+        entries |= {each["name"]: each for each in header["entries"]}
+        for text in conclusion["warnings"]:
+            warnings.setdefault(text, []).append(header["name"])
+    best = max(conclusions, key=lambda each: each["worst"]["value"])
+    return {
+        "data": f"{first['data']['name']} ({first['data']['split']})",
+        "images": f"{first['images']:,}",
+        "threat": threat_words(first["threat"]),
+        "suite": first["suite"],
+        "evaluations": count(first["evaluations"], "prediction"),
+        "best": {
+            "name": best["name"],
+            "value": percent(best["worst"]["value"]),
+            "interval": interval(best["worst"]),
+            "clean": percent(best["clean"]["value"]),
+        },
+        "levels": levels,
+        "rows": [_row(each, levels) for each in conclusions],
+        "suspicions": [
+            {"name": each["name"], "words": each["suspicions"]}
+            for each in conclusions
+            if each["suspicions"]
+        ],
+        "checks": [_checks(each) for each in conclusions],
+        "knowledge": knowledge,
+        "attacks": [
+            {"level": entry["level"], "words": entry_words(entry, first["threat"])}
+            for entry in entries.values()
+        ],
+        "warnings": warnings,
+        "provenance": [provenance(each.record.header, each.path) for each, _ in judged],
+    }
+
+
+def _row(conclusion: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]:
+    shares = [("clean", conclusion["clean"])]
+    shares += [(level, conclusion["levels"].get(level)) for level in levels]
+    shares += [
+        ("worst case", conclusion["worst"]),
+        ("majority", conclusion["majority"]),
+        ("right every time", conclusion["worst_of_r"]),
+    ]
+    passed = sum(check["passed"] for check in conclusion["checks"])
+    total = len(conclusion["checks"])
+    return {
+        "name": conclusion["name"],
+        "how": f"{count(conclusion['draws'], 'draw')}, trial {conclusion['trial']}",
+        "cells": [
+            {
+                "heading": heading,
+                "value": ABSENT if share is None else percent(share["value"]),
+                "interval": "" if share is None else interval(share),
+            }
+            for heading, share in shares
+        ],
+        "passed": passed == total,
+        "checks": f"{passed} of {total}",
+    }
+
+
+def _checks(conclusion: Mapping[str, Any]) -> dict[str, Any]:
+    failed = [check for check in conclusion["checks"] if not check["passed"]]
+    total = len(conclusion["checks"])
+    return {
+        "name": conclusion["name"],
+        "trial": conclusion["trial"],
+        "summary": f"{len(failed)} of {total} checks failed"
+        if failed
+        else f"all {count(total, 'check')} passed",
+        "failed": bool(failed),
+        "findings": [
+            {**check, "value": _number(check["value"]), "bound": _number(check["bound"])}
+            for check in conclusion["checks"]
+        ],
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\u2212") if value else "0"
