@@ -62,8 +62,10 @@ def claims() -> tuple[Claim, ...]:
 
 
 def _claim(values: dict[str, Any]) -> Claim:
-    lists = {key: tuple(values[key]) for key in ("items", "protocols") if key in values}
-    return Claim(**{**values, **lists})
+    lists: dict[str, Any] = {
+        key: tuple(values[key]) for key in ("items", "protocols") if key in values
+    }
+    return Claim(**(values | lists))
 
 
 def published(data: str, knowledge: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -13,7 +13,7 @@ MARKS: dict[Status, str] = {
     "reproduced": "✓",
     "only": "◐",
     "not reproduced": "✗",
-    "not measured": "–",
+    "not measured": "\u2013",
 }
 """Status to the sign for it, the best first."""
 
@@ -75,7 +75,6 @@ class Judged:
         if self.status != "only":
             return self.status
         return "true only under " + ", ".join(f"`{e.protocol}`" for e in self.findings if e.holds)
-
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values."""

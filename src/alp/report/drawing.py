@@ -87,9 +87,7 @@ def _stem(folder: str, name: str) -> str:
     return "-".join([*parts, name])
 
 
-def _made(
-    stem: str, run: list[Kept], drawing: Drawing
-) -> tuple[list[Drawn], list[RecordError]]:
+def _made(stem: str, run: list[Kept], drawing: Drawing) -> tuple[list[Drawn], list[RecordError]]:
     """The figure of the records that can be drawn, and why the others cannot."""
     refused: list[RecordError] = []
     while run:

@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from alp.report.figures.style import TEXT
 from alp.report.sections import Published, Section
-from alp.report.svg import TEXT, inline
+from alp.report.svg import inline
 from alp.report.table import Column, accuracy, columns
 
 if TYPE_CHECKING:

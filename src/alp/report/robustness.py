@@ -35,8 +35,7 @@ def robustness_parts(
         refused += unusable
         if not callable(published):
             require_columns(found, published)
-        for section in found:
-            parts.append(_part(section, _beside(section, published), paths))
+        parts += [_part(each, _beside(each, published), paths) for each in found]
     return parts, refused
 
 
@@ -76,7 +75,5 @@ def _part(section: Section, published: Published, paths: Mapping[int, str]) -> d
         "warnings": section.warnings,
         # Matplotlib escapes what it draws; see the test with a script in a name.
         "figure": Markup(bars(section, published)),
-        "provenance": [
-            provenance(record.header, paths[id(record)]) for record in section.records
-        ],
+        "provenance": [provenance(record.header, paths[id(record)]) for record in section.records],
     }

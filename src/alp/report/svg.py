@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-TEXT = "#010203"
-"""Stands in for the page's text colour, which Matplotlib cannot name; no other part has it."""
+from alp.report.figures.style import TEXT
 
 
 def inline(svg: str, label: str) -> str:

@@ -33,9 +33,7 @@ def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], list[Reco
         except RecordError as error:
             refused.append(RecordError(f"{each.path}: {error}"))
             continue
-        protocol = json.dumps(
-            [each.folder, *(header[key] for key in _PROTOCOL)], sort_keys=True
-        )
+        protocol = json.dumps([each.folder, *(header[key] for key in _PROTOCOL)], sort_keys=True)
         groups.setdefault(protocol, []).append((each, conclusion))
     return [_part(group) for group in groups.values()], refused
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def order(runs: Runs, claim: Claim) -> Iterator[Value]:
         for level in claim.protocols:
             steps = [
                 difference(level, _share(above, level), _share(below, level), [*below, *above])
-                for below, above in zip(rows, rows[1:], strict=False)
+                for below, above in pairwise(rows)
                 if _has(below, level) and _has(above, level)
             ]
             if len(steps) == len(rows) - 1:
@@ -87,4 +88,5 @@ def _has(records: Sequence[Kept], level: str) -> bool:
 def _share(records: Sequence[Kept], level: str) -> NDArray[np.floating]:
     """The share of trials that have each image right, (n,)."""
     columns = [each.record.columns[f"{level}_correct"] for each in records]
-    return np.mean(columns, axis=0, dtype=np.float64)
+    share: NDArray[np.floating] = np.mean(columns, axis=0, dtype=np.float64)
+    return share

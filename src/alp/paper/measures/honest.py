@@ -31,8 +31,10 @@ def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that the worst case of a row is above another's, on the same images."""
     row, other = (named(runs.get(ITEM, ()), name) for name in (claim.row, claim.against))
     if row and other and same_images([*row, *other]):
-        shares = [_mean([robust_share(each.record) for each in group]) for group in (row, other)]
-        yield difference(WORST, *shares, [*row, *other])
+        first, second = (
+            _mean([robust_share(each.record) for each in group]) for group in (row, other)
+        )
+        yield difference(WORST, first, second, [*row, *other])
 
 
 def _clean(kept: Kept) -> NDArray[np.floating]:
