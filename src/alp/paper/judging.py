@@ -83,19 +83,20 @@ def _finding(claim: Claim, value: Value) -> Finding:
         value=value.value,
         words=_minus(form.format(value.value)),
         interval=_minus("; ".join(beside)),
-        holds=_holds(claim, value.value),
+        holds=_holds(claim, value),
         records=tuple(each.path for each in value.records),
     )
 
 
-def _holds(claim: Claim, value: float) -> bool:
+def _holds(claim: Claim, value: Value) -> bool:
     if claim.criterion == "about":
-        return abs(value - claim.value) <= claim.tolerance
+        return abs(value.value - claim.value) <= claim.tolerance
     if claim.criterion == "at least":
-        return value >= claim.value
+        return value.value >= claim.value
     if claim.criterion == "at most":
-        return value <= claim.value
-    return value > claim.value
+        return value.value <= claim.value
+    lowest = value.value if value.interval is None else value.interval.low
+    return lowest > claim.value
 
 
 def _published(claim: Claim) -> str:
@@ -107,7 +108,9 @@ def _criterion(claim: Claim) -> str:
     form = _FORMS[claim.unit]
     if claim.criterion == "about":
         return f"counts within {form.format(claim.tolerance)} of the published value"
-    return _minus(f"counts when {claim.criterion} {form.format(claim.value)}")
+    bound = _minus(form.format(claim.value))
+    surely = "surely " if claim.criterion == "more than" else ""
+    return f"counts when {surely}{claim.criterion} {bound}"
 
 
 def _minus(text: str) -> str:

@@ -12,8 +12,8 @@ from alp.report.provenance import provenance
 from alp.report.table import ABSENT
 from alp.report.words import count, entry_words, interval, percent, threat_words
 
-_PROTOCOL = ("data", "data_digest", "images", "threat", "suite", "evaluations")
-_NEEDED = (*_PROTOCOL, "knowledge", "weights")
+_PROTOCOL = ("data", "data_digest", "images", "threat", "suite")
+_NEEDED = (*_PROTOCOL, "evaluations", "knowledge", "weights")
 
 
 def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], list[RecordError]]:
@@ -42,22 +42,29 @@ def _part(judged: Sequence[tuple[Kept, dict[str, Any]]]) -> dict[str, Any]:
     headers = [each.record.header for each, _ in judged]
     conclusions = [conclusion for _, conclusion in judged]
     first = headers[0]
-    levels = list(dict.fromkeys(level for each in conclusions for level in each["levels"]))
+    # The target that most attackers apply to has all levels in the suite's order.
+    longest = sorted(headers, key=lambda header: -len(header["entries"]))
     knowledge: dict[str, str] = {}
-    entries: dict[str, Any] = {}
+    attacks: dict[str, dict[str, None]] = {}
+    for header in longest:
+        knowledge |= {key: text for key, text in header["knowledge"].items() if key not in knowledge}
+        for entry in header["entries"]:
+            attacks.setdefault(entry["level"], {})[entry_words(entry, header["threat"])] = None
+    found = {level for each in conclusions for level in each["levels"]}
+    levels = [level for level in attacks if level in found]
     warnings: dict[str, list[str]] = {}
-    for header, conclusion in zip(headers, conclusions, strict=True):
-        knowledge |= header["knowledge"]
-        entries |= {each["name"]: each for each in header["entries"]}
+    for conclusion in conclusions:
         for text in conclusion["warnings"]:
-            warnings.setdefault(text, []).append(header["name"])
+            warnings.setdefault(text, []).append(conclusion["name"])
+    # A prediction without randomness needs no repetition.
+    evaluations = sorted({header["evaluations"] for header in headers})
     best = max(conclusions, key=lambda each: each["worst"]["value"])
     return {
         "data": f"{first['data']['name']} ({first['data']['split']})",
         "images": f"{first['images']:,}",
         "threat": threat_words(first["threat"]),
         "suite": first["suite"],
-        "evaluations": count(first["evaluations"], "prediction"),
+        "evaluations": " or ".join(count(number, "prediction") for number in evaluations),
         "best": {
             "name": best["name"],
             "value": percent(best["worst"]["value"]),
@@ -73,10 +80,7 @@ def _part(judged: Sequence[tuple[Kept, dict[str, Any]]]) -> dict[str, Any]:
         ],
         "checks": [_checks(each) for each in conclusions],
         "knowledge": knowledge,
-        "attacks": [
-            {"level": entry["level"], "words": entry_words(entry, first["threat"])}
-            for entry in entries.values()
-        ],
+        "attacks": {level: list(words) for level, words in attacks.items()},
         "warnings": warnings,
         "provenance": [provenance(each.record.header, each.path) for each, _ in judged],
     }
@@ -95,6 +99,7 @@ def _row(conclusion: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]
     return {
         "name": conclusion["name"],
         "how": f"{count(conclusion['draws'], 'draw')}, trial {conclusion['trial']}",
+        "checks": f"{passed} of {count(total, 'check')} passed",
         "cells": [
             {
                 "heading": heading,
@@ -104,7 +109,6 @@ def _row(conclusion: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]
             for heading, share in shares
         ],
         "passed": passed == total,
-        "checks": f"{passed} of {total}",
     }
 
 
