@@ -115,7 +115,7 @@ def test_refused_records_are_listed_and_the_others_shown(report, make_record, tm
     found = report(make_record(), broken, sweep)
     assert [row["name"][0] for row in found.tables[0]] == ["A-ALP + AT"]
     assert "damaged.json is not JSON" in found.text
-    assert "'incomplete' lacks threat" in found.text
+    assert "lacks threat" in found.text
     assert "1 of another kind is not shown" in found.text
 
 

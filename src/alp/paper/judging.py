@@ -11,12 +11,16 @@ from alp.paper.claims import DATA, Claim, claims
 from alp.paper.measures import MEASURES, Runs, Value
 from alp.report.claims import Finding, Judged
 
-_OLD = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest"}
+_KINDS = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest", "bench": "speed"}
 """The experiment of a record that does not name it, by its kind."""
 
-_FORMS = {
+_ANY_DATA = ("speed",)
+"""Experiments in which the data do not matter."""
+
+FORMS = {
     "%": "{:.2f}\u202f%",
     "points": "{:.2f} points",
+    "% of the mean": "{:.1f}\u202f% of the mean",
     "dB": "{:.2f}\u202fdB",
     "ms": "{:.2f}\u202fms",
     "latent units": "{:.3f}",
@@ -40,9 +44,9 @@ def _runs(kept: Iterable[Kept]) -> Runs:
     """Experiment to the records of its largest run."""
     found: dict[str, dict[str, list[Kept]]] = {}
     for each in kept:
+        item = each.item or _KINDS.get(each.record.kind, "")
         data = each.record.header.get("data")
-        if isinstance(data, dict) and data.get("name") == DATA:
-            item = each.item or _OLD.get(each.record.kind, "")
+        if item in _ANY_DATA or (isinstance(data, dict) and data.get("name") == DATA):
             found.setdefault(item, {}).setdefault(each.folder, []).append(each)
     return {
         item: max(folders.values(), key=lambda run: sum(len(each.record) for each in run))
@@ -71,7 +75,7 @@ def _judged(claim: Claim, runs: Runs) -> Judged:
 
 
 def _finding(claim: Claim, value: Value) -> Finding:
-    form = _FORMS[claim.unit]
+    form = FORMS[claim.unit]
     beside = []
     if value.interval is not None:
         low, high = (form.format(end).split("\u202f")[0].split(" ")[0] for end in value.interval)
@@ -100,12 +104,12 @@ def _holds(claim: Claim, value: Value) -> bool:
 
 
 def _published(claim: Claim) -> str:
-    text = _minus(_FORMS[claim.unit].format(claim.value))
+    text = _minus(FORMS[claim.unit].format(claim.value))
     return text if claim.sd is None else f"{text}, SD {claim.sd:g}"
 
 
 def _criterion(claim: Claim) -> str:
-    form = _FORMS[claim.unit]
+    form = FORMS[claim.unit]
     if claim.criterion == "about":
         return f"counts within {form.format(claim.tolerance)} of the published value"
     bound = _minus(form.format(claim.value))

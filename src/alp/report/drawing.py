@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from alp.errors import AlpError, RecordError
-from alp.evaluation.records import RECORDS, Kept
+from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, RECORDS, Kept
+from alp.report.refusal import Refused, refusal, trouble
 from alp.report.svg import inline
 
 if TYPE_CHECKING:
@@ -55,27 +55,26 @@ class Drawn:
         return f"{len(self.records)} records in {folder}"
 
 
-def drawn(
-    kept: Sequence[Kept], figures: Mapping[str, Drawing]
-) -> tuple[list[Drawn], list[RecordError]]:
+def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Drawn], Refused]:
     """Every figure that ``kept`` has records for, and why others were refused.
 
     Records of different folders are of different runs, and make figures of their own.
     """
     done: list[Drawn] = []
-    refused: list[RecordError] = []
+    refused: Refused = {}
     for name, drawing in figures.items():
         shown = [each for each in kept if _is_of(each, name, drawing)]
         for folder, group in groupby(shown, key=lambda each: each.folder):
             made, damaged = _made(_stem(folder, name), list(group), drawing)
             done += made
-            refused += damaged
+            refused |= damaged
     return done, refused
 
 
 def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
-    # Records made before they named their experiment are known by their kind alone.
-    return each.record.kind in drawing.kinds and each.item in ("", name)
+    # The records of 'alp protocol' and 'alp evaluate' are of no experiment, but of its form.
+    free = each.item == "" and each.record.kind in (KIND_ROBUSTNESS, KIND_VERDICT)
+    return each.record.kind in drawing.kinds and (each.item == name or free)
 
 
 def _stem(folder: str, name: str) -> str:
@@ -87,21 +86,15 @@ def _stem(folder: str, name: str) -> str:
     return "-".join([*parts, name])
 
 
-def _made(stem: str, run: list[Kept], drawing: Drawing) -> tuple[list[Drawn], list[RecordError]]:
+def _made(stem: str, run: list[Kept], drawing: Drawing) -> tuple[list[Drawn], Refused]:
     """The figure of the records that can be drawn, and why the others cannot."""
-    refused: list[RecordError] = []
+    refused: Refused = {}
     while run:
         result = _attempt(run, drawing)
         if not isinstance(result, str):
             return [_drawn(stem, drawing.title, *result, run)], refused
         blamed = _blamed(run, drawing)
-        refused += [
-            RecordError(
-                f"{each.path} cannot be drawn as {drawing.title!r} ({result}); "
-                "restore it from its source, or delete it and run the experiment again"
-            )
-            for each in blamed
-        ]
+        refused |= {each.path: refusal(each.path, result) for each in blamed}
         run = [each for each in run if each not in blamed]
     return [], refused
 
@@ -122,13 +115,9 @@ def _blamed(run: list[Kept], drawing: Drawing) -> list[Kept]:
 def _attempt(run: list[Kept], drawing: Drawing) -> tuple[Figure, str] | str:
     """Figure and caption, or what is wrong with the records."""
     records = [each.record for each in run]
-    try:
-        return drawing.draw(records), drawing.caption(records)
-    except AlpError as error:
-        return str(error)
-    # Whatever a record lacks, or has in another form, shows in one of these.
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        return f"{type(error).__name__}: {error}"
+    made: list[tuple[Figure, str]] = []
+    why = trouble(lambda: made.append((drawing.draw(records), drawing.caption(records))))
+    return why or made[0]
 
 
 def _drawn(stem: str, title: str, figure: Figure, caption: str, run: list[Kept]) -> Drawn:

@@ -15,6 +15,7 @@ from typing import Any
 from alp.errors import AlpError, ConfigError
 from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, Kept, read_tree
 from alp.files import write_atomically
+from alp.report.bench import KIND_BENCH, bench_parts
 from alp.report.claims import Judged, claims_part
 from alp.report.drawing import Drawn, drawn
 from alp.report.robustness import Publisher, robustness_parts
@@ -104,24 +105,27 @@ def write_report(
     figures, undrawn = drawn(kept, FIGURES)
     tabled = [each for each in kept if each.item in ("", *TABLES) or each.item not in FIGURES]
     verdicts, unjudged = verdict_parts(e for e in tabled if e.record.kind == KIND_VERDICT)
-    tables, unusable = robustness_parts(
+    tables, unmeasured = robustness_parts(
         (e for e in tabled if e.record.kind == KIND_ROBUSTNESS), published or {}
     )
+    benches, untimed = bench_parts(e for e in kept if e.record.kind == KIND_BENCH)
     claims = tuple(judge(kept))
-    errors = tuple(str(error) for error in (*refused, *unjudged, *unusable, *undrawn))
+    unusable = unjudged | unmeasured | untimed | undrawn
+    errors = (*map(str, refused), *unusable.values())
     shown = {path for each in figures for path in each.records}
     shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
-    known = {KIND_VERDICT, KIND_ROBUSTNESS} | {k for each in FIGURES.values() for k in each.kinds}
+    shown |= {part["record"] for part in benches}
     page = _render(
         title=title,
-        contents=_contents(claims, verdicts, tables, figures, pictures, errors),
+        contents=_contents(claims, verdicts, tables, benches, figures, pictures, errors),
         claims=claims_part(claims) if claims else None,
         verdicts=verdicts,
         tables=tables,
+        benches=benches,
         figures=figures,
         pictures=pictures,
         refused=errors,
-        others=sum(each.record.kind not in known for each in kept),
+        others=len({each.path for each in kept} - shown - set(unusable)),
         version=__version__,
     )
     out = Path(out_html)
@@ -144,6 +148,7 @@ def _contents(
     claims: Sequence[Judged],
     verdicts: Sequence[dict[str, Any]],
     tables: Sequence[dict[str, Any]],
+    benches: Sequence[dict[str, Any]],
     figures: Sequence[Drawn],
     pictures: Sequence[Picture],
     errors: Sequence[str],
@@ -153,6 +158,7 @@ def _contents(
     for name, parts, how in (
         ("verdict", verdicts, "{data}, every attacker"),
         ("table", tables, "{data} under {attack_name}"),
+        ("bench", benches, "Speed of {name}"),
     ):
         for number, part in enumerate(parts, 1):
             found.append((f"{name}-{number}", how.format_map(part)))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from alp.errors import RecordError
-from alp.evaluation.records import Kept
+from alp.evaluation.records import Kept, aggregate
 from alp.report.figure import bars
 from alp.report.provenance import provenance
+from alp.report.refusal import Refused, sifted
 from alp.report.sections import Published, Section, sections
 from alp.report.table import cells, columns, require_columns
 from alp.report.words import attack_words, interval, percent, row_words, threat_words
@@ -20,19 +20,18 @@ Publisher = Callable[[str, Sequence[str]], Published]
 
 def robustness_parts(
     kept: Iterable[Kept], published: Published | Publisher
-) -> tuple[list[dict[str, Any]], list[RecordError]]:
+) -> tuple[list[dict[str, Any]], Refused]:
     """The sections as the template sees them, and why a record could not be used.
 
     Records of different folders are of different runs, and never averaged.
     """
-    parts, refused = [], []
-    for _, group in groupby(kept, key=lambda each: each.folder):
+    good, refused = sifted(kept, _told)
+    parts = []
+    for _, group in groupby(good, key=lambda each: each.folder):
         run = list(group)
         paths = {id(each.record): each.path for each in run}
-        found, unusable = sections(
-            [each.record for each in run], {} if callable(published) else published
-        )
-        refused += unusable
+        order = {} if callable(published) else published
+        found, _ = sections([each.record for each in run], order)
         if not callable(published):
             require_columns(found, published)
         parts += [_part(each, _beside(each, published), paths) for each in found]
@@ -49,7 +48,6 @@ def _part(section: Section, published: Published, paths: Mapping[int, str]) -> d
     """A section as the template sees it; all text, but for the figure."""
     from markupsafe import Markup
 
-    protocol = section.protocol
     best = max(section.rows, key=lambda row: row["worst"]["value"])
     shown = columns(section)
     rows = [
@@ -57,11 +55,7 @@ def _part(section: Section, published: Published, paths: Mapping[int, str]) -> d
         for row in section.rows
     ]
     return {
-        "data": f"{protocol['data']['name']} ({protocol['data']['split']})",
-        "images": f"{protocol['images']:,}",
-        "threat": threat_words(protocol["threat"]),
-        "attack_name": str(protocol["attack"]["name"]).upper(),
-        "attack": attack_words(protocol["attack"], protocol["threat"]),
+        **_words(section.protocol),
         "knowledge": section.knowledge,
         "best": {
             "name": best["name"],
@@ -77,3 +71,21 @@ def _part(section: Section, published: Published, paths: Mapping[int, str]) -> d
         "figure": Markup(bars(section, published)),
         "provenance": [provenance(record.header, paths[id(record)]) for record in section.records],
     }
+
+
+def _words(header: Mapping[str, Any]) -> dict[str, str]:
+    """A protocol in words."""
+    return {
+        "data": f"{header['data']['name']} ({header['data']['split']})",
+        "images": f"{header['images']:,}",
+        "threat": threat_words(header["threat"]),
+        "attack_name": str(header["attack"]["name"]).upper(),
+        "attack": attack_words(header["attack"], header["threat"]),
+    }
+
+
+def _told(each: Kept) -> None:
+    """Whatever the page says of one record."""
+    aggregate([each.record])
+    _words(each.record.header)
+    provenance(each.record.header, each.path)

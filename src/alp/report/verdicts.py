@@ -6,48 +6,35 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from alp.errors import RecordError
 from alp.evaluation.records import Kept, conclude
 from alp.report.provenance import provenance
+from alp.report.refusal import Refused, sifted
 from alp.report.table import ABSENT
 from alp.report.words import count, entry_words, interval, percent, threat_words
 
 _PROTOCOL = ("data", "data_digest", "images", "threat", "suite")
-_NEEDED = (*_PROTOCOL, "evaluations", "knowledge", "weights")
 
 
-def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], list[RecordError]]:
+def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:
     """A part for each protocol as the template sees it, and why a record could not be used."""
-    groups: dict[str, list[tuple[Kept, dict[str, Any]]]] = {}
-    refused = []
-    for each in kept:
-        header = each.record.header
-        try:
-            missing = [key for key in _NEEDED if key not in header]
-            if missing:
-                raise RecordError(
-                    f"the record {header['name']!r} lacks {', '.join(missing)}; "
-                    "evaluate again to make it"
-                )
-            conclusion = conclude(each.record)
-        except RecordError as error:
-            refused.append(RecordError(f"{each.path}: {error}"))
-            continue
-        protocol = json.dumps([each.folder, *(header[key] for key in _PROTOCOL)], sort_keys=True)
-        groups.setdefault(protocol, []).append((each, conclusion))
+    good, refused = sifted(kept, lambda each: _part([each]))
+    groups: dict[str, list[Kept]] = {}
+    for each in good:
+        protocol = [each.folder, *(each.record.header[key] for key in _PROTOCOL)]
+        groups.setdefault(json.dumps(protocol, sort_keys=True), []).append(each)
     return [_part(group) for group in groups.values()], refused
 
 
-def _part(judged: Sequence[tuple[Kept, dict[str, Any]]]) -> dict[str, Any]:
-    headers = [each.record.header for each, _ in judged]
-    conclusions = [conclusion for _, conclusion in judged]
+def _part(kept: Sequence[Kept]) -> dict[str, Any]:
+    headers = [each.record.header for each in kept]
+    conclusions = [conclude(each.record) for each in kept]
     first = headers[0]
     # The target that most attackers apply to has all levels in the suite's order.
     longest = sorted(headers, key=lambda header: -len(header["entries"]))
     knowledge: dict[str, str] = {}
     attacks: dict[str, dict[str, None]] = {}
     for header in longest:
-        knowledge |= {key: text for key, text in header["knowledge"].items() if key not in knowledge}
+        knowledge = header["knowledge"] | knowledge
         for entry in header["entries"]:
             attacks.setdefault(entry["level"], {})[entry_words(entry, header["threat"])] = None
     found = {level for each in conclusions for level in each["levels"]}
@@ -82,7 +69,7 @@ def _part(judged: Sequence[tuple[Kept, dict[str, Any]]]) -> dict[str, Any]:
         "knowledge": knowledge,
         "attacks": {level: list(words) for level, words in attacks.items()},
         "warnings": warnings,
-        "provenance": [provenance(each.record.header, each.path) for each, _ in judged],
+        "provenance": [provenance(each.record.header, each.path) for each in kept],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.paper.claims import Claim
-from alp.paper.measures import hierarchy, honest
+from alp.paper.measures import hierarchy, honest, points, speed, widths
 from alp.paper.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -25,5 +25,13 @@ MEASURES: dict[str, Measure] = {
     "order": hierarchy.order,
     "gain": _gain,
     "cost": honest.cost,
+    "sigma": points.sigma_mean,
+    "spread": points.sigma_spread,
+    "accuracy": points.accuracy_at,
+    "optimum": points.optimum,
+    "psnr at an end": points.psnr_ends,
+    "returned": points.returned,
+    "passed": widths.passed,
+    "times slower": speed.diffusion,
 }
 """Name of a quantity to what measures it."""
