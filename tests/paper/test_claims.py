@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from alp.paper.claims import claims, published
-from alp.paper.hierarchy import AT, BASELINE, DEFENDED, STANDALONE
 from alp.paper.judging import FORMS
 from alp.paper.measures import MEASURES
+from alp.paper.trained import AT, BASELINE, DEFENDED, STANDALONE
 
 
 def test_table_two_in_the_units_of_the_tables() -> None:

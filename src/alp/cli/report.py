@@ -19,8 +19,8 @@ class Settings:
     """Folder with the records, in folders of any depth."""
     out: Path | None = None
     """The page; by default report.html in the folder."""
-    title: str = "Robustness report"
-    """Its title."""
+    title: str | None = None
+    """Its title; by default it names the data."""
     json: bool = False
     """Print JSON."""
 
@@ -28,19 +28,11 @@ class Settings:
 def run(settings: Settings) -> None:
     """Make the page, and say what it shows."""
     from alp.cli.console import note, say, say_json
-    from alp.paper.claims import published
-    from alp.paper.judging import judge
-    from alp.report import write_report
+    from alp.paper.page import write_page
     from alp.report.claims import totals
     from alp.report.words import count
 
-    done = write_report(
-        settings.folder,
-        settings.out or settings.folder / "report.html",
-        title=settings.title,
-        published=published,
-        judge=judge,
-    )
+    done = write_page(settings.folder, settings.out, settings.title)
     if settings.json:
         say_json(
             {

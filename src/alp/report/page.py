@@ -72,7 +72,7 @@ def write_report(
     folder: str | Path,
     out_html: str | Path,
     *,
-    title: str = "Robustness report",
+    title: str | None = None,
     published: Published | Publisher | None = None,
     judge: Callable[[Sequence[Kept]], Sequence[Judged]] = lambda kept: (),
     pictures: Sequence[Picture] = (),
@@ -85,6 +85,7 @@ def write_report(
     nothing shows are counted. The same records give the same bytes.
 
     Args:
+        title: of the page; by default it names the data.
         published: the numbers to print beside the measurements, or what finds them for a data set.
         judge: makes of the records the claims to show; none by default.
         pictures: what else to show.
@@ -116,7 +117,7 @@ def write_report(
     shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
     shown |= {part["record"] for part in benches}
     page = _render(
-        title=title,
+        title=_title(kept) if title is None else title,
         contents=_contents(claims, verdicts, tables, benches, figures, pictures, errors),
         claims=claims_part(claims) if claims else None,
         verdicts=verdicts,
@@ -135,6 +136,12 @@ def write_report(
     beside = out.parent / "figures"
     paths = [path for each in figures for path in _write(each, beside)]
     return Written(out, tuple(paths), tuple(sorted(shown)), errors, claims)
+
+
+def _title(kept: Sequence[Kept]) -> str:
+    data = [each.record.header.get("data") for each in kept]
+    names = dict.fromkeys(str(each["name"]) for each in data if each and "name" in each)
+    return f"Results on {', '.join(names)}" if names else "Results"
 
 
 def _write(figure: Drawn, folder: Path) -> Iterator[Path]:

@@ -44,6 +44,9 @@ def judge_model(
     name: str,
     progress: Callable[[str, float, float], None] = lambda what, done, total: None,
     trial: int = 0,
+    *,
+    place: str = "",
+    item: str = "",
 ) -> Record:
     """Evaluate ``model`` by the panel's suite into ``folder/records/name``; done only once.
 
@@ -51,7 +54,8 @@ def judge_model(
     is read.
 
     Args:
-        name: the row of a table, and the record's file.
+        name: the row of a table, and the record's file unless ``place`` names another.
+        item: the experiment that the record belongs to, if any.
         progress: called with (what is being done, seconds of work done, seconds of all work).
 
     Raises:
@@ -60,7 +64,8 @@ def judge_model(
         AlpError: the suite needs a library that is not installed.
     """
     require_classifier(model, name)
-    path, parts = folder / "records" / name, folder / "parts" / name
+    place = place or name
+    path, parts = folder / "records" / place, folder / "parts" / place
     defended = model if isinstance(model, Defended) else None
     digests = {f"surrogate {key}": weights_digest(each) for key, each in panel.surrogates.items()}
     about = About(
@@ -69,8 +74,9 @@ def judge_model(
         draws=defended.draws if defended else 1,
         sigma=defended.purifier.sigma if defended else None,
         weights={"model": weights_digest(model), **digests},
+        item=item,
     )
-    if not path.with_name(f"{name}.json").exists():
+    if not path.with_name(f"{place}.json").exists():
         share = _share(panel)
         device = device_of(panel.device)
         record = evaluate(

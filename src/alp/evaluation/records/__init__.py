@@ -14,10 +14,11 @@ from alp.evaluation.records.layout import (
 )
 from alp.evaluation.records.points import (
     CLEAN,
-    Accuracy,
+    Estimate,
     Measured,
     accuracy,
     choose_points,
+    mean,
     measured,
 )
 from alp.evaluation.records.record import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA, Record
@@ -35,8 +36,8 @@ __all__ = [
     "KIND_VERDICT",
     "RECORDS",
     "SCHEMA",
-    "Accuracy",
     "Columns",
+    "Estimate",
     "Kept",
     "Measured",
     "Record",
@@ -44,6 +45,7 @@ __all__ = [
     "aggregate",
     "choose_points",
     "conclude",
+    "mean",
     "measured",
     "read",
     "read_all",

@@ -12,6 +12,7 @@ one draw; NaN where nothing attacks).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,18 +23,18 @@ from numpy.typing import NDArray
 from alp.errors import RecordError
 from alp.evaluation.records.layout import KIND_POINTS, require
 from alp.evaluation.records.record import Record
-from alp.evaluation.statistics import wilson
+from alp.evaluation.statistics import normal_quantile, wilson
 
 CLEAN = "clean"
 """The level of a point at which nothing attacks."""
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """A share of images that are right, in [0,1], with its 95 % Wilson interval."""
+class Estimate:
+    """A mean over images, with its 95 % interval."""
 
     value: float
-    """The share."""
+    """The mean."""
     low: float
     """Lower end."""
     high: float
@@ -58,17 +59,28 @@ class Measured:
     """Share of the attack's length that the purifier lets through, (n,)."""
 
     @property
-    def accuracy(self) -> Accuracy:
+    def accuracy(self) -> Estimate:
         """The share of images that are right."""
         return accuracy(self.correct)
 
 
-def accuracy(correct: NDArray[Any]) -> Accuracy:
-    """The share of images that are right: ``correct`` is bool (n,), or the shares of trials on the
-    same images, float (n,)."""
+def accuracy(correct: NDArray[Any]) -> Estimate:
+    """The share of images that are right and its Wilson interval: ``correct`` is bool (n,), or the
+    shares of trials on the same images, float (n,)."""
     share = float(np.mean(correct, dtype=np.float64))
     interval = wilson(share * len(correct), len(correct))
-    return Accuracy(share, interval.low, interval.high)
+    return Estimate(share, interval.low, interval.high)
+
+
+def mean(values: NDArray[Any]) -> Estimate:
+    """The mean of numbers (n,), one an image, and its interval by the normal approximation; those
+    that are NaN are left out."""
+    kept = values[~np.isnan(values)].astype(np.float64)
+    if not len(kept):
+        return Estimate(math.nan, math.nan, math.nan)
+    centre = float(kept.mean())
+    half = normal_quantile(0.95) * float(kept.std()) / math.sqrt(len(kept))
+    return Estimate(centre, centre - half, centre + half)
 
 
 def measured(record: Record) -> list[Measured]:

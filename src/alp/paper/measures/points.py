@@ -29,7 +29,7 @@ def accuracy_at(runs: Runs, claim: Claim) -> Iterator[Value]:
         found = [_at(each, level, **(claim.setting or {})) for each in records]
         shares = [point.correct for points in found for point in points]
         if len(shares) == len(records):
-            share = accuracy(np.mean(shares, axis=0, dtype=np.float64))
+            share = accuracy(np.stack(shares).mean(axis=0))
             over = over_trials(level, [float(each.mean()) for each in shares], records, 100)
             interval = Interval(100 * share.low, 100 * share.high)
             yield Value(level, over.value, records, interval, over.sd)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alp.evaluation.records import Record
+from alp.evaluation.records import Estimate, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,10 @@ BLUE, ORANGE, GREEN, RED, PINK, SKY = (
 PALETTE = (SKY, RED, GREEN, PINK, ORANGE, BLUE)
 """In an order that keeps neighbours apart."""
 
-MARKS: dict[str, tuple[str, str, str]] = {
+Mark = tuple[str, str, str]
+"""Colour, marker and line: three ways to tell lines apart."""
+
+MARKS: dict[str, Mark] = {
     "clean": (TEXT, "o", "-"),
     "oblivious": (SKY, "s", "--"),
     "masked": (PINK, "v", ":"),
@@ -42,7 +45,7 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "bpda": (ORANGE, "D", "-."),
     "eot": (RED, "P", "-"),
 }
-"""What the attacker knows to colour, marker and line: three ways to tell lines apart."""
+"""What the attacker knows to its line."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": SIZE,
@@ -121,22 +124,41 @@ def line(
     value: Sequence[float],
     low: Sequence[float],
     high: Sequence[float],
-    mark: tuple[str, str, str],
+    mark: Mark,
     label: str,
+    bars: bool = False,
 ) -> None:
-    """A line with markers and, behind it, the band from ``low`` to ``high``."""
+    """A line with markers and, behind it, the band from ``low`` to ``high``; bars where many lines
+    would cover each other's bands."""
     colour, marker, dashes = mark
-    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    if bars:
+        axes.vlines(x, low, high, color=colour, linewidth=0.8)
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(x, value, dashes, color=colour, marker=marker, label=label)
 
 
-def legend(axes: Axes, columns: int = 2, **options: Any) -> None:
-    """The legend above the axes, where it hides no data."""
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0, 1, 0.1),
+def estimates(
+    axes: Axes,
+    x: Sequence[float],
+    shown: Sequence[Estimate],
+    mark: Mark,
+    label: str,
+    scale: float = 1.0,
+    bars: bool = False,
+) -> None:
+    """A line of estimates, times ``scale``, with the band, or the bars, of their intervals."""
+    value, low, high = ([scale * getattr(e, k) for e in shown] for k in ("value", "low", "high"))
+    line(axes, x, value, low, high, mark, label, bars)
+
+
+def legend(figure: Figure, columns: int = 3, handles: Sequence[Any] | None = None) -> None:
+    """The legend above all axes, where it hides no data; by default of what the first axes show."""
+    figure.legend(
+        handles=figure.axes[0].get_legend_handles_labels()[0] if handles is None else handles,
+        loc="outside upper center",
         ncols=columns,
         borderaxespad=0.2,
         columnspacing=1.2,
-        **options,
+        labelcolor=TEXT,
     )

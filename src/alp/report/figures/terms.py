@@ -15,7 +15,10 @@ def terms(records: Sequence[Record]) -> str:
     first = some(records)[0].header
     parts = [f"{count(first['images'], 'image')} of {first['data']['name']} ({_split(first)})"]
     if "attack" in first:
-        parts.append(f"{threat_words(first['threat'])}; {_attack(first)}")
+        # A norm alone, where the radius is no term but varies, has no word for it.
+        norm = "L\u221e" if first["threat"]["name"] == "linf" else first["threat"]["name"]
+        radius = "eps" in first["threat"]
+        parts.append(f"{threat_words(first['threat']) if radius else norm}; {_attack(first)}")
     if max(record.header.get("draws", 1) for record in records) > 1:
         draws = sorted({count(record.header["draws"], "draw") for record in records})
         parts.append(f"mean logits of {' or '.join(draws)}")

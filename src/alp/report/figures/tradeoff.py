@@ -13,7 +13,8 @@ from alp.report.figures.style import (
     MARKS,
     TEXT,
     canvas,
-    line,
+    estimates,
+    legend,
     percent_axis,
     styled,
     tidy,
@@ -36,15 +37,13 @@ def draw(records: Sequence[Record]) -> Figure:
     figure, (axes,) = canvas(2.9)
     for level in dict.fromkeys(point.level for point in points):
         chosen = _rising(choose_points(points, level))
-        shares = [point.accuracy for point in chosen]
-        line(
+        estimates(
             axes,
             [_sigma(point) for point in chosen],
-            [100 * each.value for each in shares],
-            [100 * each.low for each in shares],
-            [100 * each.high for each in shares],
+            [point.accuracy for point in chosen],
             MARKS[level],
             "clean" if level == CLEAN else f"attacked, {level}",
+            100,
         )
     best = optimum(record)
     axes.plot(_sigma(best), 100 * best.accuracy.value, "*", color=TEXT, markersize=9, zorder=4)
@@ -68,7 +67,7 @@ def draw(records: Sequence[Record]) -> Figure:
     tidy(beside)
     beside.set_xlabel(f"sigma / learned sigma ({learned:.2f})")
     handles = [*axes.get_lines()[:-1], *quality.get_lines()]
-    axes.legend(handles=handles, loc="upper right", handlelength=2.4)
+    legend(figure, 2, handles)
     return figure
 
 
