@@ -140,7 +140,8 @@ def write_report(
 
 def _title(kept: Sequence[Kept]) -> str:
     data = [each.record.header.get("data") for each in kept]
-    names = dict.fromkeys(str(each["name"]) for each in data if each and "name" in each)
+    named = [each for each in data if isinstance(each, dict) and "name" in each]
+    names = dict.fromkeys(str(each["name"]) for each in named)
     return f"Results on {', '.join(names)}" if names else "Results"
 
 
