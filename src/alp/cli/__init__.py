@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "attack": "attack images and write pictures of what happens",
     "purify": "purify pictures",
     "reproduce": "run the experiments of the paper, all or some",
+    "report": "make one page of every record in a folder",
     "models": "list architectures and recipes, or describe a weights file",
     "demo": "the whole chain on embedded data, in minutes",
 }

@@ -14,9 +14,9 @@ from alp.files import read_json, write_json
 from alp.paper import EXPERIMENTS
 from alp.paper.claims import published
 from alp.paper.lab import Lab, Report
+from alp.paper.page import write_page
 from alp.paper.protocol import Protocol
 from alp.paper.table import section_of, table
-from alp.report import write_report
 from alp.report.figures import FIGURES
 from alp.report.sections import Published, Section
 from alp.training.processes import is_first_process
@@ -78,11 +78,9 @@ def reproduce(
         items[name] = _item(name, records, protocol, claims)
         if is_first_process() and items[name].table:
             write_json(folder / name / "table.json", items[name].table)
-    page = folder / "report.html"
     if is_first_process():
-        title = f"The paper on {protocol.dataset}, scale {protocol.scale}"
-        write_report(folder / "hierarchy" / "records", page, title=title, published=claims)
-    return Reproduced(items, claims, page)
+        write_page(folder)
+    return Reproduced(items, claims, folder / "report.html")
 
 
 def _item(name: str, records: list[Record], protocol: Protocol, claims: Published) -> Item:

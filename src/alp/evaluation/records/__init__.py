@@ -24,6 +24,7 @@ from alp.evaluation.records.points import (
 from alp.evaluation.records.record import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA, Record
 from alp.evaluation.records.selection import worst
 from alp.evaluation.records.summary import aggregate, summarise
+from alp.evaluation.records.tree import RECORDS, Kept, read_tree
 
 __all__ = [
     "CLEAN",
@@ -33,9 +34,11 @@ __all__ = [
     "KIND_ROBUSTNESS",
     "KIND_TRAINING",
     "KIND_VERDICT",
+    "RECORDS",
     "SCHEMA",
     "Columns",
     "Estimate",
+    "Kept",
     "Measured",
     "Record",
     "accuracy",
@@ -46,6 +49,7 @@ __all__ = [
     "measured",
     "read",
     "read_all",
+    "read_tree",
     "require",
     "robust_share",
     "summarise",
