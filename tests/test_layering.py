@@ -83,7 +83,7 @@ def test_every_layer_of_the_table_is_looked_at() -> None:
 
 def test_settings_import_no_torch() -> None:
     """``alp --help`` is made from these, and torch takes seconds."""
-    names = "bench config training attacks data evaluation deploy.runtime".split()
+    names = ["bench", "config", "training", "attacks", "data", "evaluation", "deploy.runtime"]
     modules = ", ".join(["alp", *(f"alp.{name}" for name in names)])
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(SRC.parent)}

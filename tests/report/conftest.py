@@ -66,7 +66,7 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.attributes += attributes
         found = dict(attributes)
-        if tag == "table" and found.get("class") == "results":
+        if tag == "table" and {"results", "claims"} & set((found.get("class") or "").split()):
             self.tables.append([])
         elif tag == "th" and found.get("scope") == "row":
             self.tables[-1].append({})

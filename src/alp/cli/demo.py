@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from alp.cli.reproduce import show_experiment
+from alp.cli.reproduce import show_experiments
 from alp.paper.protocol import Protocol
 
 PROTOCOL = Protocol(scale="demo", trials=2, images=500)
@@ -26,4 +26,4 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Run the demo."""
-    show_experiment("hierarchy", PROTOCOL, settings.out, json=settings.json)
+    show_experiments(("hierarchy",), PROTOCOL, settings.out, json=settings.json)

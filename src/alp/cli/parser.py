@@ -134,7 +134,7 @@ def _leaf(key: str, hint: Any, each: Field[Any], default: Any) -> tuple[str, dic
     if many:
         options["nargs"] = "+"
     if each.metadata.get("positional"):
-        return key, options | ({} if default is MISSING else {"nargs": "?"})
+        return key, options | ({} if default is MISSING else {"nargs": "*" if many else "?"})
     return f"--{key}", options | ({"required": True} if default is MISSING else {})
 
 

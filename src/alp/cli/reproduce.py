@@ -1,9 +1,11 @@
-"""``alp reproduce``: an experiment of the paper, from pixels to its table and its page."""
+"""``alp reproduce``: the experiments of the paper, from pixels to their page."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from alp.cli.selection import POSITIONAL, among
 from alp.paper import EXPERIMENTS
@@ -12,36 +14,53 @@ from alp.paper.protocol import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Protocol):
-    """Run an experiment of the paper: train, attack, purify and evaluate what is missing in the
-    folder, print the table and write table.json and report.html. hierarchy is the paper's Table
-    II. Interrupted, the same command goes on where it stopped."""
+    """Run experiments of the paper, all by default: train, attack, purify and evaluate what is
+    missing in the folder, and write records, figures and report.html. Models are trained once for
+    all of them. Interrupted, the same command goes on where it stopped."""
 
-    experiment: str = field(metadata=POSITIONAL | among(EXPERIMENTS))
-    """Which experiment."""
+    item: tuple[str, ...] = field(default=(), metadata=POSITIONAL | among(EXPERIMENTS))
+    """Which experiments: hierarchy (Table II), sigma (figure 2), sweep, tradeoff (figure 3), tsne
+    (figure 4), reliability (figure 5), grids (appendix), and what the paper lacks."""
     out: Path
-    """Folder for models, records, table.json and report.html."""
+    """Folder for models, records and report.html."""
     json: bool = False
     """Print JSON."""
 
 
 def run(settings: Settings) -> None:
-    """Run the experiment."""
+    """Run the experiments."""
     values = {each.name: getattr(settings, each.name) for each in fields(Protocol)}
-    show_experiment(settings.experiment, Protocol(**values), settings.out, json=settings.json)
+    show_experiments(settings.item, Protocol(**values), settings.out, json=settings.json)
 
 
-def show_experiment(name: str, protocol: Protocol, folder: Path, *, json: bool) -> None:
-    """Run an experiment with a progress bar, and print what came out."""
-    from alp.cli.console import progress, quieten_engine, say, say_json
+def show_experiments(names: Sequence[str], protocol: Protocol, folder: Path, *, json: bool) -> None:
+    """Run experiments with a progress bar, and print what came out."""
+    from alp.cli.console import note, progress, quieten_engine, say, say_json
     from alp.cli.tables import show_section, with_latency
-    from alp.paper.reproduce import reproduce
+    from alp.paper.cost import estimate
+    from alp.paper.reproduce import Item, reproduce
 
     quieten_engine()
+    words = estimate(names or tuple(EXPERIMENTS), protocol)
+    if words:
+        note(words)
     with progress() as show:
-        done = reproduce(name, protocol, folder, show)
+        done = reproduce(names, protocol, folder, show)
+
+    def values(item: Item) -> dict[str, Any]:
+        kept: dict[str, Any] = {"records": len(item.records), "caption": item.caption}
+        if item.table is None:
+            return kept
+        rows = [with_latency(row, item.records) for row in item.table["rows"]]
+        return kept | {"table": item.table | {"rows": rows}}
+
     if json:
-        rows = [with_latency(row, done.records) for row in done.table["rows"]]
-        say_json(done.table | {"rows": rows, "report": str(done.report)})
+        items = {name: values(item) for name, item in done.items.items()}
+        say_json({"items": items, "report": str(done.report)})
         return
-    show_section(done.section, done.published)
+    for name, item in done.items.items():
+        if item.section:
+            show_section(item.section, done.published)
+        if item.caption:
+            say(f"{name}: {item.caption}")
     say(f"report     {done.report}")

@@ -11,7 +11,7 @@ from alp.cli.console import width
 from alp.cli.tables import COLUMN
 from alp.evaluation.records import Record
 from alp.report.table import ABSENT
-from alp.report.words import attack_words, count, interval, percent, threat_words
+from alp.report.words import count, entry_words, interval, percent, threat_words
 
 
 def protocol_lines(records: Sequence[Record]) -> Iterator[str]:
@@ -32,7 +32,8 @@ def protocol_lines(records: Sequence[Record]) -> Iterator[str]:
         yield f"{'' if number else 'attacker':<11}{level}: {' '.join(words.split())}"
     entries = {each["name"]: each for record in records for each in record.header["entries"]}
     for number, entry in enumerate(entries.values()):
-        yield f"{'' if number else 'attacks':<11}{_entry_words(entry, header['threat'])}"
+        words = entry_words(entry, header["threat"])
+        yield f"{'' if number else 'attacks':<11}{entry['level']}: {words}"
     yield "numbers    below each accuracy its 95 % Wilson interval"
 
 
@@ -79,15 +80,6 @@ def verdict_lines(conclusions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"  {result:<9}{check['check']}: {check['words']}"
         for text in each["warnings"]:
             yield f"  warning  {text}"
-
-
-def _entry_words(entry: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
-    words = f"{entry['level']}: {attack_words(entry['attack'], threat)}"
-    if entry["draws"] > 1:
-        words += f"; {entry['draws']} draws a call, mean {entry['objective']}"
-    if entry["surrogate"]:
-        words += f"; on {entry['surrogate']}"
-    return words + ("; on what is left" if entry["closing"] else "")
 
 
 def _accuracy(share: Mapping[str, float] | None) -> str:

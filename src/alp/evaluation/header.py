@@ -39,6 +39,8 @@ class About:
     """What :func:`alp.evaluation.profile` measured; empty where nothing was."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Anything else worth keeping, as JSON values."""
+    item: str = ""
+    """The experiment that it belongs to; empty where it is of none."""
 
 
 def versions() -> dict[str, str]:
@@ -73,6 +75,31 @@ def robustness_header(
     }
     where = (seed, batch_size, device)
     return json_values(_header(KIND_ROBUSTNESS, about, data, threat, own, *where))
+
+
+def own_header(
+    kind: str,
+    about: About,
+    data: Images,
+    threat: Threat,
+    attack: Attack,
+    levels: Sequence[str],
+    seed: int,
+    batch_size: int,
+    device: str,
+    **own: Any,
+) -> dict[str, Any]:
+    """The header of a record of another ``kind``, with keys of its ``own``; as above.
+
+    Raises:
+        RecordError: ``about`` or ``own`` holds what JSON cannot.
+    """
+    own |= {
+        "attack": attack_settings(attack, threat),
+        "knowledge": {level: describe(level) for level in levels},
+        "warnings": [],
+    }
+    return json_values(_header(kind, about, data, threat, own, seed, batch_size, device))
 
 
 def verdict_header(
@@ -146,6 +173,7 @@ def _header(
         "sigma": about.sigma,
         "latency": dict(about.latency),
         "extra": dict(about.extra),
+        **({"item": about.item} if about.item else {}),
     }
 
 

@@ -56,7 +56,7 @@ class Opaque:
     generators of torch and numpy, which each call is lent a seed for and which get their state
     back."""
 
-    stochastic = True
+    stochastic: bool = True
     views: frozenset[str] = frozenset()
 
     def __init__(self, call: Callable[[Tensor], Tensor], draws: int = 1) -> None:
@@ -119,25 +119,39 @@ class Encoded(Opaque):
 
 
 class Purified(Encoded):
-    """A purifier before a classifier, both of which the attackers can take apart."""
+    """A purifier before a classifier, both of which the attackers can take apart; at the noise
+    level ``sigma`` in place of the learned one, where it is given. Without noise there is one
+    draw, which is all of them."""
 
     views = frozenset({"bare", "purify", "masked", "bpda"})
 
+    def __init__(self, model: Any, draws: int | None = None, sigma: float | None = None) -> None:
+        super().__init__(model, 1 if sigma == 0 else draws)
+        self.sigma = sigma
+        self.stochastic = sigma != 0
+
     def predict(self, x: Tensor, source: seeding.Source) -> Tensor:
-        logits: Tensor = self.model(x, source, draws=self.draws)
+        logits: Tensor = self.model(x, source, draws=self.draws, sigma=self.sigma)
         return logits
 
     def sample(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """A stop-gradient in the defence's code does not bind who holds its weights."""
-        return self._decoded(x, source, draws, stop_gradient=False)
+        return self._drawn(x, source, draws, stop_gradient=False)
 
     def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return self._decoded(x, source, draws, stop_gradient=True)
+        return self._drawn(x, source, draws, stop_gradient=True)
+
+    def _drawn(self, x: Tensor, source: seeding.Source, draws: int, **options: Any) -> Tensor:
+        draws = draws if self.stochastic else 1
+        return self._decoded(x, source, draws, sigma=self.sigma, **options)
 
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        draws = draws if self.stochastic else 1
         with torch.no_grad():
             latent = self.model.encode(x)
-            purified = self.model.purifier.draw(latent, source, x.shape[-2:], draws=draws)
+            purified = self.model.purifier.draw(
+                latent, source, x.shape[-2:], draws=draws, sigma=self.sigma
+            )
         copies = x.repeat(draws, 1, 1, 1)
         # The purified values, with the derivative of the identity.
         logits: Tensor = self.model.classifier(copies + (purified - copies).detach())
@@ -148,7 +162,7 @@ class Purified(Encoded):
         return logits
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
-        image: Tensor = self.model.purifier(x, source)
+        image: Tensor = self.model.purifier(x, source, sigma=self.sigma)
         return image
 
 

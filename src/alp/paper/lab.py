@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
+
+from alp.attacks import Attack
 from alp.data import Images, load_data
-from alp.evaluation.records import Record
-from alp.models.checkpoint import Model
+from alp.errors import RecordError
+from alp.evaluation import About
+from alp.evaluation.points import Point, evaluate_points
+from alp.evaluation.records import Record, read, write
+from alp.evaluation.subjects import Deterministic, Purified
+from alp.models import Defended
+from alp.models.checkpoint import Model, load_model, weights_digest
 from alp.paper.protocol import Protocol
+from alp.training.processes import is_first_process
 from alp.training.recipes import recipe
 from alp.training.stages import PurifierStage, Stage
-from alp.workflows import Trained, device_of, evaluate_model, in_brief, train
+from alp.workflows import Panel, Trained, device_of, evaluate_model, in_brief, judge_model, train
 
 Report = Callable[[str, int, int, str], None]
 """Called with (what is being done, finished images, all images, detail)."""
 
+LEAST = 8
+"""Images that an experiment looks at, whatever its share."""
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Lab:
-    """An experiment's folder. Everything in it is made once: called again after a kill, each
-    method resumes where it was, or reads what is there."""
+    """A folder of experiments, as one of them sees it. Everything is made once: called again after
+    a kill, each method resumes where it was, or reads what is there."""
 
-    folder: Path
+    root: Path
+    """The folder: ``models`` of all experiments, and a folder for each one's records."""
+    item: str
+    """The experiment."""
     protocol: Protocol
+    """How it is run."""
     report: Report
+    """Called as it goes on."""
+
+    @property
+    def folder(self) -> Path:
+        """The experiment's own folder."""
+        return self.root / self.item
+
+    @property
+    def device(self) -> str:
+        """Where models are evaluated."""
+        return device_of(self.protocol.engine.accelerator)
 
     @cached_property
     def training_images(self) -> Images:
@@ -35,9 +67,27 @@ class Lab:
 
     @cached_property
     def test_images(self) -> Images:
-        """The test images of every row."""
+        """The test images of the hierarchy."""
+        return self.share_of_images(1.0)
+
+    def share_of_images(self, share: float) -> Images:
+        """The first ``share`` of the test images, class-balanced, the same in every experiment."""
         test = load_data(self.protocol.dataset, "test")
-        return test.take(min(self.protocol.images, len(test)), self.protocol.seed)
+        count = max(LEAST, round(share * self.protocol.images)) if share < 1 else None
+        return test.take(min(count or self.protocol.images, len(test)), self.protocol.seed)
+
+    def grid(self, values: Sequence[T]) -> list[T]:
+        """A grid's values; at scale ``smoke`` its ends and its middle."""
+        if self.protocol.scale != "smoke":
+            return list(values)
+        return list(dict.fromkeys([values[0], values[len(values) // 2], values[-1]]))
+
+    def given(self, name: str, trial: int) -> Trained | None:
+        """The weights that the protocol gives in place of a training, if it does."""
+        if self.protocol.weights is None or trial > 0:
+            return None
+        path = Path(self.protocol.weights) / f"{name}.safetensors"
+        return Trained(load_model(path).eval(), path, {}) if path.exists() else None
 
     def train(
         self,
@@ -62,7 +112,7 @@ class Lab:
 
         return train(
             stage,
-            self.folder / "models" / place,
+            self.root / "models" / place,
             self.training_images,
             seed=self.protocol.seed + trial,
             engine=self.protocol.engine,
@@ -81,6 +131,106 @@ class Lab:
             place,
             name=name,
             trial=trial,
-            device=device_of(self.protocol.engine.accelerator),
+            item=self.item,
+            device=self.device,
             progress=lambda done, total: self.report(f"evaluate {place}", done, total, ""),
         )
+
+    def judge(self, place: str, name: str, model: Model, images: Images, suite: str) -> Record:
+        """Evaluate ``model`` by a suite of adaptive attacks into ``records/place``."""
+        panel = Panel(suite, self.protocol.threat, seed=self.protocol.seed, device=self.device)
+        return self._by_the_first(
+            lambda: judge_model(
+                model,
+                images,
+                panel,
+                self.folder,
+                name,
+                lambda what, done, total: self.report(
+                    f"judge {place}", round(done), round(total), what
+                ),
+                place=place,
+                item=self.item,
+            )
+        )
+
+    def points(
+        self,
+        place: str,
+        name: str,
+        model: Model,
+        attack: Attack,
+        points: Sequence[Point],
+        images: Images,
+        *,
+        trial: int = 0,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Measure ``model`` at ``points`` into ``records/place``."""
+        about = self.about(name, model, trial, extra)
+        batches = self.folder / "batches" / place
+
+        def make() -> Record:
+            here = deepcopy(model).to(self.device)
+            return evaluate_points(
+                lambda sigma: (
+                    Purified(here, sigma=sigma)
+                    if isinstance(here, Defended)
+                    else Deterministic(here)
+                ),
+                images,
+                attack,
+                points,
+                about=about,
+                seed=self.protocol.seed,
+                device=self.device,
+                progress=lambda done, total: self.report(f"measure {place}", done, total, ""),
+                resume=batches,
+            )
+
+        record = self.record(place, about, make)
+        shutil.rmtree(batches, ignore_errors=True)
+        return record
+
+    def about(
+        self, name: str, model: Model, trial: int = 0, extra: Mapping[str, Any] | None = None
+    ) -> About:
+        """What a record says of ``model``."""
+        defended = model if isinstance(model, Defended) else None
+        return About(
+            name=name,
+            trial=trial,
+            draws=defended.draws if defended else 1,
+            sigma=defended.purifier.sigma if defended else None,
+            weights={"model": weights_digest(model)},
+            extra=extra or {},
+            item=self.item,
+        )
+
+    def record(self, place: str, about: About, make: Callable[[], Record]) -> Record:
+        """The record at ``records/place``, made if it is not there.
+
+        Raises:
+            RecordError: the record that is there is damaged, or of another model.
+        """
+        path = self.folder / "records" / place
+
+        def made() -> Record:
+            if not path.with_name(f"{place}.json").exists():
+                write(make(), path)
+            return read(path)
+
+        record = self._by_the_first(made)
+        if record.header.get("weights") != dict(about.weights):
+            raise RecordError(
+                f"{path}.json is of another model; give another folder, or delete the record to "
+                "measure again"
+            )
+        return record
+
+    def _by_the_first(self, make: Callable[[], T]) -> T:
+        """What ``make`` makes, in the first of several processes before the others."""
+        made = make() if is_first_process() else None
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+        return make() if made is None else made

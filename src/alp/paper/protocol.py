@@ -10,6 +10,14 @@ from alp.errors import choose
 from alp.evaluation.knowledge import KNOWLEDGE, PAPER
 from alp.training.recipes import Scale
 
+_USUAL = {
+    "smoke": {"trials": 2, "images": 16, "draws": 4},
+    "demo": {"trials": 2, "images": 500, "draws": 20},
+    "cpu": {"trials": 5, "images": 1000, "draws": 20},
+    "gpu": {"trials": 5, "images": 10_000, "draws": 20},
+}
+"""What a scale takes where nothing else is asked for."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -19,12 +27,13 @@ class Protocol:
     """smoke: seconds; demo: minutes on the embedded shapes; cpu: two cores; gpu."""
     data: str | None = None
     """Data set or image folder; by default shapes for smoke and demo, else cifar10."""
-    trials: int = 5
-    """Purifiers trained from different seeds."""
-    images: int = 1000
-    """Test images, the same for every row."""
-    draws: int = 20
-    """Draws of the consensus."""
+    trials: int = 0
+    """Purifiers trained from different seeds; 0 takes the scale's number, 5 for cpu."""
+    images: int = 0
+    """Test images of the hierarchy; the others take a share of them. 0 takes the scale's number,
+    1000 for cpu."""
+    draws: int = 0
+    """Draws of the consensus; 0 takes the scale's number, 20 but for smoke."""
     threat: Linf = field(default_factory=Linf)
     """The ball of the attacker."""
     attack: PGD = field(default_factory=PGD)
@@ -35,8 +44,13 @@ class Protocol:
     """Seed of the first trial; the others count up from it."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """Where it runs."""
+    weights: str | None = None
+    """Folder of weights to take in place of the trainings of trial 0, as far as they are there:
+    standard, adversarial, purifier, standalone and defended, each as .safetensors."""
 
     def __post_init__(self) -> None:
+        for name, default in choose(_USUAL, self.scale, "scale").items():
+            object.__setattr__(self, name, getattr(self, name) or default)
         positive(self, "trials", "images", "draws")
         for level in self.knowledge:  # before hours of training
             choose(KNOWLEDGE, level, "level of attacker knowledge")

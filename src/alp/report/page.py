@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from alp.errors import AlpError, ConfigError
-from alp.evaluation.records import KIND_ROBUSTNESS, read_all
+from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, Kept, read_tree
 from alp.files import write_atomically
-from alp.report.figure import bars
-from alp.report.sections import Published, Section, sections
-from alp.report.table import cells, columns, require_columns
-from alp.report.words import attack_words, interval, percent, row_words, threat_words, timing_words
+from alp.report.bench import KIND_BENCH, bench_parts
+from alp.report.claims import Judged, claims_part
+from alp.report.drawing import Drawn, drawn
+from alp.report.robustness import Publisher, robustness_parts
+from alp.report.sections import Published
+from alp.report.verdicts import verdict_parts
+from alp.report.words import count
 from alp.version import __version__
+
+TABLES = ("hierarchy", "honest")
+"""Experiments whose records are a table besides their figure."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -44,19 +52,43 @@ class Picture:
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a report shows, and where it is."""
+
+    page: Path
+    """The HTML file."""
+    figures: tuple[Path, ...]
+    """The figures beside it, each as SVG, PDF and PNG."""
+    records: tuple[str, ...]
+    """The records that it shows, as paths below their folder."""
+    refused: tuple[str, ...]
+    """Why the others were refused."""
+    claims: tuple[Judged, ...]
+    """The claims that it shows."""
+
+
 def write_report(
-    records_folder: str | Path,
+    folder: str | Path,
     out_html: str | Path,
     *,
-    title: str = "Robustness report",
-    published: Published | None = None,
+    title: str | None = None,
+    published: Published | Publisher | None = None,
+    judge: Callable[[Sequence[Kept]], Sequence[Judged]] = lambda kept: (),
     pictures: Sequence[Picture] = (),
-) -> Path:
-    """Make the page from the robustness records of a folder; its path.
+) -> Written:
+    """Make the page from every record below ``folder``, and its figures in ``figures`` beside it.
 
-    Records of one protocol (data, threat, attack) share a table; trials of one name and number of
-    draws share a row. Refused records are listed with the reason; records of other kinds are
-    counted. ``published`` gives the numbers to print beside the measurements.
+    Verdicts of one suite share a table, and so do robustness records of one protocol (data, threat,
+    attack); trials of one name and number of draws share a row of the latter. Records of different
+    folders are never mixed. Refused records are listed with the reason; records of kinds that
+    nothing shows are counted. The same records give the same bytes.
+
+    Args:
+        title: of the page; by default it names the data.
+        published: the numbers to print beside the measurements, or what finds them for a data set.
+        judge: makes of the records the claims to show; none by default.
+        pictures: what else to show.
 
     Raises:
         RecordError: there is no such folder.
@@ -68,81 +100,98 @@ def write_report(
             raise AlpError(
                 f'the report needs {module}, which is not installed: pip install "alp[report]"'
             )
-    records, refused = read_all(records_folder)
-    shown = [record for record in records if record.kind == KIND_ROBUSTNESS]
-    published = published or {}
-    parts, unusable = sections(shown, published)
-    require_columns(parts, published)
+    from alp.report.figures import FIGURES
+
+    kept, refused = read_tree(folder)
+    figures, undrawn = drawn(kept, FIGURES)
+    tabled = [each for each in kept if each.item in ("", *TABLES) or each.item not in FIGURES]
+    verdicts, unjudged = verdict_parts(e for e in tabled if e.record.kind == KIND_VERDICT)
+    tables, unmeasured = robustness_parts(
+        (e for e in tabled if e.record.kind == KIND_ROBUSTNESS), published or {}
+    )
+    benches, untimed = bench_parts(e for e in kept if e.record.kind == KIND_BENCH)
+    claims = tuple(judge(kept))
+    unusable = unjudged | unmeasured | untimed | undrawn
+    errors = (*map(str, refused), *unusable.values())
+    shown = {path for each in figures for path in each.records}
+    shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
+    shown |= {part["record"] for part in benches}
     page = _render(
-        title=title,
-        sections=[_context(part, published) for part in parts],
+        title=_title(kept) if title is None else title,
+        contents=_contents(claims, verdicts, tables, benches, figures, pictures, errors),
+        claims=claims_part(claims) if claims else None,
+        verdicts=verdicts,
+        tables=tables,
+        benches=benches,
+        figures=figures,
         pictures=pictures,
-        refused=[str(error) for error in (*refused, *unusable)],
-        others=len(records) - len(shown),
-        has_published=bool(published),
+        refused=errors,
+        others=len({each.path for each in kept} - shown - set(unusable)),
         version=__version__,
     )
     out = Path(out_html)
     # A name may hold half a surrogate pair, which no encoding can write.
     data = page.encode("utf-8", "replace")
-    write_atomically(out, lambda temporary: temporary.write_bytes(data))
-    return out
+    write_atomically(out, partial(Path.write_bytes, data=data))
+    beside = out.parent / "figures"
+    paths = [path for each in figures for path in _write(each, beside)]
+    return Written(out, tuple(paths), tuple(sorted(shown)), errors, claims)
+
+
+def _title(kept: Sequence[Kept]) -> str:
+    data = [each.record.header.get("data") for each in kept]
+    named = [each for each in data if isinstance(each, dict) and "name" in each]
+    names = dict.fromkeys(str(each["name"]) for each in named)
+    return f"Results on {', '.join(names)}" if names else "Results"
+
+
+def _write(figure: Drawn, folder: Path) -> Iterator[Path]:
+    for kind, data in figure.files.items():
+        path = folder / f"{figure.name}.{kind}"
+        write_atomically(path, partial(Path.write_bytes, data=data))
+        yield path
+
+
+def _contents(
+    claims: Sequence[Judged],
+    verdicts: Sequence[dict[str, Any]],
+    tables: Sequence[dict[str, Any]],
+    benches: Sequence[dict[str, Any]],
+    figures: Sequence[Drawn],
+    pictures: Sequence[Picture],
+    errors: Sequence[str],
+) -> list[tuple[str, str]]:
+    """Anchor and words of every part of the page."""
+    found = [("claims", "The paper's claims")] if claims else []
+    for name, parts, how in (
+        ("verdict", verdicts, "{data}, every attacker"),
+        ("table", tables, "{data} under {attack_name}"),
+        ("bench", benches, "Speed of {name}"),
+    ):
+        for number, part in enumerate(parts, 1):
+            found.append((f"{name}-{number}", how.format_map(part)))
+    found += [(f"figure-{each.name}", each.title) for each in figures]
+    found += [("pictures", "Pictures")] if pictures else []
+    return found + ([("refused", f"{count(len(errors), 'refused record')}")] if errors else [])
 
 
 def _render(**context: Any) -> str:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     here = files("alp.report")
-    template = environment.from_string(here.joinpath("page.html").read_text("utf-8"))
-    style = Markup(here.joinpath("page.css").read_text("utf-8"))
-    return template.render(style=style, **context)
-
-
-def _context(section: Section, published: Published) -> dict[str, Any]:
-    """A section as the template sees it; all text, but for the figure."""
-    from markupsafe import Markup
-
-    protocol = section.protocol
-    best = max(section.rows, key=lambda row: row["worst"]["value"])
-    shown = columns(section)
-    return {
-        "data": f"{protocol['data']['name']} ({protocol['data']['split']})",
-        "images": f"{protocol['images']:,}",
-        "threat": threat_words(protocol["threat"]),
-        "attack_name": str(protocol["attack"]["name"]).upper(),
-        "attack": attack_words(protocol["attack"], protocol["threat"]),
-        "knowledge": section.knowledge,
-        "best": {
-            "name": best["name"],
-            "value": percent(best["worst"]["value"]),
-            "interval": interval(best["worst"]),
-        },
-        "columns": shown,
-        "attacked": sum(column.group == "robust" for column in shown),
-        "rows": [
-            {"name": row["name"], "how": row_words(row), "cells": cells(section, row, published)}
-            for row in section.rows
-        ],
-        "warnings": section.warnings,
-        # Matplotlib escapes what it draws; see the test with a script in a name.
-        "figure": Markup(bars(section, published)),
-        "provenance": [_provenance(record.header) for record in section.records],
-    }
-
-
-def _provenance(header: Mapping[str, Any]) -> dict[str, str]:
-    """Where a record came from, in a table's cells."""
-    pairs = [*header["weights"].items(), ("data", header["data_digest"])]
-    return {
-        "defence": header["name"],
-        "trial": str(header["trial"]),
-        "seed": str(header.get("seed", "")),
-        "draws": str(header["draws"]),
-        "timed on": timing_words(header["latency"]),
-        "sha256": ", ".join(f"{part} {digest[:12]}" for part, digest in pairs),
-        "versions": ", ".join(f"{name} {v}" for name, v in header.get("versions", {}).items()),
-    }
+    environment = Environment(
+        loader=FunctionLoader(lambda name: here.joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = here.joinpath("sort.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html").render(
+        style=Markup(here.joinpath("page.css").read_text("utf-8")),
+        script=Markup(script),
+        script_digest=f"sha256-{digest}",
+        **context,
+    )

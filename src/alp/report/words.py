@@ -57,6 +57,16 @@ def attack_words(attack: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
     return f"{name}: {', '.join(parts)}" if parts else name
 
 
+def entry_words(entry: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
+    """An entry of a suite, such as ``PGD: 10 steps of 2/255; 4 draws a call, mean loss``."""
+    words = attack_words(entry["attack"], threat)
+    if entry["draws"] > 1:
+        words += f"; {entry['draws']} draws a call, mean {entry['objective']}"
+    if entry["surrogate"]:
+        words += f"; on {entry['surrogate']}"
+    return words + ("; on what is left" if entry["closing"] else "")
+
+
 def row_words(row: Mapping[str, Any]) -> str:
     """How a row's prediction was made and how often it was trained: ``20 draws, 5 trials``."""
     return f"{count(row['draws'], 'draw')}, {count(row['trials'], 'trial')}"

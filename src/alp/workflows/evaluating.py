@@ -26,6 +26,9 @@ from alp.training.processes import is_first_process
 BATCH = 100
 """Images that are evaluated at a time."""
 
+_MAY_DIFFER = ("versions", "latency", "device", "item")
+"""What changes no result; records were made before they named their experiment."""
+
 
 class Terms(Protocol):
     """What makes two evaluations comparable."""
@@ -49,6 +52,7 @@ def evaluate_model(
     *,
     name: str,
     trial: int = 0,
+    item: str = "",
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> Record:
@@ -59,6 +63,7 @@ def evaluate_model(
 
     Args:
         name: the row of the table; trials share it.
+        item: the experiment that the record belongs to, if any.
         device: where the model runs.
         progress: called after each batch with (finished images, all images).
 
@@ -74,6 +79,7 @@ def evaluate_model(
         draws=draws_of(model),
         sigma=sigma_of(model),
         weights={"model": weights_digest(model)},
+        item=item,
     )
     conditions = (terms.threat, terms.attack, terms.knowledge)
     if is_first_process() and not path.with_name(f"{place}.json").exists():
@@ -108,7 +114,7 @@ def require_terms(path: Path, record: Record, expected: dict[str, Any]) -> None:
     does."""
     for key, value in expected.items():
         found = record.header.get(key)
-        if found != value and key not in ("versions", "latency", "device"):
+        if found != value and key not in _MAY_DIFFER:
             raise RecordError(
                 f"{path}.json has {key} {found!r}, this evaluation {value!r}; "
                 "give another folder, or delete the record to measure again"

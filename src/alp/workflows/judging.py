@@ -61,7 +61,10 @@ def judge_model(
     name: str,
     progress: Callable[[str, float, float], None] = lambda what, done, total: None,
     trial: int = 0,
+    *,
     deployment: Deployment | None = None,
+    place: str = "",
+    item: str = "",
 ) -> Record:
     """Evaluate ``model`` by the panel's suite into ``folder/records/name``; done only once.
 
@@ -69,7 +72,8 @@ def judge_model(
     is read.
 
     Args:
-        name: the row of a table, and the record's file.
+        name: the row of a table, and the record's file unless ``place`` names another.
+        item: the experiment that the record belongs to, if any.
         progress: called with (what is being done, seconds of work done, seconds of all work).
         deployment: how it is deployed; of a model without a purifier it changes nothing.
 
@@ -79,7 +83,8 @@ def judge_model(
         AlpError: the suite needs a library that is not installed.
     """
     require_classifier(model, name)
-    path, parts = folder / "records" / name, folder / "parts" / name
+    place = place or name
+    path, parts = folder / "records" / place, folder / "parts" / place
     digests = {f"surrogate {key}": weights_digest(each) for key, each in panel.surrogates.items()}
     about = About(
         name=name,
@@ -88,8 +93,9 @@ def judge_model(
         sigma=sigma_of(model),
         weights={"model": weights_digest(model), **digests},
         extra={"deployed": deployment.words} if isinstance(model, Defended) and deployment else {},
+        item=item,
     )
-    if not path.with_name(f"{name}.json").exists():
+    if not path.with_name(f"{place}.json").exists():
         share = _share(panel)
         device = device_of(panel.device)
         target: Any = deepcopy(model).to(device)

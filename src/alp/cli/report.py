@@ -1,0 +1,57 @@
+"""``alp report``: any set of records as one page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alp.cli.selection import POSITIONAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Make one HTML page of every record below a folder: verdicts and their checks, tables,
+    figures, and the paper's claims beside what was measured. It needs no model and no data; the
+    page needs nothing else. The figures lie beside it as SVG, PDF and PNG. A damaged record is
+    refused, and the others are shown."""
+
+    folder: Path = field(metadata=POSITIONAL)
+    """Folder with the records, in folders of any depth."""
+    out: Path | None = None
+    """The page; by default report.html in the folder."""
+    title: str | None = None
+    """Its title; by default it names the data."""
+    json: bool = False
+    """Print JSON."""
+
+
+def run(settings: Settings) -> None:
+    """Make the page, and say what it shows."""
+    from alp.cli.console import note, say, say_json
+    from alp.paper.page import write_page
+    from alp.report.claims import totals
+    from alp.report.words import count
+
+    done = write_page(settings.folder, settings.out, settings.title)
+    if settings.json:
+        say_json(
+            {
+                "report": str(done.page),
+                "figures": [str(path) for path in done.figures],
+                "records": list(done.records),
+                "refused": list(done.refused),
+                "claims": [each.as_json() for each in done.claims],
+            }
+        )
+        return
+    if not done.records and not done.refused:
+        note(f"alp: warning: there is no record below {settings.folder}")
+    for text in done.refused:
+        note(f"alp: warning: refused: {text}")
+    refused = f", {len(done.refused)} refused" if done.refused else ""
+    say(f"records    {len(done.records)} shown{refused}")
+    if done.claims:
+        say(f"claims     {', '.join(words for _, words in totals(done.claims))}")
+    if done.figures:
+        say(f"figures    {count(len(done.figures) // 3, 'figure')} in {done.figures[0].parent}")
+    say(f"report     {done.page}")

@@ -1,0 +1,30 @@
+"""What the paper lacks: its hierarchy under adaptive attacks.
+
+Records of the kind ``verdict`` (:func:`alp.evaluation.evaluate`, suite ``quick``), one a row of
+Table II, trial 0: every level of knowledge that the row's model has, the worst case over all of
+them, and the checks of the attacks.
+"""
+
+from __future__ import annotations
+
+from alp.evaluation.records import Record
+from alp.paper import trained
+from alp.paper.lab import Lab
+
+SUITE = "quick"
+"""Minutes on two cores; numbers that are published take a thorough one by 'alp evaluate'."""
+
+SHARE = 0.2
+"""Of the protocol's images."""
+
+
+def honest(lab: Lab) -> list[Record]:
+    """The verdict on each row."""
+    images = lab.share_of_images(SHARE)
+    rows = {
+        "baseline": (trained.BASELINE, trained.standard(lab).model),
+        "standalone-0": (trained.STANDALONE, trained.standalone(lab, 0)),
+        "adversarial": (trained.AT, trained.adversarial(lab).model),
+        "defended-0": (trained.DEFENDED, trained.defended(lab, 0)),
+    }
+    return [lab.judge(place, name, model, images, SUITE) for place, (name, model) in rows.items()]

@@ -1,0 +1,71 @@
+"""Bench records as parts of the page: what a prediction costs, beside the peers of the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from alp.evaluation.records import Kept
+from alp.report.refusal import Refused, sifted
+from alp.report.table import ABSENT
+from alp.report.words import count
+
+KIND_BENCH = "bench"
+"""The kind of record that a benchmark makes: a row of its columns is a call that was timed."""
+
+_WHAT = {"draw": "one draw", "draws": "all draws", "consensus": "sequential consensus"}
+
+
+def bench_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:
+    """A part for each record as the template sees it, and why a record could not be used."""
+    good, refused = sifted(kept, _part)
+    return [_part(each) for each in good], refused
+
+
+def _part(kept: Kept) -> dict[str, Any]:
+    header, columns = kept.record.header, kept.record.columns
+    groups = []
+    for batch in np.unique(columns["batch"]):
+        rows = [
+            _row(about, columns["ms"][mine], columns["draws"][mine], int(batch))
+            for name, about in header["contestants"].items()
+            if (mine := (columns["batch"] == batch) & (columns["contestant"] == name)).any()
+        ]
+        rows.sort(key=lambda row: float(row["median"]))
+        groups.append({"batch": count(int(batch), "image"), "rows": rows})
+    return {
+        "name": header["name"],
+        "device": header["device"],
+        "rounds": header["rounds"],
+        "groups": groups,
+        "warnings": {text: [header["name"]] for text in header.get("warnings", [])},
+        "record": kept.path,
+    }
+
+
+def _row(about: Mapping[str, Any], ms: Any, draws: Any, batch: int) -> dict[str, Any]:
+    what = about["what"]
+    median = float(np.median(ms))
+    mean = float(np.mean(draws))
+    return {
+        "name": about.get("peer") or _WHAT.get(what, what),
+        "peer": what == "peer",
+        "how": ", ".join(
+            str(part)
+            for part in (
+                about.get("backend"),
+                about.get("precision"),
+                count(about["threads"], "thread"),
+            )
+            if part
+        ),
+        "median": median,
+        "cells": [
+            ("median of a call", f"{median:,.2f}\u202fms"),
+            ("99th percentile", f"{np.percentile(ms, 99):,.2f}\u202fms"),
+            ("images a second", f"{1000 * batch / median:,.4g}"),
+            ("draws an image", ABSENT if np.isnan(mean) else f"{mean:.1f}"),
+        ],
+    }

@@ -1,0 +1,106 @@
+"""The claims of a paper as a part of the page. Who judges them is no matter of the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Status = Literal["reproduced", "only", "not reproduced", "not measured"]
+
+MARKS: dict[Status, str] = {
+    "reproduced": "✓",
+    "only": "◐",
+    "not reproduced": "✗",
+    "not measured": "\u2013",
+}
+"""Status to the sign for it, the best first."""
+
+_IN_TOTAL = {"only": "true only under a protocol"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim measured under one protocol."""
+
+    protocol: str
+    """Under which, in a few words; empty where there is only one."""
+    value: float
+    """The measurement, in the claim's unit."""
+    words: str
+    """The same as text."""
+    interval: str
+    """Its 95 % interval, or its deviation over trials, as text; empty where it has none."""
+    holds: bool
+    """Whether the claim is true of it."""
+    records: tuple[str, ...]
+    """The paths of the records it was measured on."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim, and what the records say of it."""
+
+    id: str
+    """Its name."""
+    sentence: str
+    """What is claimed."""
+    place: str
+    """Where the paper says so."""
+    published: str
+    """The published value as text."""
+    value: float | None
+    """The same as a number, None for a claim without one."""
+    holds: str
+    """When a measurement counts as the claim's, in words."""
+    measure: str
+    """How to measure it, for a claim that no record is about."""
+    findings: tuple[Finding, ...]
+    """The measurements, the paper's own protocol first."""
+
+    @property
+    def status(self) -> Status:
+        """Whether it is true of all, of some, or of none of the measurements."""
+        if not self.findings:
+            return "not measured"
+        true = sum(each.holds for each in self.findings)
+        if true == len(self.findings):
+            return "reproduced"
+        return "only" if true else "not reproduced"
+
+    @property
+    def verdict(self) -> str:
+        """The status in words, with the protocols under which the claim is true."""
+        if self.status != "only":
+            return self.status
+        return "true only under " + ", ".join(f"`{e.protocol}`" for e in self.findings if e.holds)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {**asdict(self), "status": self.status, "verdict": self.verdict}
+
+
+def totals(judged: Sequence[Judged]) -> list[tuple[Status, str]]:
+    """Each status that there is, with its number in words: ``3 reproduced``."""
+    found = Counter(each.status for each in judged)
+    return [
+        (status, f"{found[status]} {_IN_TOTAL.get(status, status)}")
+        for status in MARKS
+        if found[status]
+    ]
+
+
+def claims_part(judged: Sequence[Judged]) -> dict[str, Any]:
+    """The claims as the template sees them."""
+    rows = [
+        {
+            "claim": each,
+            "order": number,
+            "rank": list(MARKS).index(each.status),
+            "measured": each.findings[0].value if each.findings else None,
+            "records": list(dict.fromkeys(path for f in each.findings for path in f.records)),
+        }
+        for number, each in enumerate(judged)
+    ]
+    return {"marks": MARKS, "totals": totals(judged), "rows": rows}

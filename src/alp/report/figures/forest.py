@@ -1,0 +1,111 @@
+"""The rows of a table side by side: Table II, and the same under adaptive attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from alp.evaluation.records import Record, aggregate, conclude
+from alp.report.figures.style import BLUE, GREEN, ORANGE, RED, TEXT, canvas, legend, styled
+from alp.report.figures.terms import some, terms
+from alp.report.words import count, threat_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Defence to what is attacked to ``value``, ``low`` and ``high`` in [0,1]."""
+
+WORST = "worst case"
+
+_MARKS = ((BLUE, "s"), (ORANGE, "^"), (GREEN, "D"), (RED, "o"))
+
+
+@styled
+def draw_hierarchy(records: Sequence[Record]) -> Figure:
+    """The accuracies of each defence, means over its trials."""
+    return _forest(_hierarchy(records))
+
+
+@styled
+def draw_honest(records: Sequence[Record]) -> Figure:
+    """The accuracies of each defence under every attacker, and the worst case of all."""
+    return _forest(_honest(records))
+
+
+def caption_hierarchy(records: Sequence[Record]) -> str:
+    """Terms."""
+    rows = _hierarchy(records)
+    return (
+        f"Accuracy of {count(len(rows), 'defence')} under each level of attacker knowledge; lines: "
+        f"95 % Wilson intervals of the mean over trials. {terms(records)}"
+    )
+
+
+def caption_honest(records: Sequence[Record]) -> str:
+    """Terms, the worst cases, and what the checks of the attacks say."""
+    rows = _honest(records)
+    header = records[0].header
+    judged = max(record.header["evaluations"] for record in records)
+    worst = "; ".join(
+        f"{name} {100 * cells[WORST]['value']:.1f} % "
+        f"({100 * cells[WORST]['low']:.1f}\u2013{100 * cells[WORST]['high']:.1f})"
+        for name, cells in rows.items()
+    )
+    checks = [each for record in records for each in record.header["checks"]]
+    passed = sum(bool(each["passed"]) for each in checks)
+    return (
+        f"Accuracy under every level of attacker knowledge, suite {header['suite']}, and the worst "
+        f"case over all attacks: {worst}. Lines: 95 % Wilson intervals. {passed} of "
+        f"{count(len(checks), 'check')} of the attacks passed. "
+        f"{count(header['images'], 'image')} of {header['data']['name']} "
+        f"({header['data']['split']}); {threat_words(header['threat'])}; judged on "
+        f"{count(judged, 'fresh prediction')}; seed {header['seed']}."
+    )
+
+
+def _hierarchy(records: Sequence[Record]) -> Rows:
+    groups: dict[str, list[Record]] = {}
+    for record in some(records):
+        groups.setdefault(record.name, []).append(record)
+    rows = {name: aggregate(groups[name]) for name in sorted(groups)}
+    return {
+        name: {"clean": row["clean"], **row["robust"], WORST: row["worst"]}
+        for name, row in rows.items()
+    }
+
+
+def _honest(records: Sequence[Record]) -> Rows:
+    found = [conclude(record) for record in some(records)]
+    return {
+        each["name"]: {"clean": each["clean"], **each["levels"], WORST: each["worst"]}
+        for each in sorted(found, key=lambda each: str(each["name"]))
+    }
+
+
+def _forest(rows: Rows) -> Figure:
+    """A line of the figure an attacker, a mark a defence."""
+    # The longest list has the order of the levels; the worst case closes.
+    ordered = sorted(rows.values(), key=len, reverse=True)
+    kinds = list(dict.fromkeys(k for cells in ordered for k in cells if k != WORST))
+    kinds.append(WORST)
+    step = 0.8 / max(1, len(rows))
+    figure, (axes,) = canvas(0.8 + 0.3 * len(kinds))
+    for number, (name, cells) in enumerate(rows.items()):
+        colour, marker = _MARKS[number % len(_MARKS)]
+        shown = [kind for kind in kinds if kind in cells]
+        places = [kinds.index(kind) - 0.4 + step * (number + 0.5) for kind in shown]
+        value, low, high = (
+            [100 * cells[kind][key] for kind in shown] for key in ("value", "low", "high")
+        )
+        axes.hlines(places, low, high, color=colour, linewidth=1.0)
+        axes.plot(value, places, marker, color=colour, label=name)
+    for place in range(1, len(kinds)):
+        axes.axhline(place - 0.5, color=TEXT, alpha=0.12, linewidth=0.6)
+    axes.set_yticks(range(len(kinds)), kinds)
+    axes.set_ylim(len(kinds) - 0.5, -0.5)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("accuracy (%)")
+    axes.tick_params(axis="y", length=0)
+    legend(figure, 2)
+    return figure

@@ -1,0 +1,97 @@
+"""The paper's figure 5: how much the trials of one defence differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alp.errors import RecordError
+from alp.evaluation.records import CLEAN, Measured, Record, choose_points, measured
+from alp.report.figures.style import MARKS, canvas, legend, line, percent_axis, styled
+from alp.report.figures.terms import some, terms
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Curve = tuple[list[float], list[float], list[float]]
+"""Places, means and deviations in per cent."""
+
+
+@styled
+def draw(records: Sequence[Record]) -> Figure:
+    """Mean accuracy of the trials and the band of one standard deviation: over sigma at the usual
+    radius, and over eps at the learned sigma."""
+    curves = _curves(some(records))
+    figure, panels = canvas(2.2, columns=2, sharey=True)
+    for axes, over in zip(panels, ("sigma", "eps"), strict=True):
+        for level, (x, mean, sd) in curves[over].items():
+            low, high = np.subtract(mean, sd), np.add(mean, sd)
+            line(axes, x, mean, low.tolist(), high.tolist(), MARKS[level], level)
+        percent_axis(axes, "accuracy (%)" if over == "sigma" else "")
+    panels[0].set_xlabel("sigma (latent units)")
+    panels[1].set_xlabel("eps (1/255)")
+    legend(figure)
+    return figure
+
+
+def caption(records: Sequence[Record]) -> str:
+    """Terms, and the deviation at the usual settings."""
+    curves = _curves(some(records))
+    attacked = [level for level in curves["eps"] if level != CLEAN]
+    x, mean, sd = curves["eps"][attacked[0]]
+    middle = len(x) // 2
+    eps = _usual(records[0])
+    return (
+        f"{records[0].name}: mean accuracy of {len(records)} trials, band: 1 SD over them. Left: "
+        f"over the noise level at \u03b5 = {255 * eps:g}/255; right: over the radius at the "
+        f"learned noise level, where the deviation is {sd[middle]:.2f} points around "
+        f"{mean[middle]:.1f} % at \u03b5 = {x[middle]:g}/255. Attacker: {attacked[0]}. "
+        f"{terms(records)}"
+    )
+
+
+def _curves(records: Sequence[Record]) -> dict[str, dict[str, Curve]]:
+    """``sigma`` and ``eps`` to level to curve."""
+    trials = [measured(record) for record in records]
+    settings = [[(p.level, p.eps) for p in points] for points in trials]
+    if any(each != settings[0] for each in settings):
+        raise RecordError("the trials were measured at different points; measure them alike")
+    usual = _usual(records[0])
+    over: dict[str, dict[str, list[int]]] = {"sigma": {}, "eps": {}}
+    for number, (point, kept) in enumerate(
+        zip(trials[0], records[0].header["points"], strict=True)
+    ):
+        learned = kept["sigma"] is None
+        if not learned and point.eps in (0, usual):
+            over["sigma"].setdefault(point.level, []).append(number)
+        if learned and point.level != CLEAN:
+            over["eps"].setdefault(point.level, []).append(number)
+    clean = choose_points(trials[0], CLEAN, sigma=records[0].header["sigma"])[0]
+    start = trials[0].index(clean)
+    place = {"sigma": lambda p: p.sigma or 0.0, "eps": lambda p: 255 * p.eps}
+    return {
+        name: {
+            level: _curve(trials, [start, *numbers] if name == "eps" else numbers, place[name])
+            for level, numbers in levels.items()
+        }
+        for name, levels in over.items()
+    }
+
+
+def _curve(trials: Sequence[Sequence[Measured]], numbers: Sequence[int], place: object) -> Curve:
+    assert callable(place)
+    order = sorted(numbers, key=lambda number: place(trials[0][number]))
+    shares = [[100 * points[number].accuracy.value for points in trials] for number in order]
+    x = [float(place(trials[0][number])) for number in order]
+    spread = [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in shares]
+    return x, [float(np.mean(each)) for each in shares], spread
+
+
+def _usual(record: Record) -> float:
+    """The radius at which the noise level varies."""
+    radii = [p["eps"] for p in record.header["points"] if p["sigma"] is not None and p["eps"]]
+    if not radii:
+        raise RecordError(f"the record {record.name!r} has no attacked point over sigma")
+    return float(radii[0])

@@ -1,0 +1,69 @@
+"""The paper's figure 2: sigma against training, and beside it what gives it a meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alp.evaluation.records import KIND_TRAINING, Record, require
+from alp.report.figures.style import PALETTE, TEXT, canvas, legend, styled
+from alp.report.figures.terms import some
+from alp.report.words import count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANELS = {
+    "sigma": "sigma\n(latent units)",
+    "latent_snr": "latent SNR",
+    "bits_per_latent": "bits per\nlatent value",
+}
+
+
+@styled
+def draw(records: Sequence[Record]) -> Figure:
+    """Sigma, latent SNR and bits a latent value over the images seen: a line a trial, and the mean
+    of the final sigmas."""
+    for record in some(records):
+        require(record, KIND_TRAINING)
+    figure, panels = canvas(3.9, rows=len(_PANELS), sharex=True)
+    for axes, (name, label) in zip(panels, _PANELS.items(), strict=True):
+        for number, record in enumerate(records):
+            seen = record.columns["step"] * record.header["batch_size"] / 1000
+            colour = PALETTE[number % len(PALETTE)]
+            axes.plot(
+                seen, record.columns[name], color=colour, label=f"trial {record.header['trial']}"
+            )
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+    mean = float(np.mean(_finals(records)))
+    panels[0].axhline(mean, color=TEXT, linestyle=":", label=f"mean {mean:.3f}")
+    legend(figure)
+    panels[-1].set_xlabel("training images seen (thousands)")
+    return figure
+
+
+def caption(records: Sequence[Record]) -> str:
+    """The mean optimum, its deviation, and the trainings."""
+    first = some(records)[0]
+    for record in records:
+        require(record, KIND_TRAINING)
+    finals = _finals(records)
+    spread = f" (SD {np.std(finals, ddof=1):.4f})" if len(finals) > 1 else ""
+    ends = [
+        f"{words} {np.mean([each.columns[name][-1] for each in records]):.2f}"
+        for name, words in (("latent_snr", "latent SNR"), ("bits_per_latent", "bits a latent"))
+    ]
+    seeds = ", ".join(str(each.header["seed"]) for each in records)
+    return (
+        f"The noise level against training, one line a trial; dotted: the mean of the final ones, "
+        f"sigma {np.mean(finals):.3f}{spread}, at {' and '.join(ends)}. Purifiers trained on "
+        f"{first.header['data']['name']} ({first.header['data']['split']}) to a reconstruction of "
+        f"{first.header['psnr']:g} dB; {count(len(records), 'trial')}, seeds {seeds}."
+    )
+
+
+def _finals(records: Sequence[Record]) -> list[float]:
+    return [float(record.header["sigma"]) for record in records]
