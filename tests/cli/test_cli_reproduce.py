@@ -29,12 +29,14 @@ def test_table_report_and_repetition(alp, line) -> None:
     out = Path(str(line[-1]))
     assert str(out / "report.html") in first.out
     assert "A-ALP + AT" in (out / "report.html").read_text()
-    before = (out / "table.json").read_bytes()
+    before = (out / "hierarchy" / "table.json").read_bytes()
     again = alp(*line, "--json")
     assert again.status == 0
     assert not again.err
-    assert (out / "table.json").read_bytes() == before
-    printed, kept = json.loads(again.out), json.loads(before)
+    assert (out / "hierarchy" / "table.json").read_bytes() == before
+    item = json.loads(again.out)["items"]["hierarchy"]
+    assert item["records"] == 6
+    printed, kept = item["table"], json.loads(before)
     assert b"latency" not in before
     assert [row["trials"] for row in kept["rows"]] == [1, 1, 2, 2]
     for row, same in zip(printed["rows"], kept["rows"], strict=True):
@@ -59,16 +61,26 @@ def test_refused_before_anything_is_trained(alp, line, tmp_path: Path) -> None:
 
 
 def test_settings_reach_the_protocol(alp, monkeypatch, tmp_path: Path) -> None:
-    seen: list[tuple[str, Protocol, Path]] = []
+    seen: list[tuple[tuple[str, ...], Protocol, Path]] = []
 
-    def stub(name: str, protocol: Protocol, folder: Path, *, json: bool) -> None:
-        seen.append((name, protocol, folder))
+    def stub(names: tuple[str, ...], protocol: Protocol, folder: Path, *, json: bool) -> None:
+        seen.append((names, protocol, folder))
 
-    monkeypatch.setattr("alp.cli.reproduce.show_experiment", stub)
-    monkeypatch.setattr("alp.cli.demo.show_experiment", stub)
+    monkeypatch.setattr("alp.cli.reproduce.show_experiments", stub)
+    monkeypatch.setattr("alp.cli.demo.show_experiments", stub)
     alp("reproduce", "hierarchy", "--out", tmp_path, "--attack.steps", 3, "--seed", 5)
     alp("demo", "--out", tmp_path / "demo")
     alp("reproduce", "hierarchy", "--scale", "demo", "--trials", 2, "--images", 500,
         "--out", tmp_path / "demo")  # fmt: skip
-    assert seen[0] == ("hierarchy", Protocol(attack=PGD(steps=3), seed=5), tmp_path)
+    alp("reproduce", "--out", tmp_path / "all")
+    alp("reproduce", "sweep", "tsne", "--out", tmp_path / "two")
+    assert seen[0] == (("hierarchy",), Protocol(attack=PGD(steps=3), seed=5), tmp_path)
     assert seen[1] == seen[2]
+    assert [names for names, *_ in seen[3:]] == [(), ("sweep", "tsne")]
+
+
+def test_an_unknown_item_names_the_known_ones(alp, tmp_path: Path) -> None:
+    told = alp("reproduce", "sweep", "nonsense", "--out", tmp_path)
+    assert told.status == 2
+    assert "nonsense" in told.err
+    assert "tsne" in told.err
