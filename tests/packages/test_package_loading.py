@@ -15,7 +15,16 @@ import alp
 from alp.errors import CheckpointError, UnknownNameError
 from alp.models import Defended, InputNoise, Purifier, ResNetLite
 from alp.models.checkpoint import load_model, save_model, weights_digest
-from alp.models.packaged import MANIFEST, OFFERS, Package, load, open_package, packaged_names, seal
+from alp.models.packaged import (
+    CARD,
+    MANIFEST,
+    OFFERS,
+    Package,
+    load,
+    open_package,
+    packaged_names,
+    seal,
+)
 from alp.seeding import generator
 
 KINDS = {
@@ -27,6 +36,13 @@ KINDS = {
     "/standalone": Defended,
     "/input-noise": InputNoise,
 }
+
+
+def test_the_size_counts_what_the_name_alone_stands_for(installed: Package) -> None:
+    weights = {"defended-classifier.safetensors", "purifier.safetensors"}
+    counted = {*weights, MANIFEST, CARD}
+    assert installed.size == sum((installed.folder / name).stat().st_size for name in counted)
+    assert counted < {path.name for path in installed.folder.iterdir()}
 
 
 @pytest.mark.parametrize("row", KINDS)

@@ -29,6 +29,8 @@ FORMAT = "alp-package-1"
 
 MANIFEST = "manifest.json"
 
+CARD = "README.md"
+
 _REPAIR = "install alp again, or make the package again with 'alp package'"
 
 
@@ -37,7 +39,8 @@ class Offer:
     """A package that the project knows of, whether this installation has its weights or not."""
 
     limit: int
-    """Largest size of its folder, in bytes."""
+    """Largest size of what its name alone stands for, in bytes: the weights of the default row,
+    the manifest and the card."""
     recipe: str
     """How to train it."""
 
@@ -77,6 +80,13 @@ class Package:
         if describe(model) != wanted["model"] or weights_digest(model) != wanted["digest"]:
             raise CheckpointError(f"{self.folder} holds another model than its manifest; {_REPAIR}")
         return model
+
+    @property
+    def size(self) -> int:
+        """Bytes of what the name alone stands for."""
+        weights = self.manifest["rows"][self.manifest["default"]]["files"].values()
+        names = {MANIFEST, *self.manifest["files"]} & {MANIFEST, CARD, *weights}
+        return sum((self.folder / name).stat().st_size for name in names)
 
     def verify(self) -> None:
         """Check every file against the manifest, the card included.

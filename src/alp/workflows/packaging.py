@@ -17,7 +17,7 @@ from alp.evaluation.records import Record
 from alp.files import read_json
 from alp.models import Defended
 from alp.models.checkpoint import Model, describe, load_model, save_model, weights_digest
-from alp.models.packaged import FORMAT, MANIFEST, OFFERS, Package, open_package, seal
+from alp.models.packaged import CARD, FORMAT, MANIFEST, OFFERS, Package, open_package, seal
 from alp.version import __version__
 from alp.workflows.appraising import Agreement, appraise
 from alp.workflows.evaluating import draws_of, sigma_of
@@ -25,8 +25,6 @@ from alp.workflows.evidence import differences, evaluations_of
 
 DEFAULT = "defended"
 """The row that the name of a package alone stands for."""
-
-CARD = "README.md"
 
 POINTS = 40
 """Points of a training's curves in a manifest."""
@@ -104,7 +102,7 @@ def pack(
         (staged / CARD).write_text(card(manifest))
         manifest["files"][CARD] = _file(staged / CARD)
         (staged / MANIFEST).write_bytes(seal(manifest))
-        _require_small(name, staged)
+        _require_small(name, open_package(staged))
         _replace(staged, out / name)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -217,14 +215,14 @@ def _file(path: Path) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
-def _require_small(name: str, folder: Path) -> None:
-    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    total = sum(sizes.values())
-    if name in OFFERS and total > OFFERS[name].limit:
-        told = ", ".join(f"{file} {size:,}" for file, size in sizes.items())
+def _require_small(name: str, package: Package) -> None:
+    if name in OFFERS and package.size > OFFERS[name].limit:
+        told = ", ".join(
+            f"{file} {each['bytes']:,}" for file, each in package.manifest["files"].items()
+        )
         raise ConfigError(
-            f"the package {name} has {total:,} bytes, its limit is {OFFERS[name].limit:,} "
-            f"({told}); leave a row out, let rows share a purifier, or train smaller models"
+            f"{name} has {package.size:,} bytes, its limit is {OFFERS[name].limit:,} (all files: "
+            f"{told}); train a smaller model for the row {DEFAULT!r}"
         )
 
 
