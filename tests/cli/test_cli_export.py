@@ -39,7 +39,7 @@ def test_what_was_written_is_told(alp, weights, tmp_path) -> None:
         ("classifier", [], "without a purifier"),
         ("purifier", [], "classifies nothing"),
         ("defended", ["--size", 0], "size is 0"),
-        ("defended", ["--noise", "outside"], "input, inside"),
+        ("defended", ["--noise", "outside"], "give one of: 'input', 'inside'"),
     ],
 )
 def test_what_cannot_be_exported(alp, weights, tmp_path, kind, options, message) -> None:
