@@ -17,6 +17,7 @@ from alp.version import __version__
 if TYPE_CHECKING:
     from alp.attacks import APGD, BIM, FGSM, L2, NFGSM, PGD, Linf, Square
     from alp.data import Images, load_data
+    from alp.deploy import Consensus, SequentialDefended, export_onnx
     from alp.errors import AlpError
     from alp.evaluation import About, evaluate, evaluate_protocol, subject_of
     from alp.evaluation.records import conclude
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "alp.attacks": ("APGD", "BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf", "Square"),
     "alp.data": ("Images", "load_data"),
+    "alp.deploy": ("Consensus", "SequentialDefended", "export_onnx"),
     "alp.errors": ("AlpError",),
     "alp.evaluation": ("About", "evaluate", "evaluate_protocol", "subject_of"),
     "alp.evaluation.records": ("conclude",),
@@ -53,6 +55,7 @@ __all__ = [
     "About",
     "AlpError",
     "ClassifierStage",
+    "Consensus",
     "Defended",
     "Images",
     "JointStage",
@@ -61,12 +64,14 @@ __all__ = [
     "Purifier",
     "PurifierStage",
     "ResNetLite",
+    "SequentialDefended",
     "Square",
     "__version__",
     "conclude",
     "defend",
     "evaluate",
     "evaluate_protocol",
+    "export_onnx",
     "load",
     "load_data",
     "save",

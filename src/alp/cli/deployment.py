@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from alp.deploy.consensus import Consensus
-
 if TYPE_CHECKING:
     from alp.deploy.engine import Floats
     from alp.models import Defended
@@ -32,6 +30,7 @@ class Chosen(Protocol):
 
 def deployment_of(settings: Chosen) -> Deployment | None:
     """How the settings deploy a defended model; None where it is called as it is."""
+    from alp.deploy import Consensus
     from alp.workflows import Deployment
 
     if not settings.sequential and settings.backend is None:

@@ -7,10 +7,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from alp.deploy.engine import Engine, Floats, cores
 from alp.errors import AlpError, ConfigError, choose
 
 if TYPE_CHECKING:
+    from alp.deploy.engine import Engine, Floats
     from alp.models import Defended
 
 
@@ -68,8 +68,10 @@ class Backend:
                 f"the backend {self.name!r} needs {', '.join(self.needs)}: "
                 f'pip install "alp[{self.extra}]"'
             )
-        if precision == "int8" and calibration is None:
-            raise ConfigError("int8 needs calibration images; give some clean training images")
+        from alp.deploy.engine import check_calibration, cores
+
+        if precision == "int8":
+            check_calibration(calibration, size)
         make = import_module(self.module).build
         engine: Engine = make(defended, cores(threads), precision, size, calibration)
         return engine

@@ -130,6 +130,16 @@ class Engine(ABC):
             raise ConfigError(f"images are {kind}; give float32 in [0,1] (divide bytes by 255)")
 
 
+def check_calibration(images: Any, size: tuple[int, int]) -> None:
+    """Raise a ConfigError unless ``images`` can calibrate int8 for images of ``size``."""
+    shape = getattr(images, "shape", None)
+    if shape is None or len(shape) != 4 or not shape[0] or shape[1:] != (3, *size):
+        raise ConfigError(
+            f"calibration images have shape {shape}; int8 needs some clean training images "
+            f"(batch, 3, {size[0]}, {size[1]}), float32 in [0,1]"
+        )
+
+
 def cores(threads: int) -> int:
     """``threads``, or of 0 all cores that this process may use.
 

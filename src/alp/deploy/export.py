@@ -16,7 +16,7 @@ import torch
 
 from alp import seeding
 from alp.config import digest
-from alp.deploy.engine import Engine, Floats
+from alp.deploy.engine import Engine, Floats, check_calibration
 from alp.deploy.graphs import Graphs, build_graphs
 from alp.deploy.onnx_engine import OnnxEngine, open_session
 from alp.deploy.onnx_models import NOISE_AS_INPUT, onnx_models, quantised_models
@@ -77,16 +77,17 @@ def export_onnx(
     missing = [each for each in ("onnx", "onnxscript", "onnxruntime") if not find_spec(each)]
     if missing:
         raise AlpError(f'exporting needs {", ".join(missing)}: pip install "alp[onnx]"')
+    if precision == "int8":
+        check_calibration(calibration, size)
     names = NOISE_AS_INPUT if noise == "input" else ("whole",)
     defended = deepcopy(defended).cpu().eval()
     graphs = build_graphs(defended, size)
     models = onnx_models(graphs, names)
     check = _check_halves if noise == "input" else _check_whole
     parity = check(defended, graphs, models)
-    if precision == "int8":
+    if calibration is not None and precision == "int8":
         models = quantised_models(models, graphs, calibration)
         if noise == "input":
-            assert calibration is not None
             parity |= {"int8": _compare(defended, _engine(graphs, models), calibration)}
     described = {
         "format": FORMAT,

@@ -9,18 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 from torch.nn import functional as F
 
 from alp import seeding
 from alp.deploy.engine import Shapes
+from alp.deploy.folding import folded
 from alp.errors import ConfigError
 from alp.models import Defended, Purifier
 from alp.models.blocks import channels_last
 from alp.models.encoder import STRIDE
-
-TOLERANCE = 1e-4
-"""Largest difference of a logit that a rewritten graph may have, relative to their scale."""
 
 
 class EncodeGraph(nn.Module):
@@ -120,36 +117,12 @@ def build_graphs(defended: Defended, size: tuple[int, int] = (32, 32)) -> Graphs
     with torch.no_grad():
         latent = purifier.encode(x).shape[1:]
         classes = _logits(classifier, x).shape[1]
-        classifier = folded(classifier, x)
+    classifier = channels_last(folded(classifier, x))
     encode, decode = EncodeGraph(purifier, size), DecodeGraph(purifier, size)
     draw = DrawGraph(decode, classifier)
     shapes = Shapes((size[0], size[1]), (latent[0], latent[1], latent[2]), classes, model.draws)
     whole = WholeGraph(encode, draw, model.draws)
     return Graphs(encode, draw, decode, whole.eval(), shapes, purifier.sigma)
-
-
-def folded(model: nn.Module, x: Tensor) -> nn.Module:
-    """``model`` with each batch normalisation that follows a convolution, and nothing else does,
-    folded into it; ``model`` itself where its code cannot be traced.
-
-    One that comes before its activation and convolution, as in pre-activation blocks, stays.
-    """
-    try:
-        faster: nn.Module = fuse(model)
-    except Exception:  # whatever the code of a module raises on a symbolic tensor
-        return model
-    before, after = model(x), _answer(faster, x)
-    scale = 1 + float(before.abs().max())
-    same = after is not None and bool((before - after).abs().max() <= TOLERANCE * scale)
-    return channels_last(faster) if same else model
-
-
-def _answer(model: nn.Module, x: Tensor) -> Tensor | None:
-    try:
-        answer: Tensor = model(x)
-    except Exception:
-        return None
-    return answer
 
 
 def _logits(classifier: nn.Module, x: Tensor) -> Tensor:

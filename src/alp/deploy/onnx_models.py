@@ -16,7 +16,6 @@ from torch import nn
 
 from alp.deploy.engine import Floats
 from alp.deploy.graphs import Graphs
-from alp.errors import ConfigError
 
 INPUTS: dict[str, tuple[str, ...]] = {
     "encoder": ("images",),
@@ -48,13 +47,9 @@ def onnx_models(graphs: Graphs, names: tuple[str, ...] = NOISE_AS_INPUT) -> dict
 
 
 def quantised_models(
-    models: Mapping[str, bytes], graphs: Graphs, calibration: Floats | None
+    models: Mapping[str, bytes], graphs: Graphs, calibration: Floats
 ) -> dict[str, bytes]:
-    """``models`` in int8, with ranges set by what each sees of the calibration images.
-
-    Raises:
-        ConfigError: the calibration images are missing or of another shape.
-    """
+    """``models`` in int8, with ranges set by what each sees of the calibration images."""
     feeds = _feeds(graphs, calibration)
     return {name: quantised(model, feeds[name]) for name, model in models.items()}
 
@@ -125,15 +120,8 @@ class _Reader:
         return next(self._feeds, None)
 
 
-def _feeds(graphs: Graphs, calibration: Floats | None) -> dict[str, list[dict[str, Floats]]]:
+def _feeds(graphs: Graphs, calibration: Floats) -> dict[str, list[dict[str, Floats]]]:
     """What each model sees of the calibration images: themselves, or draws of their latents."""
-    shape = getattr(calibration, "shape", None)
-    if calibration is None or shape is None or shape[1:] != (3, *graphs.shapes.size):
-        height, width = graphs.shapes.size
-        raise ConfigError(
-            f"calibration images have shape {shape}; give clean training images "
-            f"(batch, 3, {height}, {width}), float32 in [0,1]"
-        )
     random = np.random.default_rng(0)
     images: list[dict[str, Floats]] = []
     latents: list[dict[str, Floats]] = []

@@ -21,7 +21,7 @@ def build(
     """See :func:`alp.deploy.build`."""
     graphs = build_graphs(defended, size)
     models = onnx_models(graphs)
-    if precision == "int8":
+    if calibration is not None and precision == "int8":
         models = quantised_models(models, graphs, calibration)
     held = {name: partial(bytes, model) for name, model in models.items()}
     return OnnxEngine(graphs.shapes, held, threads)

@@ -64,6 +64,6 @@ def build(
     """See :func:`alp.deploy.build`."""
     graphs = build_graphs(defended, size)
     models = onnx_models(graphs)
-    if precision == "int8":
+    if calibration is not None and precision == "int8":
         models = quantised_models(models, graphs, calibration)
     return OpenVinoEngine(graphs.shapes, models, threads, precision)
