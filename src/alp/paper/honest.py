@@ -14,7 +14,7 @@ from alp.paper.lab import Lab
 SUITE = "quick"
 """Minutes on two cores; numbers that are published take a thorough one by 'alp evaluate'."""
 
-SHARE = 0.2
+SHARE = 0.15
 """Of the protocol's images."""
 
 
