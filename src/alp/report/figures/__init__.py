@@ -19,6 +19,7 @@ from alp.evaluation.records import (
     KIND_VERDICT,
     Record,
 )
+from alp.report.bench import KIND_BENCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,5 +71,6 @@ FIGURES: dict[str, Drawing] = {
         "Rate, distortion and accuracy", "variants", KIND_POINTS, of="rate_distortion"
     ),
     "honest": _drawing("The hierarchy under adaptive attacks", "forest", KIND_VERDICT, of="honest"),
+    "speed": _drawing("What a prediction costs, beside its peers", "speed", KIND_BENCH),
 }
 """Name of the experiment to its figure."""
