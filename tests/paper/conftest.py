@@ -1,11 +1,19 @@
-"""Records made by hand."""
+"""Records made by hand, and one run of all experiments on a handful of pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from alp.attacks import PGD
+from alp.config import EngineConfig
 from alp.evaluation.records import Record
+from alp.paper.protocol import Protocol
+from alp.paper.reproduce import reproduce
 
 IMAGES = 200
 
@@ -45,3 +53,33 @@ def make_record():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def protocol(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Protocol]:
+    """Scale smoke on three classes of 40 pictures of 16x16, told apart by their brightness."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    random = np.random.default_rng(0)
+    for number, name in enumerate(("dark", "grey", "light")):
+        (folder / name).mkdir(parents=True)
+        for index in range(40):
+            pixels = random.integers(0, 60, (16, 16, 3)) + 70 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{index}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield Protocol(
+            scale="smoke",
+            data=str(folder),
+            images=9,
+            draws=2,
+            attack=PGD(steps=2),
+            engine=EngineConfig(threads=1),
+        )
+
+
+@pytest.fixture(scope="session")
+def whole(protocol: Protocol, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one run of all experiments; nobody changes it."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    reproduce((), protocol, folder)
+    return folder
