@@ -9,9 +9,10 @@ from alp.errors import AlpError, choose
 from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, Kept
 from alp.paper.claims import DATA, Claim, claims
 from alp.paper.measures import MEASURES, Runs, Value
+from alp.report.bench import KIND_BENCH
 from alp.report.claims import Finding, Judged
 
-_KINDS = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest", "bench": "speed"}
+_KINDS = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest", KIND_BENCH: "speed"}
 """The experiment of a record that does not name it, by its kind."""
 
 _ANY_DATA = ("speed",)

@@ -15,7 +15,12 @@ from alp.report.words import count
 KIND_BENCH = "bench"
 """The kind of record that a benchmark makes: a row of its columns is a call that was timed."""
 
-_WHAT = {"draw": "one draw", "draws": "all draws", "consensus": "sequential consensus"}
+_WHAT = {
+    "draw": "one draw",
+    "draws": "all draws",
+    "consensus": "sequential consensus",
+    "peak": "matrix peak",
+}
 
 
 def bench_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, RECORDS, Kept
+from alp.report.bench import KIND_BENCH
 from alp.report.refusal import Refused, refusal, trouble
 from alp.report.svg import inline
 
@@ -72,8 +73,8 @@ def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Dr
 
 
 def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
-    # The records of 'alp protocol' and 'alp evaluate' are of no experiment, but of its form.
-    free = each.item == "" and each.record.kind in (KIND_ROBUSTNESS, KIND_VERDICT)
+    # Records that other commands make are of no experiment, but of the form of one.
+    free = each.item == "" and each.record.kind in (KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH)
     return each.record.kind in drawing.kinds and (each.item == name or free)
 
 

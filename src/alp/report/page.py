@@ -170,7 +170,7 @@ def _contents(
     ):
         for number, part in enumerate(parts, 1):
             found.append((f"{name}-{number}", how.format_map(part)))
-    found += [(f"figure-{each.name}", each.title) for each in figures]
+    found += [("figures", count(len(figures), "figure"))] if figures else []
     found += [("pictures", "Pictures")] if pictures else []
     return found + ([("refused", f"{count(len(errors), 'refused record')}")] if errors else [])
 

@@ -34,7 +34,8 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
     knowledge: dict[str, str] = {}
     attacks: dict[str, dict[str, None]] = {}
     for header in longest:
-        knowledge = header["knowledge"] | knowledge
+        for level, words in header["knowledge"].items():
+            knowledge.setdefault(level, words)
         for entry in header["entries"]:
             attacks.setdefault(entry["level"], {})[entry_words(entry, header["threat"])] = None
     found = {level for each in conclusions for level in each["levels"]}

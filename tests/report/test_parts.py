@@ -1,0 +1,261 @@
+"""The parts of the page besides the tables: verdicts, benchmarks, figures, claims."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from base64 import b64encode
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from alp.errors import RecordError
+from alp.evaluation.records import Kept, Record, write
+from alp.report import write_report
+from alp.report.claims import Finding, Judged
+from alp.report.drawing import drawn
+from alp.report.figures import Drawing
+
+RESULTS = Path(__file__).parents[2] / "results" / "cpu"
+EVIL = '<script>alert(1)</script><img src="x" onerror="alert(2)">'
+IMAGES = 40
+
+
+@pytest.fixture
+def make_verdict():
+    def make(name="A-ALP + AT", *, passed=True, words="nothing found", **header) -> Record:
+        entries = [
+            {
+                "name": f"{level} pgd",
+                "level": level,
+                "attack": {"name": "pgd", "steps": 5, "step_size": 2 / 255},
+                "draws": draws,
+                "objective": "loss",
+                "surrogate": "",
+                "closing": False,
+            }
+            for level, draws in (("single", 1), ("eot", 10))
+        ]
+        columns = {
+            "clean_select": np.full(IMAGES, 2),
+            "clean_fresh": np.full(IMAGES, 2),
+            "psnr": np.full(IMAGES, 26.0, np.float32),
+        }
+        for entry, share in zip(entries, (0.5, 0.25), strict=True):
+            right = np.where(np.arange(IMAGES) < share * IMAGES, 2, 0)
+            columns |= {
+                f"{entry['name']}_attacked": np.ones(IMAGES, bool),
+                f"{entry['name']}_select": right,
+                f"{entry['name']}_fresh": right,
+            }
+        check = {
+            "check": "steps",
+            "passed": passed,
+            "value": -0.125,
+            "bound": 0.03,
+            "inequality": "accuracy(PGD-30) - accuracy(PGD-10) <= tau",
+            "words": words,
+        }
+        base = {
+            "kind": "verdict",
+            "name": name,
+            "trial": 0,
+            "seed": 3,
+            "draws": 20,
+            "images": IMAGES,
+            "data": {"name": "cifar10", "split": "test"},
+            "data_digest": "d1" * 32,
+            "threat": {"name": "linf", "eps": 8 / 255},
+            "suite": "quick",
+            "evaluations": 2,
+            "entries": entries,
+            "knowledge": {"single": "one draw", "eot": "the mean over draws"},
+            "weights": {"model": "c1" * 32},
+            "sigma": 0.6,
+            "checks": [check],
+            "warnings": [],
+        }
+        return Record({**base, **header}, columns)
+
+    return make
+
+
+@pytest.fixture
+def report(tmp_path, page):
+    def make(records, **options):
+        for number, record in enumerate(records):
+            write(record, tmp_path / "records" / f"{number}")
+        written = write_report(tmp_path / "records", tmp_path / "out" / "report.html", **options)
+        return page(written.page.read_text("utf-8"))
+
+    return make
+
+
+def test_a_verdict_shows_every_level_and_the_worst_case(report, make_verdict) -> None:
+    found = report([make_verdict()])
+    (row,) = found.tables[0]
+    assert row["name"] == ["A-ALP + AT", "20 draws, trial 0", "1 of 1 check passed"]
+    assert [row[key][0] for key in ("clean", "single", "eot")] == ["100.0 %", "50.0 %", "25.0 %"]
+    assert row["worst case"] == ["25.0 %", "14.2\u201340.2"]
+    assert row["majority"] == row["right every time"] == row["worst case"]
+    for words in (
+        "accuracy(PGD-30) - accuracy(PGD-10) <= tau",
+        "measured \u22120.125, bound 0.030",
+        "✓ passed steps : nothing found",
+        "PGD: 5 steps of 2/255; 10 draws a call, mean loss",
+        "25.0 % of the images stay correct in the worst case",
+        "the mean over draws",
+    ):
+        assert words in found.text
+    assert "Do not quote" not in found.text
+
+
+def test_a_failed_check_stands_above_the_numbers(report, make_verdict) -> None:
+    suspicion = "gradient masking suspected: PGD-30 leaves 7.1 points more"
+    found = report([make_verdict(passed=False, words=suspicion), make_verdict("fine")])
+    assert found.text.count(suspicion) == 2, "in the alarm, and among the checks"
+    assert found.text.index("Do not quote these numbers") < found.text.index("holds best")
+    assert "✗ failed steps" in found.text
+    assert "1 of 1 checks failed" in found.text
+    opened = re.findall(r'<details class="checks"( open)?>', found.html)
+    assert opened == [" open", ""], "the failed one is open"
+
+
+def test_verdicts_of_other_threats_are_tables_of_their_own(report, make_verdict) -> None:
+    other = make_verdict("other", threat={"name": "l2", "eps": 0.5})
+    deterministic = make_verdict("AT", evaluations=2, draws=1)
+    found = report([make_verdict(), other, deterministic])
+    assert [len(table) for table in found.tables] == [2, 1]
+
+
+@pytest.mark.parametrize("key", ["entries", "data", "knowledge", "weights", "evaluations"])
+def test_a_foreign_verdict_is_refused_by_the_name_of_its_file(report, make_verdict, key) -> None:
+    broken = make_verdict("broken")
+    del broken.header[key]
+    found = report([make_verdict(), broken])
+    assert [row["name"][0] for row in found.tables[0]] == ["A-ALP + AT"]
+    assert re.search(r"1\.json cannot be shown \(.*" + key, found.text)
+    assert "delete it and make it again" in found.text
+
+
+def test_nothing_in_a_verdict_is_executed(report, make_verdict) -> None:
+    record = make_verdict(EVIL, passed=False, words=f"`{EVIL}`", suite=EVIL, warnings=[EVIL])
+    found = report([record], judge=lambda kept: [_claim(EVIL)])
+    assert found.tags.count("script") == 1
+    assert "img" not in found.tags
+    assert EVIL in found.text
+
+
+def _claim(text: str) -> Judged:
+    finding = Finding(text, 1.0, text, text, True, (text,))
+    return Judged(text, text, text, text, 1.0, text, text, (finding,))
+
+
+def test_the_claims_and_the_one_script_that_may_run(report, make_verdict) -> None:
+    found = report([make_verdict()], judge=lambda kept: [_claim("the claim")])
+    (row,) = found.tables[0]
+    assert row["name"] == ["the claim", "the claim"]
+    assert row["verdict"] == ["✓", "reproduced"]
+    script = re.search(r"<script>(.*?)</script>", found.html, re.DOTALL)[1]
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in found.html
+    assert "<script" not in report([make_verdict()]).html
+
+
+def test_a_benchmark_is_sorted_by_its_median(report) -> None:
+    contestants = {
+        "a": {"what": "draws", "backend": "eager", "precision": "float32", "threads": 2},
+        "b": {"what": "draw", "backend": "ort", "precision": "int8", "threads": 1},
+        "p": {"what": "peer", "peer": "diffpure", "threads": 2},
+    }
+    names = [name for name in contestants for _ in range(3)]
+    columns = {
+        "batch": np.full(9, 4),
+        "contestant": np.array(names),
+        "ms": np.array([20.0, 20, 20, 2, 2, 2, 4000, 4000, 4000]),
+        "draws": np.array([20.0] * 3 + [1.0] * 3 + [np.nan] * 3),
+    }
+    header = {
+        "kind": "bench",
+        "name": "lite",
+        "contestants": contestants,
+        "device": "a processor",
+        "rounds": 3,
+    }
+    found = report([Record(header, columns), Record({**header, "contestants": {"a": {}}}, columns)])
+    rows = found.tables[0]
+    assert [row["name"][0] for row in rows] == ["one draw", "all draws", "diffpure"]
+    assert rows[1]["median of a call"] == ["20.00 ms"]
+    assert rows[1]["images a second"] == ["200"]
+    assert rows[2]["draws an image"] == ["\u2013"]
+    assert "4 images a call" in found.text
+    assert "1.json cannot be shown" in found.text
+
+
+def _kept(value, number: int = 0, folder: str = "a", **header) -> Kept:
+    record = Record(
+        {"kind": "points", "name": "x", "item": "line", **header}, {"y": np.array([value])}
+    )
+    return Kept(f"{folder}/records/{number}.json", record)
+
+
+def _drawing(least: int = 1) -> Drawing:
+    def draw(records):
+        from matplotlib.figure import Figure
+
+        if len(records) < least:
+            raise RecordError("too few")
+        figure = Figure()
+        figure.subplots().plot([float(record.columns["y"][0]) for record in records])
+        return figure
+
+    return Drawing("A line", ("points",), draw, lambda records: f"{len(records)} records")
+
+
+def test_figures_are_drawn_once_a_run_in_three_formats() -> None:
+    kept = [_kept(1.0), _kept(2.0, 1), _kept(3.0, folder="b"), _kept(1.0, folder="c", kind="other")]
+    kept.append(_kept(1.0, folder="d", item="another"))
+    figures, refused = drawn(kept, {"line": _drawing()})
+    assert refused == {}
+    assert [each.name for each in figures] == ["a-line", "b-line"]
+    assert figures[0].caption == "2 records"
+    assert figures[0].records == ("a/records/0.json", "a/records/1.json")
+    assert figures[0].sources == "2 records in a/records"
+    first = figures[0].files
+    assert first["png"].startswith(b"\x89PNG")
+    assert first["pdf"].startswith(b"%PDF")
+    assert ElementTree.fromstring(first["svg"]).tag.endswith("svg")
+    assert first == drawn(kept, {"line": _drawing()})[0][0].files, "the same bytes again"
+
+
+@pytest.mark.parametrize("least", [1, 2, 3])
+def test_the_record_that_cannot_be_drawn_is_found(least: int) -> None:
+    """Alone, or where the figure needs several, as the one without which the rest can be drawn."""
+    kept = [_kept(float(number), number) for number in range(4)]
+    kept[2] = Kept(kept[2].path, Record(kept[2].record.header, {"z": np.array([1])}))
+    figures, refused = drawn(kept, {"line": _drawing(least)})
+    assert list(refused) == ["a/records/2.json"]
+    assert "KeyError: 'y'" in refused["a/records/2.json"]
+    assert figures[0].caption == "3 records"
+
+
+def test_a_figure_without_enough_records_says_so() -> None:
+    figures, refused = drawn([_kept(1.0)], {"line": _drawing(2)})
+    assert figures == []
+    assert "too few" in refused["a/records/0.json"]
+
+
+def test_the_committed_results_give_the_same_bytes_wherever_they_lie(tmp_path) -> None:
+    """Without any model or data; records that name no experiment are drawn by their kind."""
+    shutil.copytree(RESULTS, tmp_path / "in")
+    written = write_report(tmp_path / "in", tmp_path / "out" / "page.html")
+    assert written.refused == ()
+    names = {path.name for path in written.figures}
+    assert {"hierarchy.svg", "hierarchy.pdf", "hierarchy.png"} <= names
+    before = [path.read_bytes() for path in (written.page, *written.figures)]
+    shutil.move(tmp_path / "in", tmp_path / "moved")
+    again = write_report(tmp_path / "moved", tmp_path / "out" / "page.html")
+    assert [path.read_bytes() for path in (again.page, *again.figures)] == before
