@@ -85,7 +85,7 @@ def folders(rows: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in rows:
         row, _, folder = text.partition("=")
-        if not folder or row in found:
+        if not row or not folder or row in found:
             raise ConfigError(f"--rows has {text!r}; give ROW=FOLDER, each row once")
         found[row] = Path(folder)
     return found
