@@ -13,6 +13,7 @@ from alp.bench.flops import count
 from alp.bench.peers import Peer
 from alp.bench.rounds import Timing, take_turns
 from alp.bench.summary import KIND_BENCH
+from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import cores
 from alp.errors import AlpError, ConfigError, choose
 from alp.evaluation.header import versions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from alp.deploy import Consensus, Engine
+    from alp.deploy import Engine
     from alp.models import Defended
 
 Progress = Callable[[str, int, int], object]
