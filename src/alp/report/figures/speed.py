@@ -18,7 +18,7 @@ from alp.report.words import count
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_OURS = {"draw": "ours, one draw", "draws": "ours, all draws"}
+_OURS = {"draw": "our one draw", "draws": "all our draws"}
 _SLOWEST = "diffpure"
 """The peer that the paper compares itself with."""
 
@@ -53,7 +53,7 @@ def caption(records: Sequence[Record]) -> str:
     record = some(records)[0]
     times, header = _times(record), record.header
     ratios = [
-        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times {ours}"
+        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times as long as {ours}"
         for ours in _OURS.values()
         if _SLOWEST in times and ours in times
     ]
