@@ -35,9 +35,8 @@ def draw(records: Sequence[Record]) -> Figure:
         colour, marker = (BLUE, "o") if ours else (ORANGE, "s")
         axes.hlines(place, low, high, color=colour, linewidth=1.2)
         axes.plot(median, place, marker, color=colour)
-        axes.annotate(
-            f"{median:,.3g} ms", (high, place), (5, 0), textcoords="offset points", va="center"
-        )
+        words = f"{median:,.0f} ms" if median >= 100 else f"{median:.3g} ms"
+        axes.annotate(words, (high, place), (5, 0), textcoords="offset points", va="center")
     axes.set_xscale("log")
     axes.margins(x=0.25)
     axes.set_yticks(range(len(times)), list(times))
