@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from alp.deploy import Consensus, Engine
     from alp.models import Defended
+
+LIBRARIES = ("onnxruntime", "openvino", "diffusers")
 
 Progress = Callable[[str, int, int], object]
 
@@ -124,7 +128,7 @@ def bench(
         "device": device_name(device),
         "data": dict(data or {}),
         "weights": weights,
-        "versions": versions(),
+        "versions": versions() | library_versions(),
         "warnings": warnings,
     }
     return Record(header, columns(timings))
@@ -173,6 +177,11 @@ def columns(timings: list[tuple[int, Timing]]) -> dict[str, Any]:
         "ms": np.array([each.ms for _, each in timings], np.float64),
         "draws": np.array([each.draws for _, each in timings], np.float64),
     }
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of those libraries behind backends and peers that are installed."""
+    return {name: version(name) for name in LIBRARIES if find_spec(name)}
 
 
 def device_name(device: torch.device) -> str:
