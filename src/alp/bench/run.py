@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from alp.bench.entries import Entry, batches, engine_entries, peak_entry, peer_entry
+from alp.bench.entries import Entry, batches, engine_entries, peak_entries, peer_entry
 from alp.bench.flops import count
 from alp.bench.peers import Peer
 from alp.bench.rounds import Timing, take_turns
@@ -97,7 +97,8 @@ def bench(
         for about, engine in engines:
             entries += engine_entries(engine, about, batch, terms.consensus)
         for precision in dict.fromkeys(about["precision"] for about, _ in engines):
-            entries += [peak_entry(precision, number, device) for number in threads]
+            for number in threads:
+                entries += peak_entries(precision, number, device)
         if batch_size == min(terms.batches):
             entries += [
                 peer_entry(key, peer, model, max(threads), batch, device)

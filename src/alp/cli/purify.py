@@ -59,7 +59,7 @@ def run(settings: Settings) -> None:
     purifier = load_purifier(settings.purifier)
     with printed(settings.json) as tell:
         if settings.watch:
-            note(f"watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends")
+            note(f"alp: watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends")
             done, refused = keep_watching(purifier, settings, tell)
         else:
             done, refused = purify_once(purifier, settings, tell)
