@@ -15,7 +15,7 @@ from alp.attacks import PGD
 from alp.data.images import Images
 from alp.evaluation.suites import SUITES, Entry, Probes
 from alp.models import Defended
-from alp.models.checkpoint import save_model
+from alp.models.checkpoint import load_model, save_model
 
 pytest.importorskip("pyautoattack")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -114,3 +114,30 @@ def test_purify_counts_every_picture_and_its_memory(tmp_path, new_purifier, caps
     assert {len(values) for values in found["speeds"].values()} == {1}
     assert found["ratio"] > 0
     assert "alp purify" in capsys.readouterr().out
+
+
+def test_consensus_is_compared_with_all_draws(weights, new_images, monkeypatch, capsys) -> None:
+    """On the draws that it would have seen: more of them, and the same decision more often, the
+    smaller the error is."""
+    consensus = script("consensus")
+    pixels = (255 * new_images(20, 12, 12)).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(20) % 4, list("abcd"), "toy", "test")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    monkeypatch.setattr(alp, "load", _deployed_with(12), raising=False)
+    tiny = ["--images", "20", "--batch", "10", "--steps", "1", "--averaged", "1"]
+    found = consensus.main(["--weights", weights, *tiny, "--errors", "0.001", "0.9"])
+    for name in ("clean", "attacked"):
+        careful, hasty = found[name, 0.001], found[name, 0.9]
+        assert 4 <= hasty["draws"] <= careful["draws"] <= 12
+        assert careful["same"] == 1
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def _deployed_with(draws: int):
+    """``alp.load``, with another number of draws."""
+
+    def load(path):
+        model = load_model(path)
+        return Defended(model.classifier, model.purifier, draws).eval()
+
+    return load
