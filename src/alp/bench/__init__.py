@@ -12,15 +12,26 @@ from alp.bench.peers import PEERS, Peer
 
 if TYPE_CHECKING:
     from alp.bench.plot import write_plot
-    from alp.bench.run import bench
+    from alp.bench.run import Consensus, bench
     from alp.bench.summary import KIND_BENCH, rows
     from alp.bench.targets import TARGETS, judge
 
-__all__ = ["KIND_BENCH", "PEERS", "TARGETS", "Peer", "bench", "judge", "rows", "write_plot"]
+__all__ = [
+    "KIND_BENCH",
+    "PEERS",
+    "TARGETS",
+    "Consensus",
+    "Peer",
+    "bench",
+    "judge",
+    "rows",
+    "write_plot",
+]
 
 _HOMES = {
     "KIND_BENCH": "summary",
     "TARGETS": "targets",
+    "Consensus": "run",
     "bench": "run",
     "judge": "targets",
     "rows": "summary",

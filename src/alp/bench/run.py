@@ -15,6 +15,7 @@ from alp.bench.flops import count
 from alp.bench.peers import Peer
 from alp.bench.rounds import Timing, take_turns
 from alp.bench.summary import KIND_BENCH
+from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import cores
 from alp.errors import AlpError, ConfigError, choose
 from alp.evaluation.header import versions
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from alp.deploy import Consensus, Engine
+    from alp.deploy import Engine
     from alp.models import Defended
 
 LIBRARIES = ("onnxruntime", "openvino", "diffusers")
