@@ -1,5 +1,6 @@
-"""AutoAttack's standard ensemble beside alp's own worst case, on one deterministic classifier: the
-same images, both judged by the same rule. Prints both, and the paired difference.
+"""AutoAttack's standard ensemble beside alp's own worst case, on one model: the same images, both
+judged by the same rule. Prints both, and the paired difference. A model that draws is attacked on
+a bank of known draws, which makes it deterministic, and judged on fresh ones.
 
     python benchmarks/autoattack.py --weights runs/at/weights.safetensors --out runs/autoattack
 
@@ -22,13 +23,13 @@ from alp.evaluation import About, Entry, Probes, Suite, paired_difference
 from alp.evaluation.records import robust_share, write
 from alp.models.checkpoint import weights_digest
 
-REFERENCE = Suite(
-    "autoattack",
-    opening=(Entry("single", AutoAttackStandard()),),
-    closing=(),
-    evaluations=1,
-    probes=Probes(images=0),
-)
+
+def reference(model: object, bank: int) -> Suite:
+    """AutoAttack alone, on a bank of draws where the model draws."""
+    attack = AutoAttackStandard()
+    random = isinstance(model, alp.Defended)
+    entry = Entry("fixed", attack, bank, "logits") if random else Entry("single", attack)
+    return Suite("autoattack", (entry,), (), evaluations=1, probes=Probes(images=0))
 
 
 def main(arguments: Sequence[str] | None = None) -> tuple[float, float]:
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[float, float]:
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--suite", default="standard")
+    parser.add_argument("--bank", type=int, default=20, help="draws of a model that draws")
     parser.add_argument("--eps", type=float, default=8 / 255)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[float, float]:
     split = alp.load_data(given.data, "test")
     images = split.take(min(given.images, len(split)), given.seed)
     records = {}
-    for name, suite in (("alp", given.suite), ("autoattack", REFERENCE)):
+    for name, suite in (("alp", given.suite), ("autoattack", reference(model, given.bank))):
 
         def show(what: str, done: float, total: float, name: str = name) -> None:
             print(f"{name}: {what}, {done:,.0f} of {total:,.0f} s of work", flush=True)

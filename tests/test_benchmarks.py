@@ -15,7 +15,7 @@ from alp.attacks import PGD
 from alp.data.images import Images
 from alp.evaluation.suites import SUITES, Entry, Probes
 from alp.models import Defended
-from alp.models.checkpoint import save_model
+from alp.models.checkpoint import load_model, save_model
 
 pytest.importorskip("pyautoattack")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -102,3 +102,42 @@ def test_null_on_images_that_the_model_knows(
     else:
         assert max(rand) < found["alp"]
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
+def test_purify_counts_every_picture_and_its_memory(tmp_path, new_purifier, capsys) -> None:
+    save_model(new_purifier(), tmp_path / "purifier.safetensors")
+    tiny = ["--pictures", "40", "--side", "8", "--rounds", "1", "--each", "5"]
+    found = script("purify").main(["--purifier", str(tmp_path / "purifier.safetensors"), *tiny])
+    assert set(found["memory"]) == set(range(2, 41, 2))
+    assert all(value > 0 for value in found["memory"].values())
+    assert {len(values) for values in found["speeds"].values()} == {1}
+    assert found["ratio"] > 0
+    assert "alp purify" in capsys.readouterr().out
+
+
+def test_consensus_is_compared_with_all_draws(weights, new_images, monkeypatch, capsys) -> None:
+    """On the draws that it would have seen: more of them, and the same decision more often, the
+    smaller the error is."""
+    consensus = script("consensus")
+    pixels = (255 * new_images(20, 12, 12)).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(20) % 4, list("abcd"), "toy", "test")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    monkeypatch.setattr(alp, "load", _deployed_with(12), raising=False)
+    tiny = ["--images", "20", "--batch", "10", "--steps", "1", "--averaged", "1"]
+    found = consensus.main(["--weights", weights, *tiny, "--errors", "0.001", "0.9"])
+    for name in ("clean", "attacked"):
+        careful, hasty = found[name, 0.001], found[name, 0.9]
+        assert 4 <= hasty["draws"] <= careful["draws"] <= 12
+        assert careful["same"] == 1
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def _deployed_with(draws: int):
+    """``alp.load``, with another number of draws."""
+
+    def load(path):
+        model = load_model(path)
+        return Defended(model.classifier, model.purifier, draws).eval()
+
+    return load

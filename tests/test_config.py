@@ -75,6 +75,7 @@ def test_round_trip_keeps_every_value() -> None:
         AdversaryConfig("trades", "l2", 0.5, 3, 2.0),
         draws=3,
         label_smoothing=0.1,
+        input_noise=0.2,
         optim=OptimConfig(2.5, 17, "adamw", 0.3, 0.2, 0.01, 4.0, 0.5),
         agreement=2.0,
         reconstruction=3.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 
 from alp import __version__
 from alp.attacks import NFGSM, PGD, Linf
-from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConfig
+from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConfig, RateConfig
 from alp.data import Images
 from alp.errors import CheckpointError, ConfigError
-from alp.models import Defended, Purifier, ResNetLite
+from alp.models import Defended, InputNoise, Purifier, ResNetLite
 from alp.models.checkpoint import load_model, save_model, weights_digest
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
@@ -32,6 +33,11 @@ STAGES = {
     "classifier": ClassifierStage(HEAD, optim=OPTIM),
     "purified": ClassifierStage(HEAD, optim=OPTIM),
     "joint": JointStage(HEAD, optim=OPTIM),
+    "input-noise": ClassifierStage(HEAD, optim=OPTIM, input_noise=0.1, draws=2),
+    "frozen": PurifierStage(replace(CODE, noise="fixed", sigma=0.3), optim=OPTIM),
+    "noiseless": PurifierStage(
+        replace(CODE, noise="fixed", sigma=0.0), RateConfig("mse"), optim=OPTIM
+    ),
 }
 
 
@@ -64,7 +70,9 @@ def run(name: str, folder: Path, toy: Images, parents, **settings):
 @pytest.mark.parametrize("name", STAGES)
 def test_a_training_leaves_weights_and_their_record(name, toy, parents, tmp_path) -> None:
     trained = run(name, tmp_path, toy, parents, seed=3)
-    kinds = {"purifier": Purifier, "classifier": ResNetLite}
+    kinds = dict.fromkeys(["purifier", "frozen", "noiseless"], Purifier) | {
+        "classifier": ResNetLite, "input-noise": InputNoise,
+    }  # fmt: skip
     assert type(trained.model) is kinds.get(name, Defended)
     assert not any(module.training for module in trained.model.modules())
     assert trained.path == tmp_path / "weights.safetensors"
@@ -79,6 +87,34 @@ def test_a_training_leaves_weights_and_their_record(name, toy, parents, tmp_path
     digests = {kind: weights_digest(load_model(path)) for kind, path in parents.items()}
     assert record["parents"] == {kind: digests[kind] for kind in needs(name, parents)}
     assert all(math.isfinite(loss) for loss in record["curve"]["loss"])
+
+
+def test_a_frozen_sigma_stays_where_it_is(toy, parents, tmp_path) -> None:
+    """In its own training and in the joint one, where a learned one moves."""
+    for name, sigma in (("frozen", 0.3), ("noiseless", 0.0)):
+        front = run(name, tmp_path / name, toy, parents)
+        stage = replace(STAGES["joint"], rate=0.0)
+        weights = {"purifier": front.path, "classifier": parents["classifier"]}
+        joint = train(stage, tmp_path / f"{name}-joint", toy, engine=ENGINE, **weights)
+        assert front.model.sigma == pytest.approx(sigma, abs=1e-7)
+        assert joint.model.purifier.sigma == front.model.sigma
+        assert weights_digest(joint.model.purifier) != weights_digest(front.model)
+    learned = run("joint", tmp_path / "learned", toy, parents)
+    assert learned.model.purifier.sigma != load_model(parents["purifier"]).sigma
+
+
+def test_controls_that_contradict_themselves_are_refused(toy, parents, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"rate is infinite.*'mse'"):
+        PurifierStage(replace(CODE, noise="fixed", sigma=0.0))
+    front = run("noiseless", tmp_path / "front", toy, parents)
+    weights = {"purifier": front.path, "classifier": parents["classifier"]}
+    with pytest.raises(ConfigError, match=r"rate is infinite.*give the rate 0"):
+        train(STAGES["joint"], tmp_path / "joint", toy, engine=ENGINE, **weights)
+    stage = STAGES["input-noise"]
+    with pytest.raises(ConfigError, match=r"input_noise is 0\.1.*leave one of them out"):
+        train(stage, tmp_path / "both", toy, engine=ENGINE, purifier=parents["purifier"])
+    with pytest.raises(ConfigError, match="input_noise"):
+        replace(stage, input_noise=-0.1)
 
 
 @pytest.mark.parametrize("name", STAGES)

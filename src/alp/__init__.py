@@ -1,6 +1,7 @@
 """alp: stochastic latent purification in front of a classifier.
 
-    purifier = alp.load("runs/purifier/weights.safetensors")
+    model = alp.load("cifar10-lite")                       # packaged; a path loads your own
+    purifier = alp.load("cifar10-lite/purifier")
     model = alp.defend(my_classifier, purifier)        # any module from [0,1] images to logits
     logits = model(images)                             # mean over 20 fresh draws
 
@@ -17,12 +18,13 @@ from alp.version import __version__
 if TYPE_CHECKING:
     from alp.attacks import APGD, BIM, FGSM, L2, NFGSM, PGD, Linf, Square
     from alp.data import Images, load_data
+    from alp.deploy import Consensus, SequentialDefended, export_onnx
     from alp.errors import AlpError
     from alp.evaluation import About, evaluate, evaluate_protocol, subject_of
     from alp.evaluation.records import conclude
     from alp.models import Defended, LatentNoise, Purifier, ResNetLite, defend
-    from alp.models.checkpoint import load_model as load
     from alp.models.checkpoint import save_model as save
+    from alp.models.packaged import load
     from alp.report import write_report
     from alp.training import ClassifierStage, JointStage, PurifierStage
     from alp.workflows import train
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "alp.attacks": ("APGD", "BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf", "Square"),
     "alp.data": ("Images", "load_data"),
+    "alp.deploy": ("Consensus", "SequentialDefended", "export_onnx"),
     "alp.errors": ("AlpError",),
     "alp.evaluation": ("About", "evaluate", "evaluate_protocol", "subject_of"),
     "alp.evaluation.records": ("conclude",),
@@ -39,7 +42,7 @@ _HOMES = {
     "alp.workflows": ("train",),
 }
 _WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
-    "load": ("alp.models.checkpoint", "load_model"),
+    "load": ("alp.models.packaged", "load"),
     "save": ("alp.models.checkpoint", "save_model"),
 }
 
@@ -53,6 +56,7 @@ __all__ = [
     "About",
     "AlpError",
     "ClassifierStage",
+    "Consensus",
     "Defended",
     "Images",
     "JointStage",
@@ -61,12 +65,14 @@ __all__ = [
     "Purifier",
     "PurifierStage",
     "ResNetLite",
+    "SequentialDefended",
     "Square",
     "__version__",
     "conclude",
     "defend",
     "evaluate",
     "evaluate_protocol",
+    "export_onnx",
     "load",
     "load_data",
     "save",

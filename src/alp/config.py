@@ -28,18 +28,25 @@ class PurifierConfig:
     """Channels of the latent, at a quarter of the image's height and width."""
     width: int = 64
     """Channels of the encoder at half resolution; twice as many at a quarter."""
-    blocks: int = 2
+    blocks: int = 4
     """Residual blocks of the encoder at each of its two resolutions."""
     noise: Literal["learned", "per-channel", "fixed"] = "learned"
     """One learned sigma (the paper), one for each latent channel, or a constant one."""
     sigma: float = 0.5
-    """The noise level at the start of training, or the constant one."""
+    """The noise level at the start of training, or the constant one; 0, for a deterministic
+    autoencoder, only where it is fixed."""
     stop_gradient: bool = False
     """Cut the gradient at the latent outside training: the paper's structural gradient masking."""
 
     def __post_init__(self) -> None:
         check_types(self)
-        positive(self, "latent_channels", "width", "blocks", "sigma")
+        positive(self, "latent_channels", "width", "blocks")
+        within(self, 0.0, math.inf, "sigma")
+        if self.sigma == 0 and self.noise != "fixed":
+            raise ConfigError(
+                f"PurifierConfig.sigma is 0.0 with noise {self.noise!r}, which can learn nothing "
+                "from there; give a number above zero, or noise 'fixed'"
+            )
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class ClassifierConfig:
     """A residual classifier that halves the resolution before its first block."""
 
     size: Literal["tiny", "lite", "base"] = "lite"
-    """tiny: for tests and the demo; lite: 1.2M parameters, for CPUs; base: ResNet-18 class."""
+    """tiny: for tests and the demo; lite: 1.6M parameters, for CPUs; base: ResNet-18 class."""
     classes: int = 10
     """Number of classes."""
 

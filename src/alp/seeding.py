@@ -65,13 +65,25 @@ class Common:
         return self.generator.device
 
 
-Source: TypeAlias = "torch.Generator | Shard | Common"
+class Rows:
+    """A source as some ``rows`` of a batch of ``total`` see it: each draw is made for the whole
+    batch, so that what a row meets does not depend on which others are still there."""
+
+    def __init__(self, source: Source, rows: torch.Tensor, total: int) -> None:
+        self.source = source
+        self.rows = rows
+        self.total = total
+
+
+Source: TypeAlias = "torch.Generator | Shard | Common | Rows"
 """Where draws come from."""
 
 
 def _draw(name: str, shape: Sequence[int], source: Source) -> torch.Tensor:
     import torch
 
+    if isinstance(source, Rows):
+        return _draw(name, (source.total, *shape[1:]), source.source)[source.rows]
     draw: Callable[..., torch.Tensor] = getattr(torch, name)
     if isinstance(source, Common):
         one = draw((1, *shape[1:]), generator=source.generator, device=source.device)

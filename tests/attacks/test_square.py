@@ -11,7 +11,7 @@ from test_apgd import Y, bumpy, every_threat, gained
 from test_linear_optima import linear, middle, saturated
 from torch import Tensor
 
-from alp.attacks import L2, THREATS, Linf, Threat, square
+from alp.attacks import L2, THREATS, Linf, Threat
 from alp.attacks.square import Square
 from alp.attacks.squares import bump, paint, share, stripes, swap, tiles
 from alp.errors import ConfigError, UnknownNameError
@@ -138,9 +138,7 @@ def test_a_masked_gradient_changes_nothing(threat: Threat) -> None:
 
 @every_threat
 @pytest.mark.parametrize("again", [True, False], ids=["scored again", "remembered"])
-def test_a_lucky_incumbent_is_replaced(
-    again: bool, threat: Threat, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lucky_incumbent_is_replaced(again: bool, threat: Threat) -> None:
     """The second call, the incumbent's first, gives a huge loss."""
     target, weight = linear(2, 7)
     x, calls, start = middle(6), 0, None
@@ -152,16 +150,7 @@ def test_a_lucky_incumbent_is_replaced(
         luck = 1000.0 if calls == 2 else 0.0
         return target(images) + luck * torch.nn.functional.one_hot(1 - Y, 2)
 
-    if not again:
-        real, values = square.score, []
-
-        def remembering(*arguments: object) -> Tensor:
-            """The incumbent's score is the highest value so far, as without a second look."""
-            values.append(real(*arguments))  # type: ignore[arg-type]
-            return values[-1] if len(values) % 2 else torch.stack(values).amax(0)
-
-        monkeypatch.setattr(square, "score", remembering)
-    x_adv = Square(300)(lucky_once, x, Y, threat, generator(7, "attack"))
+    x_adv = Square(300, rescored=again)(lucky_once, x, Y, threat, generator(7, "attack"))
     assert start is not None
     if again:
         assert (gained(x_adv, x, weight, threat) > 0.9 * NEAR[kind(threat)]).all()
@@ -183,7 +172,18 @@ def test_under_noise_it_comes_near_the_optimum(threat: Threat) -> None:
 
 
 @every_threat
-def test_it_scores_twice_a_query(threat: Threat) -> None:
+def test_a_target_that_does_not_draw_needs_no_second_look(threat: Threat) -> None:
+    x, y = saturated(6), torch.arange(6) % 4
+    twice, once = (
+        Square(60, rescored=again)(bumpy, x, y, threat, generator(10, "attack"))
+        for again in (True, False)
+    )
+    assert torch.equal(twice, once)
+
+
+@every_threat
+@pytest.mark.parametrize(("rescored", "scores"), [(True, 34), (False, 18)])
+def test_it_scores_as_often_as_it_says(threat: Threat, rescored: bool, scores: int) -> None:
     calls = 0
 
     def counted(images: Tensor) -> Tensor:
@@ -191,9 +191,9 @@ def test_it_scores_twice_a_query(threat: Threat) -> None:
         calls += 1
         return bumpy(images)
 
-    attack = Square(17)
+    attack = Square(17, rescored=rescored)
     attack(counted, saturated(4), torch.arange(4), threat, generator(9, "attack"))
-    assert attack.calls == (0, calls) == (0, 34)
+    assert attack.calls == (0, calls) == (0, scores)
 
 
 @pytest.mark.parametrize("name", THREATS)

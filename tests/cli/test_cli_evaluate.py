@@ -116,3 +116,38 @@ def test_refused_before_anything_is_evaluated(alp, weights, pictures, tmp_path: 
     assert "both called 'plain'" in told.err
     assert alp(*line, "--suite", "thorough").status == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--sequential"], "sequential consensus: looks after 4 draws"),
+        (
+            ["--backend", "eager", "--precision", "bfloat16", "--sequential"],
+            "backend eager, bfloat16",
+        ),
+    ],
+    ids=["sequential", "engine"],
+)
+def test_how_a_model_is_deployed_is_judged_and_told(
+    alp, weights, pictures, tmp_path, given, words
+) -> None:
+    line = options(weights, pictures, tmp_path / "out")
+    line[line.index("--draws") + 1] = 6
+    told = alp(*line, *given)
+    assert told.status == 0
+    assert words in told.out
+    plain, defended = sorted(
+        read_all(tmp_path / "out" / "records")[0], key=lambda record: record.header["draws"]
+    )
+    assert plain.header["extra"] == {}
+    assert words in defended.header["extra"]["deployed"]
+    refused = alp(*line)
+    assert refused.status == 1
+    assert "another folder" in refused.err
+
+
+def test_a_precision_without_an_engine_is_refused(alp, weights, pictures, tmp_path) -> None:
+    told = alp(*options(weights, pictures, tmp_path / "out"), "--precision", "int8")
+    assert told.status in (1, 2)
+    assert "give a --backend too" in told.err

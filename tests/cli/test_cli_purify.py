@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,11 @@ def test_what_is_no_picture_is_named_and_the_others_are_written(alp, weights, fo
     out = tmp_path / "out"
     names = ("text.png", "a.png", "missing.png", "cut.png", "b.jpg")
     given = [folder / name for name in names]
-    told = alp("purify", *given, folder, "--purifier", weights.purifier, "--out", out)
+    told = alp("purify", *given, "--purifier", weights.purifier, "--out", out)
     assert told.status == 1
     errors = [line for line in told.err.splitlines() if line.startswith("alp: error: ")]
-    for bad in (folder / "text.png", folder / "missing.png", folder / "cut.png", folder):
+    assert "3 of 5 pictures were refused" in errors[-1]
+    for bad in (folder / "text.png", folder / "missing.png", folder / "cut.png"):
         assert sum(f"error: {bad} " in line for line in errors) == 1, bad
     assert {path.name for path in out.iterdir()} == {"a-purified.png", "b-purified.png"}
 
@@ -100,3 +102,71 @@ def test_a_classifier_cannot_purify(alp, weights, folder: Path, tmp_path: Path) 
     told = alp(*line)
     assert told.status == 1
     assert "holds a classifier" in told.err
+
+
+def test_a_folder_keeps_its_places(alp, weights, folder: Path, tmp_path: Path) -> None:
+    deep = folder / "deep" / "er"
+    deep.mkdir(parents=True)
+    for name in ("a.JPG", ".hidden.png", "old-purified.png", "notes.txt"):
+        Image.new("RGB", (8, 12)).save(deep / name, "PNG")
+    told = alp("purify", folder, "--purifier", weights.purifier, "--out", tmp_path / "out")
+    assert told.status == 1
+    assert "2 of 6 pictures were refused" in told.err
+    written = {
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")
+    }
+    copies = {f"{name}-purified.png" for name in ("a", "b", "one", "deep/er/a")}
+    assert written == copies
+
+
+def test_several_folders_are_kept_apart(alp, weights, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (8, 8)).save(other / "a.png")
+    line = ("purify", folder, other, "--purifier", weights.purifier, "--out", tmp_path / "out")
+    assert alp(*line).status == 1
+    assert (tmp_path / "out" / "in" / "a-purified.png").is_file()
+    assert (tmp_path / "out" / "other" / "a-purified.png").is_file()
+
+
+def test_an_empty_folder_is_an_error(alp, weights, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    line = ("purify", tmp_path / "empty", "--purifier", weights.purifier, "--out", tmp_path / "o")
+    told = alp(*line)
+    assert told.status == 1
+    assert "holds no picture" in told.err
+
+
+def test_only_folders_are_watched(alp, weights, folder: Path, tmp_path: Path) -> None:
+    line = ("purify", folder / "a.png", "--watch", "--purifier", weights.purifier)
+    told = alp(*line, "--out", tmp_path / "out")
+    assert told.status == 1
+    assert "is no folder; give folders to watch" in told.err
+
+
+def test_watching_goes_on_until_interrupted(alp, weights, folder, tmp_path, monkeypatch) -> None:
+    """The first pause brings a picture and repairs another, the second one changes nothing, the
+    third is interrupted."""
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append({path.name for path in (tmp_path / "out").iterdir()})
+        if len(pauses) == 1:
+            Image.new("RGB", (8, 8)).save(folder / "new.png")
+            os.utime(folder / "new.png", (1, 1))
+            Image.new("RGB", (8, 8)).save(folder / "cut.png")
+            os.utime(folder / "cut.png", (1, 1))
+        elif len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    for path in folder.iterdir():
+        os.utime(path, (1000, 1000))
+    monkeypatch.setattr("alp.cli.purify.time.sleep", pause)
+    line = ("purify", folder, "--watch", "--purifier", weights.purifier, "--json")
+    told = alp(*line, "--out", tmp_path / "out")
+    assert told.status == 1
+    assert "1 of 7 pictures were refused" in told.err
+    first = {f"{name}-purified.png" for name in ("a", "b", "one")}
+    more = {"new-purified.png", "cut-purified.png"}
+    assert pauses == [first, first | more, first | more]
+    assert len(json.loads(told.out)["written"]) == 5

@@ -156,6 +156,21 @@ def test_a_stop_gradient_does_not_bind_the_attacker(new_classifier, new_purifier
     assert torch.autograd.grad(logits.sum(), point)[0].abs().sum() > 0
 
 
+def test_bpda_around_the_masking_layer_alone_is_the_exact_gradient(defended, x) -> None:
+    """What `masked` hides is one layer whose forward pass is the identity plus noise: with the
+    identity's derivative in its place the attacker has what `eot` has."""
+    subject, point = subject_of(defended), x.clone().requires_grad_()
+    mu = defended.encode(point)
+    masked = defended.purifier.noise(mu, generator(0, "draw")).detach()
+    straight = mu + (masked - mu).detach()
+    image = defended.purifier.decode(straight, (x.shape[-2], x.shape[-1])).clamp(0, 1)
+    (bpda,) = torch.autograd.grad(defended.classifier(image).square().sum(), point)
+    logits = subject.sample(point, generator(0, "draw"), 1)
+    (exact,) = torch.autograd.grad(logits.square().sum(), point)
+    assert torch.allclose(bpda, exact, atol=1e-6)
+    assert exact.abs().sum() > 0
+
+
 @pytest.mark.parametrize("make", [lambda d: d, lambda d: Halves(), lambda d: Noisy().eval()])
 def test_a_bank_of_draws_is_the_same_for_every_subset(make, defended, x) -> None:
     subject = subject_of(make(defended), x)

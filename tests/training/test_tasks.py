@@ -114,6 +114,14 @@ def test_trades_is_clean_loss_and_agreement(classifier, x) -> None:
     assert torch.allclose(task(x, attacked, Y, source())["loss"], expected)
 
 
+def test_agreement_counts_beside_the_attacked_images(classifier, x) -> None:
+    task = ClassifierTask(ClassifierStage(agreement=3.0), classifier, None).eval()
+    attacked = 1 - x
+    clean, out = classifier(x), classifier(attacked)
+    expected = F.cross_entropy(out, Y) + 3 * divergence(clean, out)
+    assert torch.allclose(task(x, attacked, Y, source())["loss"], expected)
+
+
 @pytest.mark.parametrize("method", ["nfgsm", "pgd", "trades"])
 def test_the_adversary_gets_the_model_and_the_labels(classifier, x, method: str) -> None:
     """Trades moves images away from the clean prediction, the others from the label."""

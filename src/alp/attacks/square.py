@@ -21,13 +21,15 @@ class Square:
     """Square attack (Andriushchenko et al. 2020, algorithms 1 to 3), for random targets too.
 
     It sees no gradient, so that a target which masks its own gains nothing. Differing from the
-    paper, every query scores the candidate and the incumbent alike, since a random target's lucky
-    incumbent would never be replaced; and no image stops early, since being wrong on one draw
-    proves nothing.
+    paper, no image stops early, since being wrong on one draw proves nothing; and every query
+    scores the incumbent again, since a random target's lucky one would never be replaced.
     """
 
     queries: int = 1000
-    """Number of candidates; each costs two scores, its own and the incumbent's."""
+    """Number of candidates."""
+    rescored: bool = True
+    """Score the incumbent beside every candidate, which doubles the cost; a target that is not
+    random does not need it."""
     p: float = 0.8
     """Share of the pixels in the first squares, which shrink as the queries go on."""
     loss: str = "margin"
@@ -42,8 +44,8 @@ class Square:
 
     @property
     def calls(self) -> tuple[int, int]:
-        """No gradient; two scores a query."""
-        return 0, 2 * self.queries
+        """No gradient; a score a query and one of the start, or two a query."""
+        return 0, 2 * self.queries if self.rescored else self.queries + 1
 
     def __call__(
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source
@@ -68,6 +70,10 @@ class Square:
             area = share(self.p, query, self.queries) * height * width
             side = min(max(round(area**0.5), 1), height, width)
             candidate = threat.project(propose(point, x, threat.eps, side, source), x)
-            better = score(target, candidate, y, loss) > score(target, point, y, loss)
+            tried = score(target, candidate, y, loss)
+            if self.rescored or query == 0:
+                held = score(target, point, y, loss)
+            better = tried > held
             point = candidate.where(better.view(-1, 1, 1, 1), point)
+            held = tried.where(better, held)
         return point

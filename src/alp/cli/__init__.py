@@ -28,9 +28,12 @@ COMMANDS: dict[str, str] = {
     "protocol": "measure trained models under one attack, as the source paper does",
     "attack": "attack images and write pictures of what happens",
     "purify": "purify pictures",
+    "export": "write a defended classifier as ONNX files that run without torch",
+    "bench": "time a model in every backend, and other defences beside it",
     "reproduce": "run the experiments of the paper, all or some",
     "report": "make one page of every record in a folder",
-    "models": "list architectures and recipes, or describe a weights file",
+    "models": "list packaged models, architectures and recipes, or describe a model",
+    "package": "make a package of weights from trainings and their evaluation",
     "demo": "the whole chain on embedded data, in minutes",
 }
 """Command to summary; the module of that name in this package has its ``Settings`` and ``run``."""

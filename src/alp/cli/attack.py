@@ -33,7 +33,7 @@ class Settings:
     At one draw the attack is the very one that 'alp protocol' makes with the same settings."""
 
     weights: Path = field(metadata=POSITIONAL)
-    """Weights file of a classifier or defended classifier."""
+    """Weights file, or packaged name, of a classifier or defended classifier."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))

@@ -17,25 +17,31 @@ METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"} | LI
 
 
 def load_classifier(path: Path, draws: int | None) -> Model:
-    """The classifier in ``path``, defended or not; with ``draws`` where it draws at all.
+    """The classifier in ``path``, a weights file or the name of a packaged one, defended or not;
+    with ``draws`` where it draws at all.
 
     Raises:
-        CheckpointError: the file is missing or damaged.
+        CheckpointError: it is missing or damaged.
         ConfigError: it holds a purifier alone, or ``draws`` is no number of draws.
     """
-    from alp.models import Defended
-    from alp.models.checkpoint import load_model
+    from alp.models import Defended, InputNoise
+    from alp.models.packaged import load
     from alp.workflows import require_classifier
 
-    model = load_model(path)
+    model = load(path)
     require_classifier(model, str(path))
     if isinstance(model, Defended) and draws is not None:
         return Defended(model.classifier, model.purifier, draws).eval()
+    if isinstance(model, InputNoise) and draws is not None:
+        return InputNoise(model.classifier, model.sigma, draws).eval()
     return model
 
 
 def name_of(path: Path) -> str:
-    """What a weights file is called: its folder where the file's own name says nothing."""
+    """What weights are called: a file after its folder where its own name says nothing, a row of
+    a package after both."""
+    if not path.suffix and not path.exists() and len(path.parts) > 1:
+        return f"{path.parent.name}-{path.name}"
     return path.resolve().parent.name if path.stem == "weights" else path.stem
 
 

@@ -25,13 +25,15 @@ PAUSE = 20.0
 """Seconds between two lines of progress where there is no terminal to draw a bar on."""
 
 
-def say(*parts: str | Table) -> None:
-    """Print results to stdout: text as it is, tables as they fit."""
+def say(*parts: str | Table, end: str = "\n") -> None:
+    """Print results to stdout: text as it is, each followed by ``end``, tables as they fit."""
     if not is_first_process():
         return
-    console = _console(sys.stdout)
     for part in parts:
-        console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
+        if isinstance(part, str):
+            print(part, end=end, flush=True)
+        else:
+            _console(sys.stdout).print(part)
 
 
 def width() -> int:
@@ -97,7 +99,13 @@ def progress(unit: str = "images") -> Iterator[Display]:
     )
     console = _console(sys.stderr)
     visible = is_first_process() and console.is_terminal
-    bars = Progress(*columns, console=console, disable=not visible, expand=True)
+    bars = Progress(
+        *columns,
+        console=console,
+        disable=not visible,
+        expand=True,
+        redirect_stdout=sys.stdout.isatty(),  # results that go elsewhere are left alone
+    )
     _bars.append(bars)
     try:
         with bars:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from alp.attacks import THREATS, Threat
 from alp.cli.classifiers import load_classifier, names
+from alp.cli.deployment import deployment_of
 from alp.cli.selection import POSITIONAL, among, given
 from alp.config import positive
 from alp.data import SPLITS
+from alp.deploy.backends import BACKENDS, PRECISIONS
+from alp.errors import ConfigError
 from alp.evaluation.suites import SUITES
 
 
@@ -21,7 +24,7 @@ class Settings:
     extra 'attacks')."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Weights files of classifiers and defended classifiers."""
+    """Weights files, or packaged names, of classifiers and defended classifiers."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
@@ -31,9 +34,15 @@ class Settings:
     suite: str = field(default="quick", metadata=among(SUITES))
     """quick: minutes on two cores; standard: hours; full: every attack, for a GPU."""
     surrogates: tuple[Path, ...] = ()
-    """Weights files of other classifiers, whose adversarial images are tried on each model."""
+    """Weights of other classifiers, whose adversarial images are tried on each model."""
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
+    sequential: bool = False
+    """Predict by the sequential consensus, which stops drawing once it is decided."""
+    backend: str | None = field(default=None, metadata=among(BACKENDS))
+    """Judge the predictions of a compiled engine: eager, compile, onnxruntime or openvino."""
+    precision: str = field(default="float32", metadata=among(PRECISIONS))
+    """Of the engine; int8 is calibrated on 512 training images."""
     norm: str = field(default="linf", metadata=among(THREATS))
     """The norm of the threat; it decides about --threat."""
     threat: Threat = field(metadata=given(lambda by: THREATS[by["norm"]](), "norm"))
@@ -51,6 +60,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         positive(self, "images", "processes")
+        if self.precision != "float32" and self.backend is None:
+            raise ConfigError(
+                f"precision is {self.precision!r}, which is an engine's; give a --backend too"
+            )
 
 
 def run(settings: Settings) -> None:
@@ -77,6 +90,7 @@ def run(settings: Settings) -> None:
         device=settings.device,
         processes=settings.processes,
     )
+    deployment = deployment_of(settings)
     records = []
     with progress("s of work") as show:
         for name, model in zip(named, models, strict=True):
@@ -86,7 +100,9 @@ def run(settings: Settings) -> None:
                     note(f"evaluate {name}: about {span(total)} on this machine")
                 show(f"evaluate {name}", round(done), round(total), what)
 
-            records.append(judge_model(model, images, panel, settings.out, name, report))
+            records.append(
+                judge_model(model, images, panel, settings.out, name, report, deployment=deployment)
+            )
     conclusions = [conclude(record) for record in records]
     if settings.json:
         say_json({"models": conclusions, "records": str(settings.out / "records")})

@@ -1,4 +1,4 @@
-"""``alp models``: what can be trained, and what a weights file holds."""
+"""``alp models``: what is packaged, what can be trained, and what a model is."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """List architectures and recipes with their cost and result, or describe a weights file."""
+    """List the packaged models, and architectures and recipes with their cost and result; or
+    describe one model, of which every digest is verified."""
 
     file: Path | None = field(default=None, metadata=POSITIONAL)
-    """A weights file; without one, everything that alp can train."""
+    """A weights file, or the name of a packaged model; without one, the lists."""
     json: bool = False
     """Print JSON."""
 
 
 def run(settings: Settings) -> None:
-    """Print the lists, or the description of the file."""
+    """Print the lists, or the description of the model."""
     from alp.cli.console import say, say_json
 
     if settings.file is not None:
@@ -36,7 +37,12 @@ def run(settings: Settings) -> None:
         else:
             say(*(f"{name:<12}{_text(value)}" for name, value in described.items()))
         return
-    listed = {"architectures": architectures(), "recipes": recipes(), "scales": SCALES}
+    listed = {
+        "packaged": packaged(),
+        "architectures": architectures(),
+        "recipes": recipes(),
+        "scales": SCALES,
+    }
     if settings.json:
         say_json(listed)
     else:
@@ -44,22 +50,49 @@ def run(settings: Settings) -> None:
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """What a weights file holds; loading it verifies its digests.
+    """What a weights file or a packaged name holds; loading it verifies its digests.
 
     Raises:
-        CheckpointError: the file is missing, damaged or not one of alp's.
+        CheckpointError: it is missing, damaged or not one of alp's.
     """
-    from alp.models import Defended, Purifier
-    from alp.models.checkpoint import describe, load_model, weights_digest
+    from alp.models.checkpoint import describe, weights_digest
+    from alp.models.packaged import load
+    from alp.workflows.evaluating import sigma_of
 
-    model: Model = load_model(path)
+    model: Model = load(path)
     described = describe(model)
-    front = model.purifier if isinstance(model, Defended) else model
-    if isinstance(front, Purifier):
-        described["sigma"] = front.sigma
+    if (sigma := sigma_of(model)) is not None:
+        described["sigma"] = sigma
     described["parameters"] = parameters(model)
     described["digest"] = weights_digest(model)
     return {"file": str(path), "verified": True, **described}
+
+
+def packaged() -> list[dict[str, Any]]:
+    """Every packaged model: its name for ``alp.load``, and the accuracies of its most thorough
+    evaluation, None where there is none.
+
+    Raises:
+        CheckpointError: a package is damaged.
+    """
+    from alp.models.packaged import ROOT, open_package, packages
+
+    found = []
+    for package in packages():
+        manifest = open_package(ROOT / package).manifest
+        for row, each in manifest["rows"].items():
+            told = next(iter(each["evaluation"]["verdicts"]), None)
+            found.append(
+                {
+                    "name": package if row == manifest["default"] else f"{package}/{row}",
+                    "title": each["title"],
+                    "parameters": each["parameters"],
+                    "clean": told and told["clean"]["value"],
+                    "worst": told and told["worst"]["value"],
+                    "suite": told and told["suite"],
+                }
+            )
+    return found
 
 
 def architectures() -> list[dict[str, Any]]:
@@ -106,6 +139,16 @@ def parameters(module: nn.Module) -> int:
 def _tables(listed: dict[str, Any]) -> list[Any]:
     from rich.table import Table
 
+    from alp.report.words import percent
+
+    ready = Table("packaged", "model", box=None, pad_edge=False)
+    for heading in ("parameters", "clean", "worst case"):
+        ready.add_column(heading, justify="right")
+    ready.add_column("suite")
+    for each in listed["packaged"]:
+        shares = ("" if each[key] is None else percent(each[key]) for key in ("clean", "worst"))
+        count = f"{each['parameters']:,}"
+        ready.add_row(each["name"], each["title"], count, *shares, each["suite"] or "")
     built = Table("architecture", box=None, pad_edge=False)
     built.add_column("parameters", justify="right")
     for each in listed["architectures"]:
@@ -116,7 +159,7 @@ def _tables(listed: dict[str, Any]) -> list[Any]:
     for each in listed["recipes"]:
         taught.add_row(*(each[key] for key in ("name", "scale", "needs", "cost", "result")))
     scales = [f"scale {name}: {words}" for name, words in listed["scales"].items()]
-    return [built, "", taught, "", *scales]
+    return [ready, "", built, "", taught, "", *scales]
 
 
 def _text(value: Any) -> str:

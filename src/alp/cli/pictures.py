@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alp.files import write_atomically
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -17,10 +15,9 @@ TILE = 96
 
 def write_png(path: Path, image: Tensor) -> None:
     """Write an image (3,H,W) in [0,1] as PNG, atomically."""
-    from PIL import Image
+    from alp.data import encode
 
-    pixels = image.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    write_atomically(path, lambda temporary: Image.fromarray(pixels).save(temporary, "PNG"))
+    encode.write_png(path, image.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
 def grid(rows: Sequence[Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ class Settings:
     gets a record in the folder; interrupted, the same command goes on where it stopped."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Weights files of classifiers and defended classifiers."""
+    """Weights files, or packaged names, of classifiers and defended classifiers."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,96 +15,152 @@ from alp.cli.selection import POSITIONAL
 from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from alp.models import Purifier
-
-SUFFIX = "-purified.png"
+    from alp.workflows.purifying import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Write purified copies of pictures: NAME-purified.png for each, of the same size. What is
-    not a picture is refused; the others are written all the same."""
+    """Write purified copies of pictures: NAME-purified.png for each, of the same size and time of
+    modification. What is not a picture is refused; the others are written all the same. Of a
+    folder all pictures are purified, at any depth, to the same place below --out."""
 
     pictures: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """PNG, JPEG, WebP or BMP files of any size."""
+    """PNG, JPEG, WebP or BMP files of any size, and folders of them."""
     purifier: Path
-    """Weights file of a purifier or defended classifier."""
+    """Weights file, or packaged name, of a purifier or defended classifier."""
     out: Path
     """Folder for the purified pictures."""
+    watch: bool = False
+    """Go on with what appears or changes in the folders, until interrupted (Ctrl-C). What has an
+    up-to-date copy is left alone."""
     seed: int | None = None
-    """Seed of the noise; by default the operating system's entropy, as in serving."""
+    """Seed of the noise, by which the copy of a picture depends on nothing else; by default the
+    operating system's entropy, as in serving, which is faster where pictures are small."""
     json: bool = False
     """Print JSON."""
+
+    def __post_init__(self) -> None:
+        if self.watch and not all(path.is_dir() for path in self.pictures):
+            (first, *_) = (path for path in self.pictures if not path.is_dir())
+            raise ConfigError(f"{first} is no folder; give folders to watch, or leave --watch out")
 
 
 def run(settings: Settings) -> None:
     """Purify each picture.
 
     Raises:
-        ConfigError: two pictures would get the same name, or one would be overwritten.
+        ConfigError: two pictures would get the same name, one would be overwritten, or there is
+            none.
         AlpError: a picture was refused; the others have been written.
     """
-    from alp.cli.console import note, progress, say, say_json
+    from alp.cli.console import note
 
-    targets = target_paths(settings.pictures, settings.out)
     purifier = load_purifier(settings.purifier)
-    written: list[dict[str, Any]] = []
-    refused = []
-    with progress("pictures") as show:
-        for number, (picture, target) in enumerate(targets.items(), 1):
-            try:
-                decibels = purify_file(purifier, picture, target, settings.seed)
-                written.append({"picture": str(picture), "out": str(target), "psnr": decibels})
-            except AlpError as error:
-                refused.append(str(error))
-            show("purify", number, len(targets))
-    if settings.json:
-        say_json({"written": written, "refused": refused})
-    else:
-        say(*(f"{each['out']}  {each['psnr']:.2f} dB" for each in written))
+    with printed(settings.json) as tell:
+        if settings.watch:
+            note(f"watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends")
+            done, refused = keep_watching(purifier, settings, tell)
+        else:
+            done, refused = purify_once(purifier, settings, tell)
     if refused:
-        for message in refused[:-1]:
-            note(f"alp: error: {message}")
-        raise AlpError(refused[-1])
+        raise AlpError(f"{refused:,} of {done:,} pictures were refused")
 
 
-def target_paths(pictures: tuple[Path, ...], out: Path) -> dict[Path, Path]:
-    """Where the purified copy of each picture goes.
+def purify_once(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int, int]:
+    """Purify everything; how many pictures there were, and how many of them were refused."""
+    from alp.cli.console import progress
+    from alp.workflows.pictures import find_jobs
+    from alp.workflows.purifying import purify_pictures
 
-    Raises:
-        ConfigError: two go to one place, or one goes to where a picture lies.
-    """
-    targets: dict[Path, Path] = {}
-    for picture in pictures:
-        target = out / (picture.stem + SUFFIX)
-        if target in targets.values() and picture not in targets:
-            raise ConfigError(
-                f"{picture} and another picture would both become {target}; purify them into "
-                "two folders"
-            )
-        for other in pictures:
-            if target.exists() and other.exists() and target.samefile(other):
-                raise ConfigError(
-                    f"{target} is one of the pictures and would be overwritten; give another "
-                    "folder with --out"
-                )
-        targets[picture] = target
-    return targets
+    # Counted, and found to overwrite nothing, before anything is written.
+    total = sum(1 for _ in find_jobs(settings.pictures, settings.out))
+    if not total:
+        raise ConfigError(f"{settings.pictures[0]} holds no picture; give a folder that does")
+    jobs, done, refused = find_jobs(settings.pictures, settings.out), 0, 0
+    with progress() as show:
+        for outcome in purify_pictures(purifier, jobs, settings.seed):
+            tell(outcome)
+            done += 1
+            refused += outcome.refused is not None
+            show("purify", done, max(done, total))
+    return done, refused
+
+
+def keep_watching(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int, int]:
+    """Purify what appears until interrupted; how many pictures there were, and how many of them
+    are still refused."""
+    from alp.workflows.purifying import purify_pictures
+    from alp.workflows.watching import Watch
+
+    watch, done = Watch(settings.pictures, settings.out), 0
+    try:
+        while True:
+            for outcome in purify_pictures(purifier, watch.sweep(), settings.seed):
+                watch.remember(outcome)
+                tell(outcome)
+                done += 1
+            time.sleep(watch.pause)
+    except KeyboardInterrupt:
+        return done, watch.refused
+
+
+class Tell:
+    """What the user sees of each outcome, as it comes."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json, self._first = as_json, True
+        self._refused: list[str] = []
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Print it: a copy to stdout, a refusal to stderr."""
+        from alp.cli.console import note, say
+
+        if outcome.refused is not None:
+            if self._json:
+                self._refused.append(outcome.refused)
+            note(f"alp: error: {outcome.refused}")
+        elif self._json:
+            item = json.dumps(_as_json(outcome), ensure_ascii=False)
+            say(f"{'' if self._first else ','}\n    {item}", end="")
+            self._first = False
+        else:
+            say(f"{outcome.job.target}  {outcome.psnr:.2f} dB")
+
+    def close(self) -> None:
+        """Print what comes after the last one."""
+        from alp.cli.console import say
+
+        if self._json:
+            refused = json.dumps(self._refused, ensure_ascii=False)
+            say(f'\n  ],\n  "refused": {refused}\n}}')
+
+
+@contextmanager
+def printed(as_json: bool) -> Iterator[Tell]:
+    """What prints outcomes as they come, as text or as one JSON object, whole in any case."""
+    from alp.cli.console import say
+
+    if as_json:
+        say('{\n  "written": [', end="")
+    tell = Tell(as_json)
+    try:
+        yield tell
+    finally:
+        tell.close()
 
 
 def load_purifier(path: Path) -> Purifier:
-    """The purifier in a weights file.
+    """The purifier in a weights file or a packaged model.
 
     Raises:
-        CheckpointError: the file is missing or damaged.
+        CheckpointError: it is missing or damaged.
         ConfigError: there is none in it.
     """
     from alp.models import Defended, Purifier
-    from alp.models.checkpoint import load_model
+    from alp.models.packaged import load
 
-    model = load_model(path)
+    model = load(path)
     if isinstance(model, Defended):
         return model.purifier
     if not isinstance(model, Purifier):
@@ -107,24 +168,7 @@ def load_purifier(path: Path) -> Purifier:
     return model
 
 
-def purify_file(purifier: Purifier, picture: Path, target: Path, seed: int | None) -> float:
-    """Write the purified ``picture`` to ``target``; its PSNR in dB.
-
-    Raises:
-        DataError: it is not a picture.
-    """
-    import torch
-
-    from alp import seeding
-    from alp.cli.pictures import write_png
-    from alp.data.decode import decode_one
-    from alp.evaluation import psnr
-
-    pixels = torch.tensor(decode_one(picture, str(picture)))
-    x: Tensor = pixels.permute(2, 0, 1)[None].float() / 255
-    # The same noise for every picture of a size: what else is purified changes nothing.
-    source = seeding.entropy() if seed is None else seeding.generator(seed, "purify")
-    with torch.inference_mode():
-        purified = purifier(x, source)
-    write_png(target, purified[0])
-    return float(psnr(x, purified))
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    decibels = outcome.psnr if math.isfinite(outcome.psnr) else None
+    job = outcome.job
+    return {"picture": str(job.picture), "out": str(job.target), "psnr": decibels}

@@ -27,9 +27,10 @@ class Settings:
     out: Path
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
-    """Weights of the purifier in front of the classifier."""
+    """Weights file, or packaged name, of the purifier in front of the classifier."""
     classifier: Path | None = None
-    """Weights of the classifier to start from, where it is not to start from scratch."""
+    """Weights file, or packaged name, of the classifier to start from, where it is not to start
+    from scratch."""
     seed: int = 0
     """Seed of the initial weights, the order of the images and all noise."""
     stage: Stage = field(

@@ -24,6 +24,9 @@ def protocol_lines(records: Sequence[Record]) -> Iterator[str]:
     rounds = header["evaluations"]
     yield f"verdict    suite {header['suite']}: of an image's candidates the one least often right"
     yield f"           in {count(rounds, 'prediction')}, judged by as many fresh ones"
+    for words in dict.fromkeys(each.header["extra"].get("deployed") for each in records):
+        if words:
+            yield f"deployed   {words}"
     levels = {level: words for each in records for level, words in each.header["knowledge"].items()}
     for number, (level, words) in enumerate(levels.items()):
         yield f"{'' if number else 'attacker':<11}{level}: {' '.join(words.split())}"

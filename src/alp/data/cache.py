@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from alp.data.images import Images, content_digest
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key: raised when what is cached, or its layout, changes."""
 
 

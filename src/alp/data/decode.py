@@ -6,11 +6,12 @@ import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from alp.errors import DataError
 
@@ -21,6 +22,7 @@ MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK",
 
 def decode_one(picture: bytes | Path, name: str) -> npt.NDArray[np.uint8]:
     """A picture as RGB, uint8 (H,W,3); transparency is dropped, grey becomes three channels.
+    It is turned as its EXIF orientation says.
 
     Raises:
         DataError: it is not a whole PNG, JPEG, WebP or BMP picture; the message gives ``name``.
@@ -34,6 +36,9 @@ def decode_one(picture: bytes | Path, name: str) -> npt.NDArray[np.uint8]:
                     f"{name} has pixels of mode {image.mode}, which cannot be made RGB without "
                     "guessing their range: save it with 8 bits a channel"
                 )
+            image.load()
+            with suppress(Exception):  # a picture whose EXIF data is damaged is still one
+                ImageOps.exif_transpose(image, in_place=True)
             return np.asarray(image.convert("RGB"))
     except DataError:
         raise

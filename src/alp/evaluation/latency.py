@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 from alp import seeding
 from alp.errors import ConfigError
 from alp.evaluation.knowledge import Subject
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,26 @@ def measure(
     """
     if warmup < 0 or repeats < 1:
         raise ConfigError(f"warmup {warmup}, repeats {repeats}; give at least 0 and 1")
-    wait = torch.accelerator.synchronize if torch.device(device).type != "cpu" else None
     milliseconds = []
     for call in range(-warmup, repeats):
-        if wait:
-            wait(device)
-        start = perf_counter()
-        fn()
-        if wait:
-            wait(device)
+        taken, _ = timed(fn, device)
         if call >= 0:
-            milliseconds.append((perf_counter() - start) * 1000)
+            milliseconds.append(taken)
     low, median, high = np.percentile(milliseconds, [10, 50, 90])
     return Latency(float(median), float(low), float(high), repeats)
+
+
+def timed(fn: Callable[[], T], device: torch.device | str = "cpu") -> tuple[float, T]:
+    """Milliseconds of one call of ``fn``, and what it returned; ``device`` is waited for before
+    and after."""
+    wait = torch.accelerator.synchronize if torch.device(device).type != "cpu" else None
+    if wait:
+        wait(device)
+    start = perf_counter()
+    result = fn()
+    if wait:
+        wait(device)
+    return (perf_counter() - start) * 1000, result
 
 
 def profile(subject: Subject, x: Tensor, warmup: int = 10, repeats: int = 100) -> dict[str, Any]:

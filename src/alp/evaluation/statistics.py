@@ -65,9 +65,11 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float]:
 
 
 def paired_difference(
-    a: NDArray[Any] | Sequence[bool], b: NDArray[Any] | Sequence[bool], confidence: float = 0.95
+    a: NDArray[Any] | Sequence[float], b: NDArray[Any] | Sequence[float], confidence: float = 0.95
 ) -> tuple[float, Interval]:
     """How much more often ``a`` is correct than ``b`` on the same images: (mean, interval).
+
+    Each gives an image's correctness, or the share of its predictions that are correct.
 
     Two rows of one table are judged on the same images, so that only the images on which they
     disagree count: the interval is far narrower than the two Wilson intervals suggest. The
@@ -75,18 +77,20 @@ def paired_difference(
     2005, section 3), which keeps its coverage, and a width, where few images or none disagree.
 
     Raises:
-        ConfigError: the two are empty or of different lengths.
+        ConfigError: the two are empty, of different lengths or not in [0,1].
     """
-    first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         raise ConfigError(
             f"correctness of shapes {first.shape} and {second.shape}; give two columns (n,) of "
             "the same images"
         )
+    for shares in (first, second):
+        if not ((shares >= 0) & (shares <= 1)).all():
+            raise ConfigError(f"correctness {shares}; give shares in [0,1]")
     n = len(first)
-    only_a = int((first & ~second).sum())
-    only_b = int((second & ~first).sum())
-    size, apart, disagree = n + 2, only_a - only_b, only_a + only_b + 1
+    apart, disagree = float((first - second).sum()), float(((first - second) ** 2).sum()) + 1
+    size = n + 2
     half = normal_quantile(confidence) * math.sqrt(disagree - apart**2 / size) / size
     centre = apart / size
     return apart / n, Interval(max(-1.0, centre - half), min(1.0, centre + half))

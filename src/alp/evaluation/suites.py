@@ -237,4 +237,5 @@ def _fitted(entry: Entry, subject: Subject, surrogates: tuple[str, ...]) -> list
     if subject.stochastic:
         return [entry]
     level = "single" if entry.level in ("fixed", "eot") else entry.level
-    return [Entry(level, entry.attack)]
+    attack = entry.attack
+    return [Entry(level, replace(attack, rescored=False) if isinstance(attack, Square) else attack)]

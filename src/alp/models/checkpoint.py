@@ -18,9 +18,10 @@ from alp.files import write_atomically
 from alp.models.blocks import channels_last
 from alp.models.classifier import ResNetLite
 from alp.models.defended import Defended
+from alp.models.input_noise import InputNoise
 from alp.models.purifier import Purifier
 
-Model = Purifier | ResNetLite | Defended
+Model = Purifier | ResNetLite | Defended | InputNoise
 
 FORMAT = "alp-model-1"
 """Name and version of the header; another one is refused."""
@@ -37,12 +38,10 @@ def describe(model: Model) -> dict[str, Any]:
             f"a classifier of type {type(model.classifier).__name__} cannot be saved by alp; "
             "save it yourself, and the purifier alone with save_model(defended.purifier, path)"
         )
-    return {
-        "kind": "defended",
-        "draws": model.draws,
-        "classifier": to_dict(model.classifier.config),
-        "purifier": to_dict(model.purifier.config),
-    }
+    described = {"draws": model.draws, "classifier": to_dict(model.classifier.config)}
+    if isinstance(model, InputNoise):
+        return {"kind": "input-noise", "sigma": model.sigma, **described}
+    return {"kind": "defended", "purifier": to_dict(model.purifier.config), **described}
 
 
 def build(description: dict[str, Any]) -> Model:
@@ -62,7 +61,12 @@ def build(description: dict[str, Any]) -> Model:
             Purifier(from_dict(PurifierConfig, description["purifier"])),
             description["draws"],
         )
-    raise ConfigError(f"model kind is {kind!r}; it is one of: purifier, classifier, defended")
+    if kind == "input-noise":
+        head = ResNetLite(from_dict(ClassifierConfig, description["classifier"]))
+        return InputNoise(head, description["sigma"], description["draws"])
+    raise ConfigError(
+        f"model kind is {kind!r}; it is one of: purifier, classifier, defended, input-noise"
+    )
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:
@@ -81,8 +85,12 @@ def weights_digest(model: torch.nn.Module) -> str:
     return tensors_digest(model.state_dict())
 
 
-def save_model(model: Model, path: str | Path) -> str:
-    """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of its weights.
+def save_model(model: Model, path: str | Path, *, half: bool = False) -> str:
+    """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of what is stored.
+
+    Args:
+        half: store the kernels of convolutions and linear layers as float16. Biases, statistics
+            and sigma stay as they are; all are float32 again when they are loaded.
 
     Raises:
         ConfigError: the classifier of a defended model is not one of alp's.
@@ -91,6 +99,9 @@ def save_model(model: Model, path: str | Path) -> str:
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
+    if half:
+        kernels = {name for name, value in tensors.items() if value.ndim in (2, 4)}
+        tensors |= {name: tensors[name].half() for name in kernels}
     weights = tensors_digest(tensors)
     description = json.dumps(describe(model))
     meta = {

@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 from alp.config import ClassifierConfig
 from alp.models.blocks import PreActBlock
+from alp.models.pretrained import Pretrained
 
 SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
     "tiny": (2, (32, 64), (1, 1)),
-    "lite": (2, (64, 128, 192), (2, 2, 1)),
+    "lite": (2, (48, 96, 192), (2, 2, 2)),
     "base": (1, (64, 128, 256, 512), (2, 2, 2, 2)),
 }
 """Stride of the first convolution, channels of each stage, blocks of each stage. A stride of 2
@@ -21,7 +22,7 @@ MEAN, STD = 0.47, 0.25
 """Mean and standard deviation of CIFAR-10's pixels, all channels together."""
 
 
-class ResNetLite(nn.Module):
+class ResNetLite(Pretrained, nn.Module):
     """Pre-activation ResNet (He et al. 2016b): x (B, 3, H, W) in [0,1] -> logits (B, classes).
 
     Normalisation is inside, so that every attack works in pixel space. Any size of image works.

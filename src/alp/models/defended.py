@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.errors import ConfigError
+from alp.models.pretrained import Pretrained
 from alp.models.purifier import Purifier
 
 DRAWS = 20
@@ -16,7 +17,7 @@ GROUP = 64
 """Images that the decoder and the classifier see at a time where the batch is smaller."""
 
 
-class Defended(nn.Module):
+class Defended(Pretrained, nn.Module):
     """x (B, 3, H, W) in [0,1] -> logits (B, K): the mean of the classifier's logits over draws.
 
     The encoder runs once for each image, decoder and classifier once for each draw. Without
@@ -27,7 +28,7 @@ class Defended(nn.Module):
         super().__init__()
         self.classifier = classifier
         self.purifier = purifier
-        self.draws = _counted(draws)
+        self.draws = counted(draws)
 
     def encode(self, x: Tensor) -> Tensor:
         """The deterministic half, once per image: x -> latent mean (B, C, h, w)."""
@@ -67,7 +68,7 @@ class Defended(nn.Module):
         source = seeding.entropy(x.device) if source is None else source
         size = (x.shape[-2], x.shape[-1])
         mu = self.encode(x)
-        left = self.draws if draws is None else _counted(draws)
+        left = self.draws if draws is None else counted(draws)
         parts = []
         while left > 0:
             # Small batches take several draws at a time: one image fills no machine.
@@ -81,7 +82,12 @@ class Defended(nn.Module):
         return torch.cat(parts).mean(0)
 
 
-def _counted(draws: int) -> int:
+def counted(draws: int) -> int:
+    """``draws``, if it is a number of draws.
+
+    Raises:
+        ConfigError: it is no whole number above zero.
+    """
     if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
         raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
     return draws

@@ -11,9 +11,13 @@ from torch.nn import functional as F
 from alp import seeding
 from alp.config import PurifierConfig
 
+NO_NOISE = -1000.0
+"""The rho of a deterministic autoencoder: its softplus is 0 exactly, in float64 too, and unlike
+-inf it survives the averaging of weights."""
+
 
 class LatentNoise(nn.Module):
-    """``z = mu + sigma * n`` with ``n ~ N(0, I)`` and ``sigma = softplus(rho)`` > 0.
+    """``z = mu + sigma * n`` with ``n ~ N(0, I)`` and ``sigma = softplus(rho)``.
 
     ``noise`` of the configuration chooses one learned scalar (the paper), one learned value per
     latent channel, or a constant. ``rho`` has the shape () or (C, 1, 1).
@@ -24,7 +28,7 @@ class LatentNoise(nn.Module):
     def __init__(self, config: PurifierConfig) -> None:
         super().__init__()
         shape = (config.latent_channels, 1, 1) if config.noise == "per-channel" else ()
-        rho = torch.full(shape, math.log(math.expm1(config.sigma)))
+        rho = torch.full(shape, math.log(math.expm1(config.sigma)) if config.sigma else NO_NOISE)
         if config.noise == "fixed":
             self.register_buffer("rho", rho)
         else:

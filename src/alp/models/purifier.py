@@ -14,9 +14,10 @@ from alp.errors import ConfigError
 from alp.models.decoder import Decoder
 from alp.models.encoder import STRIDE, Encoder
 from alp.models.noise import LatentNoise
+from alp.models.pretrained import Pretrained
 
 
-class Purifier(nn.Module):
+class Purifier(Pretrained, nn.Module):
     """x (B, 3, H, W) in [0,1] -> a purified x of the same shape, another one for every draw.
 
     Heights and widths that are not multiples of 4 are padded by replication and cropped back.

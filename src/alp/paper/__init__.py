@@ -36,5 +36,6 @@ EXPERIMENTS: dict[str, Callable[[Lab], list[Record]]] = {
     "bottleneck": _from("variants", "bottleneck", "what latents of 16 to 512 channels let pass"),
     "rate-distortion": _from("variants", "rate_distortion", "PSNR, bits and accuracy"),
     "honest": _from("honest", "honest", "the hierarchy under adaptive attacks"),
+    "speed": _from("speed", "speed", "what a prediction costs beside a purifier by diffusion"),
 }
 """Name to experiment, in the order in which all are run; its docstring says what it makes."""

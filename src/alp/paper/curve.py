@@ -11,13 +11,13 @@ from alp.evaluation.records import Record
 from alp.paper import trained
 from alp.paper.lab import Lab
 
-RADII = (1 / 255, 2 / 255, 4 / 255, 8 / 255, 12 / 255, 16 / 255, 32 / 255)
+RADII = (1 / 255, 2 / 255, 4 / 255, 8 / 255, 16 / 255, 32 / 255)
 """From one grey level to what repaints a picture."""
 
 LEVELS = {"oblivious": 1, "masked": 1, "single": 1, "bpda": 4, "eot": 5}
 """What the attacker knows, and the draws that its gradient averages."""
 
-SHARE = 0.2
+SHARE = 0.15
 """Of the protocol's images."""
 
 

@@ -21,7 +21,7 @@ RADII = (2 / 255, 4 / 255, 8 / 255, 12 / 255, 16 / 255)
 LEVEL = "single"
 """What the attacker knows: the paper's protocol."""
 
-SHARE = 0.2
+SHARE = 0.15
 """Of the protocol's images."""
 
 

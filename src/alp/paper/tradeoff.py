@@ -17,7 +17,7 @@ SIGMAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 LEVELS = {"single": 1, "eot": 5}
 """What the attacker knows, and the draws that its gradient averages."""
 
-SHARE = 0.2
+SHARE = 0.15
 """Of the protocol's images."""
 
 

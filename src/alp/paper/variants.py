@@ -30,7 +30,7 @@ from alp.training.losses import rate
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of the latent; 48 hold a 4 x 4 patch of pixels whole."""
 
-CONSTRAINTS = (20.0, 22.0, 24.0, 26.2, 28.0, 30.0)
+CONSTRAINTS = (20.0, 22.0, 24.0, 26.2, 29.0)
 """dB around the usual constraint."""
 
 LEVELS = ("oblivious", "single")

@@ -88,13 +88,13 @@ def _classifier(
 
 
 def _joint(
-    size: Literal["tiny", "lite", "base"], epochs: float, batch: int, ema: float
+    size: Literal["tiny", "lite", "base"], epochs: float, batch: int, ema: float, lr: float = 1e-3
 ) -> JointStage:
     optim = OptimConfig(
         epochs=epochs,
         batch_size=batch,
         optimizer="adamw",
-        lr=1e-3,
+        lr=lr,
         weight_decay=0.0,
         clip=1.0,
         ema=ema,
@@ -130,7 +130,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             "98.6 % clean, 0.0 % robust",
         ),
         "cpu": Recipe(
-            _classifier("lite", _CLEAN, 6.0, 0.2),
+            _classifier("lite", _CLEAN, 4.0, 0.2),
             "12 core-minutes",
             "83.5 % clean, 0.0 % robust",
         ),
@@ -144,7 +144,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             "67.4 % clean, 35.8 % robust",
         ),
         "cpu": Recipe(
-            _classifier("lite", _NFGSM, 10.0, 0.2),
+            _classifier("lite", _NFGSM, 20.0, 0.2),
             "34 core-minutes",
             "64.4 % clean, 43.6 % robust",
         ),
@@ -190,7 +190,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             "70.8 % clean, 43.6 % robust (single)",
             *_BOTH,
         ),
-        "cpu": Recipe(_joint("lite", 1.0, 128, 0.98), *_UNMEASURED, *_BOTH),
+        "cpu": Recipe(_joint("lite", 2.0, 128, 0.995, 5e-4), *_UNMEASURED, *_BOTH),
         "gpu": Recipe(_joint("base", 20.0, 128, 0.998), *_UNMEASURED, *_BOTH),
     },
 }

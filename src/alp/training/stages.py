@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +16,7 @@ from alp.config import (
     within,
 )
 from alp.data.augment import Augment
+from alp.errors import ConfigError
 
 Adversary = Literal["none", "nfgsm", "pgd", "trades"]
 
@@ -38,6 +40,11 @@ class PurifierStage:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.purifier.sigma == 0 and self.rate.objective != "mse":
+            raise ConfigError(
+                f"PurifierConfig.sigma is 0.0, whose rate is infinite, and RateConfig.objective is "
+                f"{self.rate.objective!r}; give the objective 'mse'"
+            )
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,14 @@ class ClassifierStage:
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """Standard or adversarial training."""
     draws: int = 1
-    """Draws of the purifier whose logits are averaged in each step."""
+    """Draws of the noise whose logits are averaged in each step."""
+    input_noise: float = 0.0
+    """Standard deviation of Gaussian noise on the pixels, instead of a purifier's on the latent."""
     label_smoothing: float = 0.0
     """Probability mass shared out over all classes."""
+    agreement: float = 0.0
+    """Weight of the divergence between the predictions on clean and on attacked images; trades
+    has its own, beta."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and length."""
     augment: Augment = field(default_factory=Augment)
@@ -82,6 +94,7 @@ class ClassifierStage:
         check_types(self)
         positive(self, "draws")
         within(self, 0.0, 1.0, "label_smoothing")
+        within(self, 0.0, math.inf, "agreement", "input_noise")
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,8 @@ class JointStage(ClassifierStage):
     )
     """Optimiser and length."""
     agreement: float = 1.0
-    """Weight of the divergence between the predictions on clean and on attacked images."""
+    """Weight of the divergence between the predictions on clean and on attacked images; trades
+    has its own, beta."""
     reconstruction: float = 30.0
     """Weight of the mean squared error: 0.0024, 26.2 dB, counts 0.072."""
     rate: float = 0.002
@@ -105,7 +119,7 @@ class JointStage(ClassifierStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, 0.0, float("inf"), "agreement", "reconstruction", "rate")
+        within(self, 0.0, math.inf, "reconstruction", "rate")
 
 
 Stage = PurifierStage | ClassifierStage | JointStage

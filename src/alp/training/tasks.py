@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.errors import ConfigError
-from alp.models import Defended, Purifier, ResNetLite
+from alp.models import Defended, InputNoise, Purifier, ResNetLite
 from alp.training.losses import distortion, rate, target_mse, update_multiplier
 from alp.training.stages import ClassifierStage, JointStage, PurifierStage
 
@@ -54,7 +54,11 @@ class PurifierTask(Task):
         z = self.model.noise(mu, source)
         image = self.model.decode(z, (x.shape[-2], x.shape[-1])).float()
         sigma = self.model.noise.sigma
-        mse, nats = distortion(x, image).mean(), rate(mu, sigma).mean()
+        mse = distortion(x, image).mean()
+        scalars = {"mse": mse, "sigma": sigma.mean()}
+        if not self.model.config.sigma:  # an autoencoder without noise has no finite rate
+            return {"loss": mse, **scalars}
+        nats = rate(mu, sigma).mean()
         if self.rate.objective == "mse":
             loss = mse
         elif self.rate.objective == "elbo":
@@ -64,8 +68,7 @@ class PurifierTask(Task):
         power = mu.square().mean()
         return {
             "loss": loss,
-            "mse": mse,
-            "sigma": sigma.mean(),
+            **scalars,
             "bits_per_latent": nats / mu[0].numel() / math.log(2),
             "latent_snr": power / sigma.square().mean(),
         }
@@ -82,7 +85,10 @@ class ClassifierTask(Task):
     """Cross-entropy of clean or attacked images, through the purifier where there is one."""
 
     def __init__(
-        self, stage: ClassifierStage, model: ResNetLite | Defended, perturb: Perturb | None
+        self,
+        stage: ClassifierStage,
+        model: ResNetLite | Defended | InputNoise,
+        perturb: Perturb | None,
     ) -> None:
         super().__init__()
         if (perturb is None) != (stage.adversary.method == "none"):
@@ -97,7 +103,7 @@ class ClassifierTask(Task):
             model.purifier.requires_grad_(isinstance(stage, JointStage))
 
     def logits(self, x: Tensor, source: Source) -> Tensor:
-        if isinstance(self.model, Defended):
+        if isinstance(self.model, Defended | InputNoise):
             return self.model(x, source, draws=self.stage.draws).float()  # type: ignore[no-any-return]
         return self.model(x).float()  # type: ignore[no-any-return]
 
@@ -113,44 +119,52 @@ class ClassifierTask(Task):
     @property
     def agreement(self) -> float:
         """Weight of the divergence between clean and attacked predictions."""
-        return self.stage.adversary.beta if self.stage.adversary.method == "trades" else 0.0
+        trades = self.stage.adversary.method == "trades"
+        return self.stage.adversary.beta if trades else self.stage.agreement
 
-    def classify(
-        self, x: Tensor, attacked: Tensor, y: Tensor, source: Source
-    ) -> tuple[Tensor, Tensor]:
-        """The loss, and the logits (B, K) of the attacked images."""
-        out = self.logits(attacked, source)
-        clean = self.logits(x, source) if self.agreement else out
+    def classify(self, out: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The loss, by the logits (B, K) of the attacked and of the clean images; the latter count
+        where agreement does."""
         labelled = clean if self.stage.adversary.method == "trades" else out
         loss = F.cross_entropy(labelled, y, label_smoothing=self.stage.label_smoothing)
         if self.agreement:
             loss = loss + self.agreement * divergence(clean, out)
-        return loss, out
+        return {"loss": loss, "accuracy": (out.argmax(1) == y).float().mean()}
 
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
-        loss, out = self.classify(x, attacked, y, source)
-        return {"loss": loss, "accuracy": (out.argmax(1) == y).float().mean()}
+        out = self.logits(attacked, source)
+        return self.classify(out, self.logits(x, source) if self.agreement else out, y)
 
 
 class JointTask(ClassifierTask):
-    """The classifier's loss, agreement of clean and attacked images, and rate-distortion."""
+    """The classifier's loss, agreement of clean and attacked images, and rate-distortion.
+
+    One draw of a clean image serves the agreement and the distortion.
+    """
 
     stage: JointStage
     model: Defended
 
-    @property
-    def agreement(self) -> float:
-        return super().agreement or self.stage.agreement
+    def __init__(self, stage: JointStage, model: Defended, perturb: Perturb | None) -> None:
+        super().__init__(stage, model, perturb)
+        if stage.rate and not model.purifier.config.sigma:
+            raise ConfigError(
+                f"the purifier's sigma is 0.0, whose rate is infinite, and JointStage.rate is "
+                f"{stage.rate}; give the rate 0"
+            )
 
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
-        scalars = super().forward(x, attacked, y, source)
+        out = self.logits(attacked, source)
         purifier = self.model.purifier
         mu = purifier.encode(x).float()
         image = purifier.decode(purifier.noise(mu, source), (x.shape[-2], x.shape[-1])).float()
+        clean = self.model.classifier(image.clamp(0, 1)).float() if self.agreement else out
+        scalars = self.classify(out, clean, y)
         mse = distortion(x, image).mean()
         sigma = purifier.noise.sigma
-        nats = rate(mu, sigma).mean() / x[0].numel()
-        loss = scalars["loss"] + self.stage.reconstruction * mse + self.stage.rate * nats
+        loss = scalars["loss"] + self.stage.reconstruction * mse
+        if self.stage.rate:
+            loss = loss + self.stage.rate * rate(mu, sigma).mean() / x[0].numel()
         return scalars | {"loss": loss, "mse": mse, "sigma": sigma.mean()}
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from alp.workflows.appraising import Agreement
 from alp.workflows.evaluating import BATCH, Terms, device_of, evaluate_model, require_classifier
-from alp.workflows.judging import Panel, judge_model
+from alp.workflows.judging import Deployment, Panel, judge_model
+from alp.workflows.packaging import ROWS, pack
 from alp.workflows.training import Trained, in_brief, load_kind, perturbation, thin, train
 
 __all__ = [
     "BATCH",
+    "ROWS",
+    "Agreement",
+    "Deployment",
     "Panel",
     "Terms",
     "Trained",
@@ -16,6 +21,7 @@ __all__ = [
     "in_brief",
     "judge_model",
     "load_kind",
+    "pack",
     "perturbation",
     "require_classifier",
     "thin",

@@ -19,7 +19,7 @@ from alp.evaluation.header import robustness_header
 from alp.evaluation.records import Record, read, write
 from alp.evaluation.subjects import subject_of
 from alp.files import read_json, write_json
-from alp.models import Defended, Purifier
+from alp.models import Defended, InputNoise, Purifier
 from alp.models.checkpoint import Model, weights_digest
 from alp.training.processes import is_first_process
 
@@ -73,12 +73,11 @@ def evaluate_model(
     """
     require_classifier(model, name)
     path, batches = folder / "records" / place, folder / "batches" / place
-    defended = model if isinstance(model, Defended) else None
     about = About(
         name=name,
         trial=trial,
-        draws=defended.draws if defended else 1,
-        sigma=defended.purifier.sigma if defended else None,
+        draws=draws_of(model),
+        sigma=sigma_of(model),
         weights={"model": weights_digest(model)},
         item=item,
     )
@@ -129,6 +128,18 @@ def require_classifier(model: Model, name: str) -> None:
             f"{name} is a purifier alone, which classifies nothing; give a classifier, or train "
             "one behind it with 'alp train standard-purified'"
         )
+
+
+def draws_of(model: Model) -> int:
+    """Draws of the deployed prediction; 1 where it draws nothing."""
+    return model.draws if isinstance(model, Defended | InputNoise) else 1
+
+
+def sigma_of(model: Model) -> float | None:
+    """The noise level: of the latent, or of the pixels; None where there is none."""
+    if isinstance(model, Purifier | InputNoise):
+        return model.sigma
+    return model.purifier.sigma if isinstance(model, Defended) else None
 
 
 def device_of(accelerator: str) -> str:

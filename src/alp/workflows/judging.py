@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alp.attacks import Threat
 from alp.config import EngineConfig
@@ -15,7 +16,13 @@ from alp.evaluation import About, Share, evaluate
 from alp.evaluation.records import Record, read, write
 from alp.models import Defended
 from alp.models.checkpoint import Model, weights_digest
-from alp.workflows.evaluating import device_of, require_classifier, require_terms
+from alp.workflows.evaluating import (
+    device_of,
+    draws_of,
+    require_classifier,
+    require_terms,
+    sigma_of,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,16 @@ class Panel:
     """Processes that share out the batches."""
 
 
+@dataclass(frozen=True)
+class Deployment:
+    """How a model is deployed where it is not called as it is."""
+
+    words: str
+    """For the record, such as ``sequential consensus of at most 20 draws``."""
+    build: Callable[[Defended], Any]
+    """Makes what is evaluated of a defended model on its device."""
+
+
 def judge_model(
     model: Model,
     images: Images,
@@ -45,6 +62,7 @@ def judge_model(
     progress: Callable[[str, float, float], None] = lambda what, done, total: None,
     trial: int = 0,
     *,
+    deployment: Deployment | None = None,
     place: str = "",
     item: str = "",
 ) -> Record:
@@ -57,6 +75,7 @@ def judge_model(
         name: the row of a table, and the record's file unless ``place`` names another.
         item: the experiment that the record belongs to, if any.
         progress: called with (what is being done, seconds of work done, seconds of all work).
+        deployment: how it is deployed; of a model without a purifier it changes nothing.
 
     Raises:
         ConfigError: the model is no classifier, or the panel cannot be used.
@@ -66,21 +85,24 @@ def judge_model(
     require_classifier(model, name)
     place = place or name
     path, parts = folder / "records" / place, folder / "parts" / place
-    defended = model if isinstance(model, Defended) else None
     digests = {f"surrogate {key}": weights_digest(each) for key, each in panel.surrogates.items()}
     about = About(
         name=name,
         trial=trial,
-        draws=defended.draws if defended else 1,
-        sigma=defended.purifier.sigma if defended else None,
+        draws=draws_of(model),
+        sigma=sigma_of(model),
         weights={"model": weights_digest(model), **digests},
+        extra={"deployed": deployment.words} if isinstance(model, Defended) and deployment else {},
         item=item,
     )
     if not path.with_name(f"{place}.json").exists():
         share = _share(panel)
         device = device_of(panel.device)
+        target: Any = deepcopy(model).to(device)
+        if isinstance(target, Defended) and deployment:
+            target = deployment.build(target)
         record = evaluate(
-            deepcopy(model).to(device),
+            target,
             images,
             panel.threat,
             panel.suite,
@@ -106,6 +128,7 @@ def judge_model(
             "seed": panel.seed,
             "weights": dict(about.weights),
             "draws": about.draws,
+            "extra": dict(about.extra),
             "data_digest": images.digest,
             "threat": {"name": record.header["threat"]["name"], "eps": panel.threat.eps},
         },

@@ -21,8 +21,9 @@ from alp.config import EngineConfig, digest, to_dict
 from alp.data import Images
 from alp.errors import AlpError, CheckpointError, ConfigError, choose
 from alp.files import read_json, write_json
-from alp.models import Defended, Purifier, ResNetLite
+from alp.models import Defended, InputNoise, Purifier, ResNetLite
 from alp.models.checkpoint import Model, load_model, save_model, weights_digest
+from alp.models.packaged import load
 from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
 from alp.version import __version__
@@ -150,7 +151,14 @@ def _build_task(
             f"the classifier has {head.config.classes} classes, but {images.name} has "
             f"{len(images.classes)}; set classifier.classes, or start from other weights"
         )
-    model: ResNetLite | Defended = head
+    model: ResNetLite | Defended | InputNoise = head
+    if stage.input_noise:
+        if purifier is not None:
+            raise ConfigError(
+                f"input_noise is {stage.input_noise}, and a purifier is given; noise goes to the "
+                "input or to the latent: leave one of them out"
+            )
+        model = InputNoise(head, stage.input_noise)
     if purifier is not None:
         front = load_kind(purifier, Purifier)
         parents["purifier"] = weights_digest(front)
@@ -188,12 +196,13 @@ def _finished(weights: Path, record_path: Path, key: str) -> Trained:
 
 
 def load_kind(path: Path, kind: type[M]) -> M:
-    """The model in ``path``, which has to be a ``kind``.
+    """The model in ``path``, a weights file or the name of a packaged one, which has to be a
+    ``kind``.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or holds a model of another kind.
+        CheckpointError: it is missing or damaged, or is a model of another kind.
     """
-    model = load_model(path)
+    model = load(path)
     if not isinstance(model, kind):
         raise CheckpointError(
             f"{path} holds a {type(model).__name__}; give the weights of a {kind.__name__}"

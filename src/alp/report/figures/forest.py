@@ -98,8 +98,8 @@ def _forest(rows: Rows) -> Figure:
         value, low, high = (
             [100 * cells[kind][key] for kind in shown] for key in ("value", "low", "high")
         )
-        axes.hlines(places, low, high, color=colour, linewidth=1.0)
-        axes.plot(value, places, marker, color=colour, label=name)
+        axes.hlines(places, low, high, color=colour, linewidth=1.0, clip_on=False)
+        axes.plot(value, places, marker, color=colour, label=name, clip_on=False)
     for place in range(1, len(kinds)):
         axes.axhline(place - 0.5, color=TEXT, alpha=0.12, linewidth=0.6)
     axes.set_yticks(range(len(kinds)), kinds)

@@ -1,0 +1,123 @@
+"""``alp bench``: how fast a defended model is here, in which backend, and beside its peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alp.bench.peers import PEERS
+from alp.cli.selection import POSITIONAL, among
+from alp.config import positive
+from alp.deploy.backends import BACKENDS, PRECISIONS
+from alp.deploy.consensus import Consensus
+from alp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+POOL = 1024
+"""Images of the data set that the calls take turns on."""
+
+CALIBRATION = 256
+"""Training images behind the ranges of int8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Time a defended model: one draw, all draws and the sequential consensus, in every backend,
+    with the share of the measured matrix peak, and other defences beside them. All that is
+    compared takes turns in one run. The folder gets the raw timings (bench.json, bench.parquet)
+    and a plot (bench.svg)."""
+
+    weights: Path = field(metadata=POSITIONAL)
+    """Weights file of a defended classifier."""
+    data: str = "cifar10"
+    """Images to time on: cifar10, shapes (embedded), or a folder of pictures laid out
+    class/file. The draws of the consensus depend on them."""
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    """Images a call."""
+    backends: tuple[str, ...] = field(
+        default=("eager", "onnxruntime", "openvino"), metadata=among(BACKENDS)
+    )
+    """Backends; what is not installed is left out with a warning. compile takes minutes at first,
+    and is for GPUs."""
+    threads: tuple[int, ...] = (0,)
+    """Processor threads; 0 for all cores."""
+    precisions: tuple[str, ...] = field(default=("float32",), metadata=among(PRECISIONS))
+    """Precisions, where a backend has them."""
+    peers: tuple[str, ...] = field(default=tuple(PEERS), metadata=among((*PEERS, "none")))
+    """Other defences, timed at the smallest batch size; none for none."""
+    consensus: Consensus = field(default_factory=Consensus)
+    """The sequential consensus; its draws are also what 'all draws' means."""
+    rounds: int = 200
+    """Rounds in which all take turns, for each batch size."""
+    seconds: float = 2.0
+    """Seconds that the calls of a contestant take in all: slow ones sit out some rounds, but for
+    three."""
+    seed: int = 0
+    """Seed of the order in the rounds and of the choice of images."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    out: Path
+    """Folder for the record and the plot."""
+    json: bool = False
+    """Print JSON."""
+
+    def __post_init__(self) -> None:
+        positive(self, "rounds", "seconds")
+        for name in ("batches", "threads"):
+            for value in getattr(self, name):
+                if value < (name == "batches"):
+                    least = "a whole number above zero" if name == "batches" else "0 or more"
+                    raise ConfigError(f"{name} has {value}; give {least}")
+
+
+def run(settings: Settings) -> None:
+    """Time, write the record and the plot, print the tables."""
+    from alp.bench import bench, write_plot
+    from alp.cli.bench_tables import as_json, lines
+    from alp.cli.classifiers import load_classifier, name_of
+    from alp.cli.console import note, progress, say, say_json
+    from alp.data import load_data
+    from alp.evaluation.records import write
+    from alp.models import Defended
+    from alp.models.checkpoint import weights_digest
+    from alp.workflows import device_of
+
+    model = load_classifier(settings.weights, None)
+    if not isinstance(model, Defended):
+        raise ConfigError(f"{settings.weights} holds no defended classifier; give one")
+    split = load_data(settings.data, "test")
+    images = split.take(min(POOL, len(split)), settings.seed)
+    chosen = [name for name in settings.peers if name != "none"]
+    with progress("rounds") as show:
+        record = bench(
+            model.to(device_of(settings.device)),
+            images.images.float() / 255,
+            settings,
+            name=name_of(settings.weights),
+            peers={name: PEERS[name]() for name in chosen},
+            calibration=calibration(settings),
+            weights=weights_digest(model),
+            data={"name": images.name, "split": images.split, "digest": images.digest},
+            progress=show,
+        )
+    path = write(record, settings.out / "bench")
+    write_plot(record, settings.out / "bench.svg")
+    for text in record.header["warnings"]:
+        note(f"alp: warning: {text}")
+    if settings.json:
+        say_json(as_json(record) | {"record": str(path)})
+        return
+    say(*lines(record), f"record     {path}", f"plot       {settings.out / 'bench.svg'}")
+
+
+def calibration(settings: Settings) -> Tensor | None:
+    """Training images (n,3,H,W) in [0,1] that set the ranges of int8; None where none is timed."""
+    from alp.data import load_data
+
+    if "int8" not in settings.precisions:
+        return None
+    split = load_data(settings.data, "train")
+    return split.take(min(CALIBRATION, len(split)), settings.seed).images.float() / 255

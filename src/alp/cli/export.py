@@ -1,0 +1,90 @@
+"""``alp export``: a defended classifier as ONNX files that run without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alp.cli.deployment import CALIBRATION, calibration_images
+from alp.cli.selection import POSITIONAL, among
+from alp.config import positive
+from alp.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Write a defended classifier as ONNX models with a description, export.json, beside them.
+    ONNX Runtime computes each model before it is written; one that differs from torch by more
+    than 1e-4 is refused. alp.deploy.Runtime runs the folder without torch."""
+
+    weights: Path = field(metadata=POSITIONAL)
+    """Weights file of a defended classifier."""
+    noise: str = field(default="input", metadata=among(("input", "inside")))
+    """input: whoever runs it draws the noise; inside: the model draws it."""
+    precision: str = field(default="float32", metadata=among(("float32", "int8")))
+    """float32, or int8 by post-training quantisation."""
+    draws: int | None = None
+    """Draws of the deployed prediction; by default as the weights file says."""
+    size: int = 32
+    """Height and width of the images."""
+    data: str = "cifar10"
+    """Whose training images set the ranges of int8."""
+    images: int = CALIBRATION
+    """How many of them."""
+    seed: int = 0
+    """Seed of their choice."""
+    out: Path
+    """Folder for the files."""
+    json: bool = False
+    """Print JSON."""
+
+    def __post_init__(self) -> None:
+        positive(self, "size", "images")
+
+
+def run(settings: Settings) -> None:
+    """Export, and print what was written and how far it is from torch.
+
+    Raises:
+        ConfigError: the weights are not those of a defended classifier.
+    """
+    from alp.cli.classifiers import load_classifier
+    from alp.cli.console import say, say_json
+    from alp.deploy import export_onnx
+    from alp.models import Defended
+
+    model = load_classifier(settings.weights, settings.draws)
+    if not isinstance(model, Defended):
+        raise ConfigError(
+            f"{settings.weights} holds a classifier without a purifier, which draws nothing; give "
+            "a defended classifier"
+        )
+    calibration = None
+    if settings.precision == "int8":
+        calibration = calibration_images(settings.data, settings.seed, settings.images)
+    described = export_onnx(
+        model,
+        settings.out,
+        noise=settings.noise,
+        precision=settings.precision,
+        size=(settings.size, settings.size),
+        calibration=calibration,
+    )
+    if settings.json:
+        say_json({"out": str(settings.out), **described})
+        return
+    for entry in described["files"].values():
+        path = settings.out / entry["file"]
+        say(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
+    say(*_parity_lines(described["parity"]))
+
+
+def _parity_lines(parity: dict[str, object]) -> list[str]:
+    lines = []
+    for name, value in parity.items():
+        if isinstance(value, dict):
+            shown = ", ".join(f"{key.replace('_', ' ')} {each:.2g}" for key, each in value.items())
+        else:
+            shown = f"{value:.2g}"
+        lines.append(f"{name.replace('_', ' '):<20}{shown}")
+    return lines

@@ -1,0 +1,103 @@
+"""``alp package``: trainings and their evaluation become a package of weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alp.cli.selection import POSITIONAL
+from alp.config import positive
+from alp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alp.workflows import Agreement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Write a package: the weights of finished trainings in half precision where that costs
+    nothing, a manifest with digests, trainings and evaluations, and the model card made from it.
+    To quote evaluations of the very weights that are packaged: package, evaluate the package,
+    and package again with the records."""
+
+    name: str = field(metadata=POSITIONAL)
+    """The package, such as cifar10-lite."""
+    rows: tuple[str, ...]
+    """ROW=FOLDER of each training; the rows are purifier, standard, adversarial, standalone,
+    defended (required), control, input-noise, frozen-sigma and zero-sigma."""
+    records: tuple[Path, ...] = ()
+    """Folders of records of alp evaluate and alp protocol; each finds its row by its digests."""
+    data: str = "cifar10"
+    """The data on whose validation images the precision is decided."""
+    images: int = 1000
+    """How many of them, a fixed class-balanced choice; at most all."""
+    out: Path
+    """Folder that gets a folder of the package's name."""
+    json: bool = False
+    """Print JSON."""
+
+    def __post_init__(self) -> None:
+        positive(self, "images")
+
+
+def run(settings: Settings) -> None:
+    """Write the package, and say what half precision costs each row."""
+    from alp.cli.console import say, say_json
+    from alp.data import load_data
+    from alp.evaluation.records import read_all
+    from alp.report.card import render_card
+    from alp.workflows import pack
+
+    trained = folders(settings.rows)
+    records = []
+    for folder in settings.records:
+        found, refused = read_all(folder)
+        if refused:
+            raise refused[0]
+        records += found
+    split = load_data(settings.data, "validation")
+    agreements: dict[str, Agreement] = {}
+    package = pack(
+        settings.name,
+        trained,
+        settings.out,
+        split.take(min(settings.images, len(split))),
+        render_card,
+        records=records,
+        report=agreements.__setitem__,
+    )
+    sizes = {name: file["bytes"] for name, file in package.manifest["files"].items()}
+    if settings.json:
+        told = {row: asdict(each) for row, each in agreements.items()}
+        say_json({"package": str(package.folder), "rows": told, "bytes": sizes})
+        return
+    say(*(f"{row:<13}{words(each)}" for row, each in agreements.items()))
+    say(f"package      {package.folder}, {sum(sizes.values()):,} bytes in {len(sizes)} files")
+
+
+def folders(rows: tuple[str, ...]) -> dict[str, Path]:
+    """Row to folder, from ``ROW=FOLDER`` each.
+
+    Raises:
+        ConfigError: one is written otherwise, or a row is given twice.
+    """
+    found: dict[str, Path] = {}
+    for text in rows:
+        row, _, folder = text.partition("=")
+        if not row or not folder or row in found:
+            raise ConfigError(f"--rows has {text!r}; give ROW=FOLDER, each row once")
+        found[row] = Path(folder)
+    return found
+
+
+def words(agreement: Agreement) -> str:
+    """What half precision costs, in one line."""
+    unit, scale = (" dB", 1) if agreement.measure == "psnr" else (" %", 100)
+    largest = "infinity" if agreement.difference is None else f"{agreement.difference:.2g}"
+    before, after = scale * agreement.trained, scale * agreement.rounded
+    return (
+        f"{'half' if agreement.half else 'single'} precision; rounding changes outputs by at most "
+        f"{largest}, leaves {100 * agreement.equal:.2f} % of {agreement.images:,} decisions, and "
+        f"takes {before:.2f} to {after:.2f}{unit}"
+    )

@@ -1,0 +1,138 @@
+"""A defended model as the graphs that backends compile: the encoder, and decoder and classifier
+on draws whose noise is an input."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alp import seeding
+from alp.deploy.engine import Shapes
+from alp.deploy.folding import folded
+from alp.errors import ConfigError
+from alp.models import Defended, Purifier
+from alp.models.blocks import channels_last
+from alp.models.encoder import STRIDE
+
+
+class EncodeGraph(nn.Module):
+    """Images (B,3,H,W) in [0,1] -> mu (B,C,h,w)."""
+
+    def __init__(self, purifier: Purifier, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.encoder = purifier.encoder
+        self.padding = (0, -size[1] % STRIDE, 0, -size[0] % STRIDE)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if any(self.padding):
+            images = F.pad(images, self.padding, mode="replicate")
+        mu: Tensor = self.encoder(images.contiguous(memory_format=torch.channels_last))
+        return mu
+
+
+class DecodeGraph(nn.Module):
+    """mu (B,C,h,w) and noise (N,B,C,h,w) -> purified images (N,B,3,H,W) in [0,1]."""
+
+    sigma: Tensor
+
+    def __init__(self, purifier: Purifier, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.decoder = purifier.decoder
+        self.size = size
+        self.register_buffer("sigma", purifier.noise.sigma.detach().clone())
+
+    def forward(self, mu: Tensor, noise: Tensor) -> Tensor:
+        images = self.images(mu, noise)
+        return images.view(*noise.shape[:2], *images.shape[1:])
+
+    def images(self, mu: Tensor, noise: Tensor) -> Tensor:
+        """The same with the draws behind one another, (N*B,3,H,W)."""
+        z = (mu + self.sigma * noise).flatten(0, 1)
+        image: Tensor = self.decoder(z.contiguous(memory_format=torch.channels_last))
+        return image[..., : self.size[0], : self.size[1]].clamp(0, 1)
+
+
+class DrawGraph(nn.Module):
+    """mu (B,C,h,w) and noise (N,B,C,h,w) -> logits (N,B,K)."""
+
+    def __init__(self, decode: DecodeGraph, classifier: nn.Module) -> None:
+        super().__init__()
+        self.decode = decode
+        self.classifier = classifier
+
+    def forward(self, mu: Tensor, noise: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.decode.images(mu, noise))
+        return logits.view(*noise.shape[:2], logits.shape[1])
+
+
+class WholeGraph(nn.Module):
+    """Images (B,3,H,W) -> mean logits (B,K) over ``draws`` draws made inside."""
+
+    def __init__(self, encode: EncodeGraph, draw: DrawGraph, draws: int) -> None:
+        super().__init__()
+        self.encode = encode
+        self.draw = draw
+        self.draws = draws
+
+    def forward(self, images: Tensor) -> Tensor:
+        mu = self.encode(images)
+        noise = torch.randn_like(mu.expand(self.draws, *mu.shape))
+        logits: Tensor = self.draw(mu, noise).mean(0)
+        return logits
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """A defended model, ready to be compiled; its modules share their weights."""
+
+    encode: EncodeGraph
+    draw: DrawGraph
+    decode: DecodeGraph
+    whole: WholeGraph
+    shapes: Shapes
+    sigma: float
+    """The noise level: the scalar, or the mean over channels."""
+
+
+def build_graphs(defended: Defended, size: tuple[int, int] = (32, 32)) -> Graphs:
+    """The graphs of a copy of ``defended`` for images of ``size``: in evaluation mode,
+    channels-last, batch normalisations folded into the convolutions before them.
+
+    Raises:
+        ConfigError: ``size`` is no height and width, or the classifier does not take such images.
+    """
+    if len(size) != 2 or any(not isinstance(each, int) or each < 1 for each in size):
+        raise ConfigError(f"size is {size!r}; give a height and a width, such as (32, 32)")
+    model = deepcopy(defended).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    device = next(model.purifier.parameters()).device
+    x = seeding.uniform((2, 3, *size), seeding.generator(0, "graphs")).to(device)
+    purifier, classifier = channels_last(model.purifier), channels_last(model.classifier)
+    with torch.no_grad():
+        latent = purifier.encode(x).shape[1:]
+        classes = _logits(classifier, x).shape[1]
+    classifier = channels_last(folded(classifier, x))
+    encode, decode = EncodeGraph(purifier, size), DecodeGraph(purifier, size)
+    draw = DrawGraph(decode, classifier)
+    shapes = Shapes((size[0], size[1]), (latent[0], latent[1], latent[2]), classes, model.draws)
+    whole = WholeGraph(encode, draw, model.draws)
+    return Graphs(encode, draw, decode, whole.eval(), shapes, purifier.sigma)
+
+
+def _logits(classifier: nn.Module, x: Tensor) -> Tensor:
+    try:
+        logits: Any = classifier(x)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the classifier does not take images of {tuple(x.shape[2:])}: {error}; build the "
+            "engine for the size that it was trained on"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        raise ConfigError(f"the classifier answers {type(logits).__name__}; it has to give (B,K)")
+    return logits

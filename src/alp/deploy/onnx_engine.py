@@ -1,0 +1,58 @@
+"""ONNX Runtime on the graphs of a defended model. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from alp.deploy.engine import Engine, Floats, Shapes
+from alp.errors import AlpError
+
+Model = Callable[[], bytes]
+"""Makes or reads an ONNX model."""
+
+
+class OnnxEngine(Engine):
+    """The models ``encoder``, ``draws`` and ``decoder``; each loaded when it is first asked."""
+
+    def __init__(self, shapes: Shapes, models: Mapping[str, Model], threads: int) -> None:
+        super().__init__(shapes)
+        self.threads = threads
+        self._models = models
+        self._sessions: dict[str, Any] = {}
+
+    def encode(self, images: Floats) -> Floats:
+        return self._run("encoder", images=images)
+
+    def decode_classify(self, mu: Floats, noise: Floats) -> Floats:
+        return self._run("draws", mu=mu, noise=noise)
+
+    def decode(self, mu: Floats, noise: Floats) -> Floats:
+        return self._run("decoder", mu=mu, noise=noise)
+
+    def _run(self, name: str, **inputs: Floats) -> Floats:
+        if name not in self._sessions:
+            self._load(name)
+        answer: Floats = self._sessions[name].run(None, inputs)[0]
+        return answer
+
+    def _load(self, *names: str) -> None:
+        for name in names:
+            self._sessions[name] = open_session(self._models[name](), self.threads)
+
+
+def open_session(model: bytes, threads: int) -> Any:
+    """An ``onnxruntime.InferenceSession`` on the processor.
+
+    Raises:
+        AlpError: ONNX Runtime is not installed.
+    """
+    if find_spec("onnxruntime") is None:
+        raise AlpError("running ONNX models needs onnxruntime: pip install onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,117 @@
+"""A whole run of a tiny model: what the record holds, and what is made from it alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alp.bench import rows, write_plot
+from alp.bench.entries import batches
+from alp.bench.peak import PRODUCTS, SIDE, product
+from alp.bench.peers import PEERS
+from alp.cli import main
+from alp.errors import ConfigError, UnknownNameError
+from alp.evaluation.records import read, write
+from alp.models import Defended
+from alp.models.checkpoint import save_model
+
+
+def test_record(run_bench, tmp_path) -> None:
+    record = run_bench({"jpeg": PEERS["jpeg"]()}, batches=(2, 1))
+    assert read(write(record, tmp_path / "bench")).same(record)
+    found = {(row.batch, row.what, row.backend): row for row in rows(record)}
+    engines = {
+        (batch, what, "eager") for batch in (1, 2) for what in ("draw", "draws", "consensus")
+    }
+    assert set(found) == engines | {(1, "peak", ""), (2, "peak", ""), (1, "peer", "jpeg")}
+    assert {len(row.series.ms) for row in found.values()} == {4}
+    assert {row.threads for row in found.values()} == {1}
+    assert {row.precision for row in found.values()} == {"float32"}
+    assert found[2, "draws", "eager"].draws == 3
+    assert found[2, "draw", "eager"].draws == 1
+    flops = record.header["flops"]
+    assert found[2, "draws", "eager"].flops == 2 * (flops["encoder"] + 3 * flops["draw"])
+
+
+def test_what_cannot_be_built_is_a_warning_unless_nothing_is_left(run_bench) -> None:
+    record = run_bench(precisions=("float32", "int8"))
+    (warning,) = record.header["warnings"]
+    assert "int8" in warning
+    with pytest.raises(ConfigError, match=r"no backend can run: .*int8"):
+        run_bench(precisions=("int8",))
+    with pytest.raises(UnknownNameError, match="unknown backend 'abacus'"):
+        run_bench(backends=("abacus",))
+
+
+def test_every_round_has_other_images() -> None:
+    pool = np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1)
+    batch = batches(pool, 3)
+    found = [batch(number).ravel().tolist() for number in range(3)]
+    assert found == [[0, 1, 2], [3, 4, 0], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("precision", PRODUCTS)
+def test_matrix_products_leave_the_threads_alone(precision: str, monkeypatch) -> None:
+    monkeypatch.setitem(SIDE, "cpu", 64)
+    before = torch.get_num_threads()
+    call, flops = product(precision, before + 1, torch.device("cpu"))
+    call(0)
+    assert flops == 2 * 64**3
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf"])
+def test_plot_from_the_record_alone(toy, tmp_path, suffix: str) -> None:
+    path = tmp_path / f"bench.{suffix}"
+    write_plot(toy, path)
+    first = path.read_bytes()
+    write_plot(toy, path)
+    assert path.read_bytes() == first
+    if suffix == "svg":
+        for text in ("diffpure", "fast float32, all draws", "sequential consensus (fast)"):
+            assert text in first.decode()
+
+
+@pytest.fixture
+def weights(new_classifier, new_purifier, tmp_path) -> Path:
+    path = tmp_path / "weights.safetensors"
+    save_model(Defended(new_classifier(), new_purifier(), draws=3), path)
+    return path
+
+
+SHORT = ("--data", "shapes", "--rounds", "3", "--backends", "eager", "--threads", "1")
+SHORT += ("--consensus.draws", "3", "--batches", "1")
+
+
+def test_command(weights, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("ALP_CACHE", str(tmp_path / "cache"))
+    line = ["bench", str(weights), *SHORT, "--peers", "median", "--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    told = capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "bench.json",
+        "bench.parquet",
+        "bench.svg",
+    }
+    for text in ("chosen     batch 1, float32: eager on 1 threads", "median", "not timed"):
+        assert text in told
+    assert "MISSED" in told or "reached" in told
+    assert main([*line, "--json", "--peers", "none"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["what"] for row in told["timings"]} == {"draw", "draws", "consensus", "peak"}
+    assert told["chosen"] == [
+        {"batch": 1, "precision": "float32", "backend": "eager", "threads": 1}
+    ]
+
+
+def test_command_wants_a_defended_classifier(new_classifier, tmp_path, capsys) -> None:
+    save_model(new_classifier(), tmp_path / "plain.safetensors")
+    line = ["bench", str(tmp_path / "plain.safetensors"), "--out", str(tmp_path / "out")]
+    assert main(line) == 1
+    assert "holds no defended classifier" in capsys.readouterr().err
+    assert main([*line, "--batches", "0"]) == 1
+    assert "batches has 0" in capsys.readouterr().err

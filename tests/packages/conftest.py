@@ -1,0 +1,98 @@
+"""Finished trainings, records of their evaluation and a package of them, all tiny and made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rows import HEAD, STAGES, models
+
+from alp.config import to_dict
+from alp.data import Images
+from alp.evaluation.records import Record
+from alp.models import packaged as packaged_module
+from alp.models.checkpoint import Model, save_model
+from alp.models.packaged import Package
+from alp.report.card import render_card
+from alp.seeding import generator, uniform
+from alp.training import ClassifierStage
+from alp.workflows import pack
+
+
+def finish(folder: Path, row: str, model: Model) -> Path:
+    """A folder as a finished training of ``model`` leaves it."""
+    digest = save_model(model.eval(), folder / "weights.safetensors")
+    record = {
+        "stage": "some stage",
+        "settings": to_dict(STAGES.get(row, ClassifierStage(HEAD))),
+        "data": "cifar10",
+        "seconds": 75.0,
+        "precision": "32-true",
+        "versions": {"alp": "0", "torch": "2"},
+        "curve": {"step": [float(n) for n in range(1, 201)], "loss": [1 / 3] * 200},
+        "weights_digest": digest,
+    }
+    (folder / "training.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Row to the folder of its training."""
+    root = tmp_path_factory.mktemp("runs")
+    return {row: finish(root / row, row, model) for row, model in models().items()}
+
+
+@pytest.fixture(scope="session")
+def toy() -> Images:
+    """Images on which the precision is decided."""
+    pixels = uniform((20, 3, 8, 8), generator(0, "toy")).mul(255).to(torch.uint8)
+    return Images.of(pixels, torch.arange(20) % 3, "abc", "toy", "validation")
+
+
+@pytest.fixture(scope="session")
+def package(
+    trained: dict[str, Path], toy: Images, tmp_path_factory: pytest.TempPathFactory
+) -> Package:
+    """The package ``toy`` of all of them, without an evaluation."""
+    return pack("toy", trained, tmp_path_factory.mktemp("weights"), toy, render_card)
+
+
+@pytest.fixture
+def installed(package: Package, monkeypatch: pytest.MonkeyPatch) -> Package:
+    """The same, as the one package of this installation."""
+    monkeypatch.setattr(packaged_module, "ROOT", package.folder.parent)
+    return package
+
+
+@pytest.fixture
+def verdict() -> Callable[..., Record]:
+    """A verdict record of ``weights`` in which the first ``right`` of 100 images withstand."""
+
+    def make(weights: str, right: int, draws: int = 1, suite: str = "standard") -> Record:
+        def column(count: int) -> np.ndarray:
+            return np.where(np.arange(100) < count, 2, 0)
+
+        return Record(
+            {
+                "kind": "verdict", "name": "row", "trial": 0, "draws": draws, "suite": suite,
+                "evaluations": 2, "seed": 0, "sigma": None, "device": "cpu", "warnings": ["mind"],
+                "threat": {"name": "linf", "eps": 8 / 255}, "data_digest": "d",
+                "data": {"name": "cifar10", "split": "test", "classes": ["a", "b", "c"]},
+                "entries": [{"name": "e", "level": "eot", "closing": False}],
+                "knowledge": {"eot": "Averages."}, "weights": {"model": weights}, "versions": {},
+                "checks": [{"check": "null", "passed": False, "words": "luck suspected"}],
+            },
+            {
+                "psnr": np.full(100, 26.0),
+                "clean_select": column(80), "clean_fresh": column(80),
+                "e_attacked": np.ones(100, bool), "e_select": column(right),
+                "e_fresh": column(right),
+            },
+        )  # fmt: skip
+
+    return make
