@@ -12,6 +12,7 @@ import pytest
 from torch import Tensor
 
 from alp.bench import KIND_BENCH, bench
+from alp.bench.peak import SIDES
 from alp.bench.peers import Peer
 from alp.deploy.consensus import Consensus
 from alp.evaluation.records import Record
@@ -32,6 +33,12 @@ class Terms:
     rounds: int = 4
     seconds: float = 60.0
     seed: int = 0
+
+
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrices small enough for a test."""
+    monkeypatch.setitem(SIDES, "cpu", (32, 64))
 
 
 @pytest.fixture

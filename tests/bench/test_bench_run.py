@@ -11,7 +11,7 @@ import torch
 
 from alp.bench import rows, write_plot
 from alp.bench.entries import batches
-from alp.bench.peak import PRODUCTS, SIDE, product
+from alp.bench.peak import PRODUCTS, product
 from alp.bench.peers import PEERS
 from alp.cli import main
 from alp.errors import ConfigError, UnknownNameError
@@ -55,10 +55,9 @@ def test_every_round_has_other_images() -> None:
 
 
 @pytest.mark.parametrize("precision", PRODUCTS)
-def test_matrix_products_leave_the_threads_alone(precision: str, monkeypatch) -> None:
-    monkeypatch.setitem(SIDE, "cpu", 64)
+def test_matrix_products_leave_the_threads_alone(precision: str) -> None:
     before = torch.get_num_threads()
-    call, flops = product(precision, before + 1, torch.device("cpu"))
+    call, flops = product(precision, before + 1, 64, torch.device("cpu"))
     call(0)
     assert flops == 2 * 64**3
     assert torch.get_num_threads() == before

@@ -44,13 +44,13 @@ def test_every_round_has_every_contestant_in_another_order(clock) -> None:
     assert all(each.ms == pytest.approx(10) and each.draws == each.round for each in timings)
 
 
-def test_a_slow_one_sits_out_and_is_not_called_twice_before(clock) -> None:
+def test_a_slow_one_sits_out_some_rounds(clock) -> None:
     calls: list[tuple[str, int]] = []
     pair = [contestant("fast", clock, 0.01, calls), contestant("slow", clock, 30, calls)]
     timings = list(take_turns(pair, 100, 2, seed=0))
     slow = [each.round for each in timings if each.contestant == "slow"]
     assert slow == [0, 34, 67]
-    assert calls.count(("slow", 0)) == 2  # once to warm up
+    assert len([name for name, _ in calls if name == "slow"]) == 3 + 2  # two to warm up
     assert sum(each.contestant == "fast" for each in timings) == 100
 
 

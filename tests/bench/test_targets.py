@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from alp.bench import TARGETS, judge, rows
-from alp.bench.summary import best, share, sibling
+from alp.bench.statistics import Series
+from alp.bench.summary import best, peak, share, sibling
 from alp.errors import RecordError
 from alp.evaluation.records import Record
 
@@ -72,6 +75,22 @@ def test_share_of_the_peak(toy) -> None:
     assert share(found, one) == pytest.approx((1100 / 1) / (6000 / 4))
     (peer,) = (row for row in found if row.what == "peer")
     assert np.isnan(share(found, peer))
+
+
+def test_the_peak_is_the_fastest_product(toy, record_of) -> None:
+    """One of as many operations in half the time, and one of another number of threads."""
+    found = rows(toy)
+    chosen = best(found, 1, "float32")
+    (slow,) = (row for row in found if row.what == "peak")
+    fast = replace(slow, series=Series(slow.series.rounds, slow.series.ms / 2))
+    other = replace(fast, threads=1, flops=1e9)
+    assert peak([*found, fast, other], chosen) is fast
+    assert share([*found, fast, other], chosen) == pytest.approx(0.125)
+
+
+def test_throughput_of_the_consensus_is_its_mean(toy) -> None:
+    found = rows(toy)
+    assert sibling(found, best(found, 1, "float32"), "consensus").throughput == 500
 
 
 def test_throughput_and_percentiles(record_of) -> None:

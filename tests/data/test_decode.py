@@ -46,6 +46,27 @@ def test_grey_becomes_three_channels_and_transparency_is_dropped() -> None:
     assert np.array_equal(decode_one(png(alpha), "x"), PIXELS)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_is_turned_as_its_exif_says(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees to the right
+    flat = np.zeros((8, 16, 3), np.uint8)
+    flat[:, :8] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(flat).save(buffer, kind, exif=exif)
+    found = decode_one(buffer.getvalue(), "x").astype(int)
+    assert np.abs(found - np.rot90(flat, -1)).max() < 8
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0hello"]
+)
+def test_a_picture_with_damaged_exif_is_still_one(damaged: bytes) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "JPEG", exif=damaged)
+    assert decode_one(buffer.getvalue(), "x").shape == PIXELS.shape
+
+
 def test_sixteen_bit_pictures_are_refused_rather_than_clipped() -> None:
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
     with pytest.raises(DataError, match=r"deep.png has pixels of mode I;16.*8 bits"):

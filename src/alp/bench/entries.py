@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp import seeding
-from alp.bench.peak import product
+from alp.bench.peak import product, sides
 from alp.bench.peers import Peer
 from alp.bench.rounds import Call, Contestant
 from alp.bench.threads import with_threads
@@ -98,12 +98,15 @@ def peer_entry(
     return Entry(Contestant(f"peer {name}", call), about)
 
 
-def peak_entry(precision: str, threads: int, device: torch.device) -> Entry:
-    """The matrix product that the shares of the peak refer to.
+def peak_entries(precision: str, threads: int, device: torch.device) -> list[Entry]:
+    """The matrix products of which the fastest is the peak.
 
     Raises:
         UnknownNameError: no product is known in this precision.
     """
-    call, flops = product(precision, threads, device)
-    about = {"what": "peak", "precision": precision, "threads": threads, "flops": flops}
-    return Entry(Contestant(f"peak {precision} {threads}", call), about)
+    entries = []
+    for side in sides(device):
+        call, flops = product(precision, threads, side, device)
+        about = {"what": "peak", "precision": precision, "threads": threads, "flops": flops}
+        entries.append(Entry(Contestant(f"peak {precision} {threads} {side}", call), about))
+    return entries

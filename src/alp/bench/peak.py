@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SIDE = {"cpu": 1024, "cuda": 8192}
-"""Side of the square matrices: large enough to be bound by arithmetic alone."""
+SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
+"""Sides of the square matrices; which one a machine multiplies best is measured."""
 
 
 def _float(kind: str) -> Callable[[int, torch.device], Callable[[], Tensor]]:
@@ -44,15 +44,19 @@ PRODUCTS = {"float32": _float("float32"), "bfloat16": _float("bfloat16"), "int8"
 """Precision to its matrix product."""
 
 
+def sides(device: torch.device) -> tuple[int, ...]:
+    """The sides for a kind of device."""
+    return SIDES.get(device.type, SIDES["cpu"])
+
+
 def product(
-    precision: str, threads: int, device: torch.device
+    precision: str, threads: int, side: int, device: torch.device
 ) -> tuple[Callable[[int], float], int]:
     """A call that multiplies two square matrices on ``threads`` threads, and its operations.
 
     Raises:
         UnknownNameError: there is no such precision.
     """
-    side = SIDE.get(device.type, SIDE["cpu"])
     multiply = choose(PRODUCTS, precision, "precision")(side, device)
 
     def call(number: int) -> float:

@@ -51,16 +51,14 @@ def take_turns(
 ) -> Iterator[Timing]:
     """Time the contestants in ``rounds`` rounds, each round in another random order.
 
-    Each is called up to twice first, unmeasured. One whose calls would take longer than
-    ``seconds`` in all sits out some rounds, evenly spread, but is called ``LEAST`` times at least.
+    Each is called twice first: the first call may pay for what is set up once, the second tells
+    how long one takes. A contestant whose calls would take longer than ``seconds`` in all sits out
+    some rounds, evenly spread, but takes part in ``LEAST`` at least.
     """
     counts = {}
     for each in contestants:
-        # The second call, where there is time for it, no longer pays for what is set up once.
-        first, _ = timed(partial(each.call, 0), device)
-        again = first < 1000 * seconds / LEAST
-        ms = timed(partial(each.call, 0), device)[0] if again else first
-        counts[each.name] = turns(ms, rounds, seconds)
+        each.call(0)
+        counts[each.name] = turns(timed(partial(each.call, 0), device)[0], rounds, seconds)
     random = np.random.default_rng(seeding.derive(seed, "turns"))
     for number in range(rounds):
         for position in random.permutation(len(contestants)):

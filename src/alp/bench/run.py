@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from alp.bench.entries import Entry, batches, engine_entries, peak_entry, peer_entry
+from alp.bench.entries import Entry, batches, engine_entries, peak_entries, peer_entry
 from alp.bench.flops import count
 from alp.bench.peers import Peer
 from alp.bench.rounds import Timing, take_turns
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from alp.deploy import Engine
     from alp.models import Defended
+
+LIBRARIES = ("onnxruntime", "openvino", "diffusers")
 
 Progress = Callable[[str, int, int], object]
 
@@ -94,7 +98,8 @@ def bench(
         for about, engine in engines:
             entries += engine_entries(engine, about, batch, terms.consensus)
         for precision in dict.fromkeys(about["precision"] for about, _ in engines):
-            entries += [peak_entry(precision, number, device) for number in threads]
+            for number in threads:
+                entries += peak_entries(precision, number, device)
         if batch_size == min(terms.batches):
             entries += [
                 peer_entry(key, peer, model, max(threads), batch, device)
@@ -125,7 +130,7 @@ def bench(
         "device": device_name(device),
         "data": dict(data or {}),
         "weights": weights,
-        "versions": versions(),
+        "versions": versions() | library_versions(),
         "warnings": warnings,
     }
     return Record(header, columns(timings))
@@ -174,6 +179,11 @@ def columns(timings: list[tuple[int, Timing]]) -> dict[str, Any]:
         "ms": np.array([each.ms for _, each in timings], np.float64),
         "draws": np.array([each.draws for _, each in timings], np.float64),
     }
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of those libraries behind backends and peers that are installed."""
+    return {name: version(name) for name in LIBRARIES if find_spec(name)}
 
 
 def device_name(device: torch.device) -> str:

@@ -55,8 +55,8 @@ class Row:
 
     @property
     def throughput(self) -> float:
-        """Images a second, at the median."""
-        return 1000 * self.batch / self.median
+        """Images a second: at the median, of the consensus, whose calls differ, at the mean."""
+        return 1000 * self.batch / (self.mean if self.what == "consensus" else self.median)
 
 
 def rows(record: Record) -> list[Row]:
@@ -92,13 +92,13 @@ def rows(record: Record) -> list[Row]:
 
 
 def peak(found: list[Row], row: Row) -> Row:
-    """The measured matrix peak beside which a row of an engine stands."""
-    return next(
-        each
-        for each in found
-        if (each.what, each.batch, each.precision, each.threads)
-        == ("peak", row.batch, row.precision, row.threads)
-    )
+    """The measured matrix peak beside which a row of an engine stands: of the products in its
+    precision on as many threads, the one with the most operations a second."""
+    wanted = ("peak", row.batch, row.precision, row.threads)
+    products = [
+        each for each in found if (each.what, each.batch, each.precision, each.threads) == wanted
+    ]
+    return max(products, key=lambda each: each.flops / each.median)
 
 
 def share(found: list[Row], row: Row) -> float:

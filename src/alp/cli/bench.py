@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from alp.cli.selection import POSITIONAL, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.deploy.consensus import Consensus
-from alp.errors import ConfigError
+from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +86,10 @@ def run(settings: Settings) -> None:
     from alp.models.checkpoint import weights_digest
     from alp.workflows import device_of
 
+    if find_spec("matplotlib") is None:  # known before the benchmark has run for minutes
+        raise AlpError(
+            'the plot needs matplotlib, which is not installed: pip install "alp[report]"'
+        )
     model = load_classifier(settings.weights, None)
     if not isinstance(model, Defended):
         raise ConfigError(f"{settings.weights} holds no defended classifier; give one")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Settings:
     """Write purified copies of pictures: NAME-purified.png for each, of the same size and time of
     modification. What is not a picture is refused; the others are written all the same. Of a
-    folder all pictures are purified, at any depth, to the same place below --out."""
+    folder all pictures are purified, at any depth, to the same place below --out; of several
+    folders to below the name of each."""
 
     pictures: tuple[Path, ...] = field(metadata=POSITIONAL)
     """PNG, JPEG, WebP or BMP files of any size, and folders of them."""
@@ -59,7 +60,7 @@ def run(settings: Settings) -> None:
     purifier = load_purifier(settings.purifier)
     with printed(settings.json) as tell:
         if settings.watch:
-            note(f"watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends")
+            note(f"alp: watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends")
             done, refused = keep_watching(purifier, settings, tell)
         else:
             done, refused = purify_once(purifier, settings, tell)

@@ -47,8 +47,8 @@ class UNet:
             from diffusers import UNet2DModel
         except ImportError as error:
             raise ConfigError(
-                "the diffusion peers need diffusers: pip install 'alp[peers]', or choose others "
-                "with --peers"
+                "the diffusion peers need diffusers, which is not installed: "
+                'pip install "alp[peers]", or choose others with --peers'
             ) from error
         from alp.models.blocks import channels_last
 
