@@ -269,3 +269,9 @@ def test_an_attack_passes_whole_where_there_is_no_purifier(whole: Path) -> None:
     for point in measured(bare):
         assert np.isnan(point.passed).all() == (point.eps == 0)
         assert point.eps == 0 or np.allclose(point.passed, 1)
+
+
+def test_purified_rows_meet_what_fools_adversarial_training(whole: Path) -> None:
+    levels = {r.name: set(r.header["knowledge"]) for r in records_of(whole, "honest")}
+    assert "transfer" in levels[trained.DEFENDED]
+    assert "transfer" not in levels[trained.AT]

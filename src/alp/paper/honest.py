@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from alp.data import Images
 from alp.evaluation.records import Record
+from alp.models import Defended
 from alp.models.checkpoint import Model
 from alp.paper import trained
 from alp.paper.lab import Lab
@@ -30,4 +32,11 @@ def honest(lab: Lab) -> list[Record]:
         ("adversarial", trained.AT, lambda: trained.adversarial(lab).model),
         ("defended-0", trained.DEFENDED, lambda: trained.defended(lab, 0)),
     ]
-    return [lab.judge(place, name, model(), images, SUITE) for place, name, model in lab.grid(rows)]
+    return [_row(lab, place, name, model(), images) for place, name, model in lab.grid(rows)]
+
+
+def _row(lab: Lab, place: str, name: str, model: Model, images: Images) -> Record:
+    surrogates: dict[str, Model] = {}
+    if isinstance(model, Defended):  # what fools AT alone may fool what is behind a purifier
+        surrogates[trained.AT] = trained.adversarial(lab).model
+    return lab.judge(place, name, model, images, SUITE, surrogates)

@@ -136,9 +136,24 @@ class Lab:
             progress=lambda done, total: self.report(f"evaluate {place}", done, total, ""),
         )
 
-    def judge(self, place: str, name: str, model: Model, images: Images, suite: str) -> Record:
-        """Evaluate ``model`` by a suite of adaptive attacks into ``records/place``."""
-        panel = Panel(suite, self.protocol.threat, seed=self.protocol.seed, device=self.device)
+    def judge(
+        self,
+        place: str,
+        name: str,
+        model: Model,
+        images: Images,
+        suite: str,
+        surrogates: Mapping[str, Model],
+    ) -> Record:
+        """Evaluate ``model`` by a suite of adaptive attacks into ``records/place``; images that
+        were made against ``surrogates`` are tried on it too."""
+        panel = Panel(
+            suite,
+            self.protocol.threat,
+            surrogates=surrogates,
+            seed=self.protocol.seed,
+            device=self.device,
+        )
         return self._by_the_first(
             lambda: judge_model(
                 model,
