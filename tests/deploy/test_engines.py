@@ -103,6 +103,23 @@ def test_large_batches_and_many_draws_are_shared_out(engine_of, monkeypatch) -> 
         assert len(set(seen)) <= 2
 
 
+def test_all_draws_at_once_as_on_a_gpu(engine_of, defended, images) -> None:
+    engine = engine_of("eager")
+    logits = engine.predict_at_once(images, 300, 0)
+    assert np.array_equal(logits, engine.predict_at_once(images, 300, 0))
+    assert not np.array_equal(logits, engine.predict_at_once(images, 300))
+    each = np.stack([engine.predict(images, 1, seed) for seed in range(300)])
+    assert (np.abs(logits - each.mean(0)) < 6 * each.std(0) * (2 / 300) ** 0.5).all()
+    assert engine.predict_at_once(images).shape == (5, 4)
+
+
+def test_memory_in_any_order(case, images) -> None:
+    engine, _ = case
+    behind = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert not behind.flags.c_contiguous
+    assert np.allclose(engine.predict(behind, 2, 0), engine.predict(images, 2, 0), atol=1e-3)
+
+
 def test_threads_are_lent(defended, images) -> None:
     before = torch.get_num_threads()
     engine = build("eager", defended, before + 1, size=(10, 14))

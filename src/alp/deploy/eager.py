@@ -39,11 +39,14 @@ class TorchEngine(Engine):
     def predict(self, images: Floats, draws: int | None = None, generator: Random = None) -> Floats:
         if self.device.type == "cpu":
             return super().predict(images, draws, generator)
-        self.check(images)
-        return self._on_device(images, draws or self.draws, np.random.default_rng(generator))
+        return self.predict_at_once(images, draws, generator)
 
-    def _on_device(self, images: Floats, draws: int, random: np.random.Generator) -> Floats:
-        """All draws in one call, of noise that is made where it is needed."""
+    def predict_at_once(
+        self, images: Floats, draws: int | None = None, generator: Random = None
+    ) -> Floats:
+        """``predict`` with all draws in one call and their noise made on the device, for GPUs."""
+        self.check(images)
+        draws, random = self.counted(draws), np.random.default_rng(generator)
         source = torch.Generator(self.device).manual_seed(int(random.integers(2**63)))
         with self._settings():
             mu = self._encode(torch.from_numpy(images).to(self.device)).clone()

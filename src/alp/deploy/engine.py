@@ -69,9 +69,7 @@ class Engine(ABC):
                 number of draws.
         """
         self.check(images)
-        draws = self.draws if draws is None else draws
-        if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
-            raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+        draws = self.counted(draws)
         random, mu = np.random.default_rng(generator), self.encode(images)
         total = np.zeros((len(images), self.shapes.classes), np.float32)
         for now in _groups(draws, len(images)):
@@ -116,6 +114,17 @@ class Engine(ABC):
         """Standard normal noise (draws, images, C, h, w)."""
         shape = (draws, images, *self.shapes.latent)
         return random.standard_normal(shape, np.float32)
+
+    def counted(self, draws: int | None) -> int:
+        """A number of draws, those of the model where None is given.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        draws = self.draws if draws is None else draws
+        if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
+            raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+        return draws
 
     def check(self, images: Any) -> None:
         """Raise a ConfigError unless ``images`` are a float32 batch of the engine's size."""

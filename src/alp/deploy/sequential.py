@@ -41,7 +41,7 @@ def vote(
         if total is None:
             total = logits.new_zeros(len(x), logits.shape[-1])
         total = total.index_add(0, rows, logits.sum(0))
-        tally.count(logits.detach().cpu().numpy())
+        tally.count(logits.detach().float().cpu().numpy())
     assert total is not None
     taken = torch.from_numpy(tally.draws).to(total)
     return Outcome(total / taken[:, None], tally.draws)
