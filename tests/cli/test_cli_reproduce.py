@@ -84,3 +84,9 @@ def test_an_unknown_item_names_the_known_ones(alp, tmp_path: Path) -> None:
     assert told.status == 2
     assert "nonsense" in told.err
     assert "tsne" in told.err
+
+
+def test_items_are_optional_in_the_usage(alp) -> None:
+    told = alp("reproduce", "--help")
+    assert "alp reproduce [ITEM ...] [options]" in told.out
+    assert "(default: )" not in told.out

@@ -214,3 +214,14 @@ def test_no_record_no_figure() -> None:
     for drawing in FIGURES.values():
         with pytest.raises(RecordError, match="no record"):
             drawing.draw([])
+
+
+def test_the_readers_own_style_and_backend_are_left_alone() -> None:
+    import matplotlib
+
+    record = points("robustness-curve", {("clean", 0.0, None): 0.8, ("eot", USUAL, None): 0.3})
+    with matplotlib.rc_context({"lines.linewidth": 9, "axes.prop_cycle": "cycler('color', 'k')"}):
+        before = dict(matplotlib.rcParams)
+        (axes,) = FIGURES["robustness-curve"].draw([record]).axes
+        assert dict(matplotlib.rcParams) == before
+    assert {line.get_linewidth() for line in axes.get_lines()} == {1.2}

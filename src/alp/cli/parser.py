@@ -64,7 +64,7 @@ def parse(name: str, kind: type[T], arguments: list[str]) -> T:
 def build(name: str, kind: type, selected: Mapping[str, str]) -> ArgumentParser:
     """The parser of a command; fields whose type is not ``selected`` yet are left out."""
     places = [each for each in fields(kind) if each.metadata.get("positional")]
-    shown = " ".join(f"{each.name.upper()}{' ...' * _many(each, kind)}" for each in places)
+    shown = " ".join(_shown(each, kind) for each in places)
     parser = ArgumentParser(
         prog=f"alp {name}",
         usage=" ".join(f"alp {name} {shown} [options]".split()),
@@ -78,6 +78,12 @@ def build(name: str, kind: type, selected: Mapping[str, str]) -> ArgumentParser:
     )
     _add(parser, parser, kind, None, selected, "")
     return parser
+
+
+def _shown(each: Field[Any], kind: type) -> str:
+    """A positional field in the usage line."""
+    name = f"{each.name.upper()}{' ...' * _many(each, kind)}"
+    return name if each.default is MISSING else f"[{name}]"
 
 
 def _add(
@@ -100,7 +106,7 @@ def _add(
             names, options = _leaf(key, hints[each.name], each, default)
             if options.get("required") or ("default" not in options and default is MISSING):
                 text += " (required)"
-            elif default is not None and default is not False:
+            elif default is not None and default is not False and default != ():
                 text += f" (default: {worded(default)})"
             group.add_argument(names, help=text, **options)
 
