@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from alp.attacks import FGSM
 from alp.errors import AlpError, ConfigError, RecordError
+from alp.evaluation.points import Point
 from alp.evaluation.records import (
     KIND_EMBEDDING,
     KIND_PICTURES,
@@ -97,21 +99,21 @@ def test_captions_say_protocol_images_and_seed(whole: Path, item: str, protocol)
         assert "mean logits of 2 draws" in caption
 
 
-@pytest.mark.parametrize("item", ITEMS)
+@pytest.mark.parametrize("item", sorted(set(ITEMS) - {"hierarchy", "honest", "speed"}))
 def test_a_damaged_record_is_refused_in_words(whole: Path, item: str) -> None:
     """Without any one of its columns or of its needed keys a record cannot be drawn."""
     records = records_of(whole, item)
-    first = records[0]
-    if first.kind not in LAYOUTS:
-        return
-    for name in first.columns:
-        rest = {key: values for key, values in first.columns.items() if key != name}
-        with pytest.raises(RecordError, match=re.escape(name)):
-            FIGURES[item].draw([Record(first.header, rest), *records[1:]])
-    for name in LAYOUTS[first.kind].header:
-        header = {key: value for key, value in first.header.items() if key != name}
-        with pytest.raises(RecordError, match=name):
-            FIGURES[item].draw([Record(header, first.columns), *records[1:]])
+    for kind in {record.kind for record in records}:
+        (first, *_) = (record for record in records if record.kind == kind)
+        rest = [record for record in records if record is not first]
+        for name in first.columns:
+            columns = {key: values for key, values in first.columns.items() if key != name}
+            with pytest.raises(RecordError, match=re.escape(name)):
+                FIGURES[item].draw([Record(first.header, columns), *rest])
+        for name in LAYOUTS[kind].header:
+            header = {key: value for key, value in first.header.items() if key != name}
+            with pytest.raises(RecordError, match=name):
+                FIGURES[item].draw([Record(header, first.columns), *rest])
 
 
 @pytest.mark.parametrize("item", ITEMS)
@@ -126,7 +128,7 @@ def test_foreign_records_are_refused(whole: Path, item: str) -> None:
 def test_models_are_trained_once_for_all(whole: Path) -> None:
     places = sorted(path.name for path in (whole / "models").iterdir())
     per_trial = [f"{name}-{n}" for name in ("purifier", "standalone", "defended") for n in (0, 1)]
-    variants = ["c16-26.2dB", "c128-26.2dB", "c512-26.2dB", "c64-20dB", "c64-26.2dB", "c64-30dB"]
+    variants = ["c16-26.2dB", "c128-26.2dB", "c512-26.2dB", "c64-20dB", "c64-24dB", "c64-29dB"]
     of_variants = [f"{name}-{v}" for name in ("purifier", "defended") for v in variants]
     assert places == sorted(["standard", "adversarial", *per_trial, *of_variants])
 
@@ -143,6 +145,13 @@ def test_the_page_shows_every_figure(whole: Path) -> None:
     assert "Refused records" not in page
 
 
+@pytest.fixture
+def pageless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the page, which takes longer than all the rest of a finished experiment."""
+    monkeypatch.setattr("alp.paper.reproduce.write_page", lambda folder: None)
+
+
+@pytest.mark.usefixtures("pageless")
 def test_a_repetition_makes_nothing_again(whole: Path, protocol: Protocol) -> None:
     def written(folder: Path) -> dict[str, tuple[int, bytes]]:
         files = [path for path in folder.rglob("*") if path.parent.name in ("records", "models")]
@@ -155,11 +164,12 @@ def test_a_repetition_makes_nothing_again(whole: Path, protocol: Protocol) -> No
     assert written(whole) == before
 
 
+@pytest.mark.usefixtures("pageless")
 @pytest.mark.parametrize("item", ["sweep", "grids", "bottleneck", "tsne"])
 def test_killed_and_called_again_it_ends_at_the_same_bytes(
     whole: Path, protocol: Protocol, item: str, tmp_path: Path
 ) -> None:
-    """Killed at each third report, batch after batch, until nothing is left to do."""
+    """Killed now and then, batch after batch, until nothing is left to do."""
     shutil.copytree(whole / "models", tmp_path / "models")
     for path in (tmp_path / "models").glob("*-c*"):
         shutil.rmtree(path)
@@ -168,7 +178,7 @@ def test_killed_and_called_again_it_ends_at_the_same_bytes(
     def killer(*what: object) -> None:
         nonlocal reports, kills
         reports += 1
-        if reports % 7 == 3 and kills < 4:
+        if reports % 5 == 2 and kills < 4:
             kills += 1
             raise KeyboardInterrupt
 
@@ -183,6 +193,7 @@ def test_killed_and_called_again_it_ends_at_the_same_bytes(
         assert (tmp_path / item / "records" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.usefixtures("pageless")
 def test_given_weights_stand_in_for_the_trainings_of_the_first_trial(
     whole: Path, protocol: Protocol, tmp_path: Path
 ) -> None:
@@ -206,10 +217,11 @@ def test_given_weights_stand_in_for_the_trainings_of_the_first_trial(
 def test_a_record_of_another_model_is_refused(
     whole: Path, protocol: Protocol, tmp_path: Path
 ) -> None:
-    for name in ("models", "sweep"):
-        shutil.copytree(whole / name, tmp_path / name)
+    here = lab(whole, protocol)
+    other, images = trained.standalone(here, 0), here.share_of_images(0.5)
+    shutil.copytree(whole / "sweep", tmp_path / "sweep")
     with pytest.raises(RecordError, match="another model"):
-        reproduce(("sweep",), replace(protocol, seed=1), tmp_path)
+        lab(tmp_path, protocol).points("defended-0", "other", other, FGSM(), [Point()], images)
 
 
 def test_sigma_is_that_of_the_purifiers(whole: Path, protocol: Protocol) -> None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from alp.models import Defended
 from alp.models.checkpoint import Model
 from alp.paper.lab import Lab
+from alp.training.recipes import recipe
 from alp.training.stages import PurifierStage, Stage
 from alp.workflows import Trained
 
@@ -107,8 +108,6 @@ def variant(lab: Lab, wanted: Variant) -> Defended:
 
 def settings(lab: Lab, wanted: Variant) -> tuple[int, float]:
     """Channels and dB of a variant."""
-    from alp.training.recipes import recipe
-
     usual = recipe("purifier", lab.protocol.scale).stage
     assert isinstance(usual, PurifierStage)
     return wanted.channels or usual.purifier.latent_channels, wanted.psnr or usual.rate.psnr

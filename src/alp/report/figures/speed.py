@@ -18,7 +18,7 @@ from alp.report.words import count
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_OURS = {"draw": "ours, one draw", "draws": "ours, all draws"}
+_OURS = {"draw": "our one draw", "draws": "all our draws"}
 _SLOWEST = "diffpure"
 """The peer that the paper compares itself with."""
 
@@ -35,9 +35,8 @@ def draw(records: Sequence[Record]) -> Figure:
         colour, marker = (BLUE, "o") if ours else (ORANGE, "s")
         axes.hlines(place, low, high, color=colour, linewidth=1.2)
         axes.plot(median, place, marker, color=colour)
-        axes.annotate(
-            f"{median:,.3g} ms", (high, place), (5, 0), textcoords="offset points", va="center"
-        )
+        words = f"{median:,.0f} ms" if median >= 100 else f"{median:.3g} ms"
+        axes.annotate(words, (high, place), (5, 0), textcoords="offset points", va="center")
     axes.set_xscale("log")
     axes.margins(x=0.25)
     axes.set_yticks(range(len(times)), list(times))
@@ -53,7 +52,7 @@ def caption(records: Sequence[Record]) -> str:
     record = some(records)[0]
     times, header = _times(record), record.header
     ratios = [
-        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times {ours}"
+        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times as long as {ours}"
         for ours in _OURS.values()
         if _SLOWEST in times and ours in times
     ]

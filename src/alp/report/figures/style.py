@@ -81,7 +81,9 @@ def styled(draw: Draw) -> Draw:
     def within(records: Sequence[Record]) -> Figure:
         import matplotlib
 
-        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}):
+        # All but the backend, which a context would not put back.
+        plain = {k: v for k, v in matplotlib.rcParamsDefault.items() if "backend" not in k}
+        with matplotlib.rc_context(plain | _STYLE):
             return draw(records)
 
     return within
