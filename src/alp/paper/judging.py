@@ -15,9 +15,6 @@ from alp.report.claims import Finding, Judged
 _KINDS = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest", KIND_BENCH: "speed"}
 """The experiment of a record that does not name it, by its kind."""
 
-_ANY_DATA = ("speed",)
-"""Experiments in which the data do not matter."""
-
 FORMS = {
     "%": "{:.2f}\u202f%",
     "points": "{:.2f} points",
@@ -47,7 +44,7 @@ def _runs(kept: Iterable[Kept]) -> Runs:
     for each in kept:
         item = each.item or _KINDS.get(each.record.kind, "")
         data = each.record.header.get("data")
-        if item in _ANY_DATA or (isinstance(data, dict) and data.get("name") == DATA):
+        if isinstance(data, dict) and data.get("name") == DATA:
             found.setdefault(item, {}).setdefault(each.folder, []).append(each)
     return {
         item: max(folders.values(), key=lambda run: sum(len(each.record) for each in run))

@@ -63,19 +63,22 @@ def appraise(model: Model, rounded: Model, images: Images) -> Agreement:
             decisions = torch.stack([output.argmax(1) for output in outputs])
             equal.append(decisions[0] == decisions[1])
             scores.append((decisions == y).double())
-    share = float(torch.cat(equal).double().mean())
+    same = torch.cat(equal)
+    changed = int((~same).sum())
     trained, after = torch.cat(scores, 1).double().mean(1).tolist()
     difference = float(torch.tensor(differences).max())  # NaN, if there is one
     finite = math.isfinite(difference)
     close = (
-        abs(trained - after) <= DECIBELS if isinstance(model, Purifier) else 1 - share <= TOLERANCE
+        abs(trained - after) <= DECIBELS
+        if isinstance(model, Purifier)
+        else changed <= TOLERANCE * len(same)
     )
     return Agreement(
         half=close and finite,
         images=len(images),
         measure="psnr" if isinstance(model, Purifier) else "accuracy",
         difference=difference if finite else None,
-        equal=share,
+        equal=1 - changed / len(same),
         trained=trained,
         rounded=after,
     )

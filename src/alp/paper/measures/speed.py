@@ -15,6 +15,8 @@ from alp.paper.measures.base import Runs, Value
 
 ITEM = "speed"
 PEER = "diffpure"
+STEPS = 100
+"""Reverse steps from which a diffusion purifier counts as iterative, as published ones are."""
 
 _OURS = {"draw": "one draw", "draws": "all draws"}
 _RESAMPLES = 1000
@@ -40,7 +42,8 @@ def _times(kept: Kept, batch: int, what: str, peer: str | None = None) -> list[N
     found = (
         columns["ms"][(columns["batch"] == batch) & (columns["contestant"] == name)]
         for name, about in named.items()
-        if about["what"] == what and peer in (None, about.get("peer"))
+        if about["what"] == what
+        and (peer is None or (about.get("peer") == peer and about["settings"]["steps"] >= STEPS))
     )
     return [ms for ms in found if len(ms)]
 
