@@ -115,8 +115,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
         "cpu": Recipe(
             _purifier(PurifierConfig(), 2.5, 128, 0.98),
-            "6 core-minutes",
-            "26.4 dB, sigma 0.66",
+            "10 core-minutes",
+            "26.4 dB, sigma 0.65",
         ),
         "gpu": Recipe(
             _purifier(PurifierConfig(width=96, blocks=4), 30.0, 256, 0.998), *_UNMEASURED
