@@ -28,6 +28,9 @@ from alp.evaluation.records import (
     read_tree,
 )
 from alp.evaluation.records.layout import LAYOUTS
+from alp.models import Purifier
+from alp.models.checkpoint import weights_digest
+from alp.models.packaged import load
 from alp.paper import EXPERIMENTS, trained
 from alp.paper.lab import Lab
 from alp.paper.protocol import Protocol
@@ -212,6 +215,16 @@ def test_given_weights_stand_in_for_the_trainings_of_the_first_trial(
     assert mine.same(theirs)
     assert lab(out, given).given("defended", trial=1) is None
     assert lab(out, given).given("standard", trial=0) is None
+
+
+def test_a_package_gives_its_rows(protocol: Protocol, tmp_path: Path) -> None:
+    here = lab(tmp_path, replace(protocol, weights="cifar10-lite"))
+    purifier = here.given("purifier", 0)
+    assert purifier is not None
+    assert isinstance(purifier.model, Purifier)
+    assert weights_digest(load(purifier.path)) == weights_digest(purifier.model)
+    assert here.given("purifier", 1) is None
+    assert here.given("control", 0) is None
 
 
 def test_a_record_of_another_model_is_refused(

@@ -20,7 +20,8 @@ from alp.evaluation.points import Point, evaluate_points
 from alp.evaluation.records import Record, read, write
 from alp.evaluation.subjects import Deterministic, Purified
 from alp.models import Defended
-from alp.models.checkpoint import Model, load_model, weights_digest
+from alp.models.checkpoint import Model, weights_digest
+from alp.models.packaged import load, packaged_names
 from alp.paper.protocol import Protocol
 from alp.training.processes import is_first_process
 from alp.training.recipes import recipe
@@ -86,8 +87,13 @@ class Lab:
         """The weights that the protocol gives in place of a training, if it does."""
         if self.protocol.weights is None or trial > 0:
             return None
-        path = Path(self.protocol.weights) / f"{name}.safetensors"
-        return Trained(load_model(path).eval(), path, {}) if path.exists() else None
+        folder = Path(self.protocol.weights)
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            path = folder / name
+            if str(path) not in packaged_names():
+                return None
+        return Trained(load(path), path, {})
 
     def train(
         self,

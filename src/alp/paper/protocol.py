@@ -45,8 +45,9 @@ class Protocol:
     engine: EngineConfig = field(default_factory=EngineConfig)
     """Where it runs."""
     weights: str | None = None
-    """Folder of weights to take in place of the trainings of trial 0, as far as they are there:
-    standard, adversarial, purifier, standalone and defended, each as .safetensors."""
+    """A package, such as cifar10-lite, or a folder of weights (standard, adversarial, purifier,
+    standalone, defended, each as .safetensors) to take in place of the trainings of trial 0, as far
+    as they are there."""
 
     def __post_init__(self) -> None:
         for name, default in choose(_USUAL, self.scale, "scale").items():
