@@ -5,10 +5,10 @@ Importing this package imports no torch: what needs it is imported when it is as
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alp.bench.peers import PEERS, Peer
+from alp.lazy import lazily
 
 if TYPE_CHECKING:
     from alp.bench.plot import write_plot
@@ -38,8 +38,4 @@ _HOMES = {
     "write_plot": "plot",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOMES)

@@ -6,8 +6,9 @@ asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from alp.lazy import lazily
 
 if TYPE_CHECKING:
     from alp.deploy.backends import BACKENDS, build
@@ -42,8 +43,4 @@ _HOMES = {
     "export_onnx": "export",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOMES)

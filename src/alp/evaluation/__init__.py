@@ -6,10 +6,10 @@ asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alp.evaluation.knowledge import KNOWLEDGE, Subject
+from alp.lazy import lazily
 
 if TYPE_CHECKING:
     from alp.evaluation.adaptive import evaluate
@@ -74,8 +74,4 @@ _HOMES = {
     "wilson": "statistics",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOMES)
