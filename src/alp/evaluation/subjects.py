@@ -127,11 +127,12 @@ class Purified(Encoded):
 
     def __init__(self, model: Any, draws: int | None = None, sigma: float | None = None) -> None:
         super().__init__(model, 1 if sigma == 0 else draws)
-        self.sigma = sigma
+        # Models of other people need not know of it.
+        self._level = {} if sigma is None else {"sigma": sigma}
         self.stochastic = sigma != 0
 
     def predict(self, x: Tensor, source: seeding.Source) -> Tensor:
-        logits: Tensor = self.model(x, source, draws=self.draws, sigma=self.sigma)
+        logits: Tensor = self.model(x, source, draws=self.draws, **self._level)
         return logits
 
     def sample(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
@@ -143,14 +144,14 @@ class Purified(Encoded):
 
     def _drawn(self, x: Tensor, source: seeding.Source, draws: int, **options: Any) -> Tensor:
         draws = draws if self.stochastic else 1
-        return self._decoded(x, source, draws, sigma=self.sigma, **options)
+        return self._decoded(x, source, draws, **self._level, **options)
 
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         draws = draws if self.stochastic else 1
         with torch.no_grad():
             latent = self.model.encode(x)
             purified = self.model.purifier.draw(
-                latent, source, x.shape[-2:], draws=draws, sigma=self.sigma
+                latent, source, x.shape[-2:], draws=draws, **self._level
             )
         copies = x.repeat(draws, 1, 1, 1)
         # The purified values, with the derivative of the identity.
@@ -162,7 +163,7 @@ class Purified(Encoded):
         return logits
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
-        image: Tensor = self.model.purifier(x, source, sigma=self.sigma)
+        image: Tensor = self.model.purifier(x, source, **self._level)
         return image
 
 

@@ -197,4 +197,4 @@ def seal(content: Mapping[str, Any]) -> bytes:
     """The bytes of a manifest: its content with a sha256 over it. A manifest has to be, byte for
     byte, what this writes, so that every change of it is noticed."""
     sealed = {**content, "sha256": digest(content)}
-    return (json.dumps(sealed, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    return (json.dumps(sealed, indent=1, allow_nan=False) + "\n").encode()
