@@ -90,7 +90,8 @@ def _eager(what: str) -> Measure:
         eager = best(found, batch, reference(found), EAGER)
         if chosen is None or eager is None:
             return None
-        return ratio(*(sibling(found, each, what).series for each in (eager, chosen)))
+        above, below = (sibling(found, each, what).series for each in (eager, chosen))
+        return ratio(above, below)
 
     return measure
 
