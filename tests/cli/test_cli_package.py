@@ -106,7 +106,7 @@ def test_an_unknown_name_lists_the_valid_ones(alp, installed, tmp_path: Path) ->
     for line in (("evaluate", "teapot"), ("protocol", "teapot"), ("attack", "teapot")):
         told = alp(*line, "--out", tmp_path)
         assert told.status == 1
-        assert "small, small/defended, small/purifier, small/standard" in told.err
+        assert "small, small/purifier, small/standard, small/defended" in told.err
 
 
 def test_names_of_records() -> None:
