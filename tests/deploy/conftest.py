@@ -67,8 +67,7 @@ def engine_of(defended, calibration):
     def make(name: str, precision: str = "float32"):
         if (name, precision) not in built:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("alp.deploy.ort.onnx_models", once)
-                patch.setattr("alp.deploy.ov.onnx_models", once)
+                patch.setattr("alp.deploy.onnx_models.onnx_models", once)
                 built[name, precision] = build(
                     name, defended, 1, precision, size=SIZE, calibration=calibration
                 )

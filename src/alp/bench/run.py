@@ -16,7 +16,7 @@ from alp.bench.peers import Peer
 from alp.bench.rounds import Timing, take_turns
 from alp.bench.summary import KIND_BENCH
 from alp.deploy.consensus import Consensus as Consensus
-from alp.deploy.engine import cores
+from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose
 from alp.evaluation.header import versions
 from alp.evaluation.records import SCHEMA, Record
@@ -61,7 +61,7 @@ def bench(
     *,
     name: str,
     peers: Mapping[str, Peer],
-    calibration: Tensor | None = None,
+    calibration: Floats | None = None,
     weights: str = "",
     data: Mapping[str, Any] | None = None,
     progress: Progress = lambda what, done, total: None,
@@ -141,7 +141,7 @@ def build_engines(
     terms: Terms,
     threads: tuple[int, ...],
     size: tuple[int, int],
-    calibration: Tensor | None,
+    calibration: Floats | None,
 ) -> tuple[list[tuple[dict[str, Any], Engine]], list[str]]:
     """Every engine that can be built, each with its backend, precision and threads, and why the
     others cannot.
@@ -153,13 +153,14 @@ def build_engines(
     from alp.deploy.backends import BACKENDS
 
     engines, warnings = [], []
-    clean = None if calibration is None else calibration.cpu().numpy().astype(np.float32)
     for name in terms.backends:
         backend = choose(BACKENDS, name, "backend")
         for precision in terms.precisions:
             for number in threads:
                 try:
-                    engine = backend.build(model, number, precision, size=size, calibration=clean)
+                    engine = backend.build(
+                        model, number, precision, size=size, calibration=calibration
+                    )
                 except AlpError as error:
                     warnings.append(str(error))
                     break

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alp.bench.peers import PEERS
+from alp.cli.deployment import calibration_images
 from alp.cli.selection import POSITIONAL, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.deploy.consensus import Consensus
 from alp.errors import AlpError, ConfigError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 POOL = 1024
 """Images of the data set that the calls take turns on."""
@@ -96,6 +93,9 @@ def run(settings: Settings) -> None:
     split = load_data(settings.data, "test")
     images = split.take(min(POOL, len(split)), settings.seed)
     chosen = [name for name in settings.peers if name != "none"]
+    calibration = None
+    if "int8" in settings.precisions:
+        calibration = calibration_images(settings.data, settings.seed, CALIBRATION)
     with progress("rounds") as show:
         record = bench(
             model.to(device_of(settings.device)),
@@ -103,7 +103,7 @@ def run(settings: Settings) -> None:
             settings,
             name=name_of(settings.weights),
             peers={name: PEERS[name]() for name in chosen},
-            calibration=calibration(settings),
+            calibration=calibration,
             weights=weights_digest(model),
             data={"name": images.name, "split": images.split, "digest": images.digest},
             progress=show,
@@ -116,13 +116,3 @@ def run(settings: Settings) -> None:
         say_json(as_json(record) | {"record": str(path)})
         return
     say(*lines(record), f"record     {path}", f"plot       {settings.out / 'bench.svg'}")
-
-
-def calibration(settings: Settings) -> Tensor | None:
-    """Training images (n,3,H,W) in [0,1] that set the ranges of int8; None where none is timed."""
-    from alp.data import load_data
-
-    if "int8" not in settings.precisions:
-        return None
-    split = load_data(settings.data, "train")
-    return split.take(min(CALIBRATION, len(split)), settings.seed).images.float() / 255

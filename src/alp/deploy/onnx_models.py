@@ -54,6 +54,14 @@ def quantised_models(
     return {name: quantised(model, feeds[name]) for name, model in models.items()}
 
 
+def models_in(precision: str, graphs: Graphs, calibration: Floats | None) -> dict[str, bytes]:
+    """The models whose caller draws the noise, in int8 where that is asked for."""
+    models = onnx_models(graphs)
+    if calibration is not None and precision == "int8":
+        return quantised_models(models, graphs, calibration)
+    return models
+
+
 def example(graphs: Graphs, name: str, batch: int = 2, draws: int = 3) -> tuple[Floats, ...]:
     """Inputs of a model, of the right shapes."""
     shapes, random = graphs.shapes, np.random.default_rng(0)

@@ -7,7 +7,7 @@ from functools import partial
 from alp.deploy.engine import Engine, Floats
 from alp.deploy.graphs import build_graphs
 from alp.deploy.onnx_engine import OnnxEngine
-from alp.deploy.onnx_models import onnx_models, quantised_models
+from alp.deploy.onnx_models import models_in
 from alp.models import Defended
 
 
@@ -20,8 +20,6 @@ def build(
 ) -> Engine:
     """See :func:`alp.deploy.build`."""
     graphs = build_graphs(defended, size)
-    models = onnx_models(graphs)
-    if calibration is not None and precision == "int8":
-        models = quantised_models(models, graphs, calibration)
+    models = models_in(precision, graphs, calibration)
     held = {name: partial(bytes, model) for name, model in models.items()}
     return OnnxEngine(graphs.shapes, held, threads)

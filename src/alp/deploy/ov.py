@@ -7,7 +7,7 @@ from typing import Any
 
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.deploy.graphs import build_graphs
-from alp.deploy.onnx_models import onnx_models, quantised_models
+from alp.deploy.onnx_models import models_in
 from alp.models import Defended
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -63,7 +63,5 @@ def build(
 ) -> Engine:
     """See :func:`alp.deploy.build`."""
     graphs = build_graphs(defended, size)
-    models = onnx_models(graphs)
-    if calibration is not None and precision == "int8":
-        models = quantised_models(models, graphs, calibration)
+    models = models_in(precision, graphs, calibration)
     return OpenVinoEngine(graphs.shapes, models, threads, precision)
