@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[float, float]:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--suite", default="standard")
     parser.add_argument("--bank", type=int, default=20, help="draws of a model that draws")
+    parser.add_argument("--attack-precision", default="float32", help="float32 or bfloat16")
     parser.add_argument("--eps", type=float, default=8 / 255)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[float, float]:
             alp.Linf(given.eps),
             suite,
             about=About(name, weights={"model": weights_digest(model)}),
+            attack_precision=given.attack_precision,
             seed=given.seed,
             progress=show,
             resume=given.out / "parts" / name,

@@ -13,6 +13,7 @@ from alp.config import positive
 from alp.data import SPLITS
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.errors import ConfigError
+from alp.evaluation.precision import ATTACK_PRECISIONS
 from alp.evaluation.suites import SUITES
 
 
@@ -43,6 +44,9 @@ class Settings:
     """Judge the predictions of a compiled engine: eager, compile, onnxruntime or openvino."""
     precision: str = field(default="float32", metadata=among(PRECISIONS))
     """Of the engine; int8 is calibrated on 512 training images."""
+    attack_precision: str = field(default="float32", metadata=among(ATTACK_PRECISIONS))
+    """What the attackers compute in; what they made is always judged as deployed. bfloat16 takes
+    half the time where the processor multiplies it."""
     norm: str = field(default="linf", metadata=among(THREATS))
     """The norm of the threat; it decides about --threat."""
     threat: Threat = field(metadata=given(lambda by: THREATS[by["norm"]](), "norm"))
@@ -86,6 +90,7 @@ def run(settings: Settings) -> None:
         suite=settings.suite,
         threat=settings.threat,
         surrogates=others,
+        attack_precision=settings.attack_precision,
         seed=settings.seed,
         device=settings.device,
         processes=settings.processes,

@@ -11,7 +11,7 @@ from alp.cli.console import width
 from alp.cli.tables import COLUMN
 from alp.evaluation.records import Record
 from alp.report.table import ABSENT
-from alp.report.words import count, entry_words, interval, percent, threat_words
+from alp.report.words import count, entry_words, interval, percent, suite_words, threat_words
 
 
 def protocol_lines(records: Sequence[Record]) -> Iterator[str]:
@@ -22,7 +22,8 @@ def protocol_lines(records: Sequence[Record]) -> Iterator[str]:
     yield f"images     {header['images']:,} of {of}, seed {header['seed']}"
     yield f"threat     {threat_words(header['threat'])}"
     rounds = header["evaluations"]
-    yield f"verdict    suite {header['suite']}: of an image's candidates the one least often right"
+    suite = suite_words(header)
+    yield f"verdict    suite {suite}: of an image's candidates the one least often right"
     yield f"           in {count(rounds, 'prediction')}, judged by as many fresh ones"
     for words in dict.fromkeys(each.header["extra"].get("deployed") for each in records):
         if words:

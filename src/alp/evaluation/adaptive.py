@@ -12,10 +12,11 @@ import torch
 from alp import seeding
 from alp.attacks import Threat
 from alp.attacks.base import require_count
-from alp.errors import ConfigError
+from alp.errors import ConfigError, choose
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.header import About, verdict_header
 from alp.evaluation.knowledge import Subject
+from alp.evaluation.precision import ATTACK_PRECISIONS
 from alp.evaluation.records import Record
 from alp.evaluation.resume import finished_batches
 from alp.evaluation.running import Meter, Progress, Share, run_all
@@ -40,6 +41,7 @@ def evaluate(
     surrogates: Mapping[str, Any] | None = None,
     draws: int | None = None,
     about: About | None = None,
+    attack_precision: str = "float32",
     seed: int = 0,
     batch_size: int = BATCH,
     device: torch.device | str = "cpu",
@@ -65,6 +67,8 @@ def evaluate(
         surrogates: name to other targets, whose adversarial images are tried on this one.
         draws: answers that the deployed prediction averages; by default as the target says.
         about: what the record has to say beyond what can be seen.
+        attack_precision: ``float32``, or ``bfloat16`` for attackers who compute in it: twice as
+            fast where the processor multiplies it. What is judged is never rounded.
         batch_size: images that are attacked at a time.
         resume: a folder for finished parts; it is left for the caller to delete. Needs the
             digests of the weights in ``about``, and ``share`` needs it.
@@ -79,7 +83,7 @@ def evaluate(
         ``<check>_<number>``, NaN beyond the images that they looked at.
 
     Raises:
-        UnknownNameError: no such suite.
+        UnknownNameError: no such suite or precision.
         ConfigError: no images, a target or a setting that cannot be used, an attack that leaves
             the threat, or a resume folder of another evaluation.
         AlpError: the suite needs a library that is not installed.
@@ -88,15 +92,24 @@ def evaluate(
         raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
     require_count("batch_size", batch_size)
     x, y = (each.to(device) for each in data.batch(torch.arange(min(batch_size, len(data)))))
-    subject = subject_of(target, x, draws)
-    others = {name: subject_of(each, x) for name, each in (surrogates or {}).items()}
+    seen = choose(ATTACK_PRECISIONS, attack_precision, "attack precision")
+    subject = seen(subject_of(target, x, draws))
+    others = {name: seen(subject_of(each, x)) for name, each in (surrogates or {}).items()}
     if isinstance(suite, str):
         norm, classes = type(threat).__name__.lower(), _classes(subject, x[:_FEW])
         suite = suite_for(suite, norm, subject, others, classes)
     _require_surrogates(suite, others)
     about = replace(about or About(type(target).__name__), draws=subject.draws)
     header = verdict_header(
-        about, data, threat, suite, seed, batch_size, str(torch.device(device)), list(others)
+        about,
+        data,
+        threat,
+        suite,
+        seed,
+        batch_size,
+        str(torch.device(device)),
+        surrogates=list(others),
+        attack_precision=attack_precision,
     )
     finished = finished_batches(resume, header)
     share = share or Share()

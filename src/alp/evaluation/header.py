@@ -110,7 +110,9 @@ def verdict_header(
     seed: int,
     batch_size: int,
     device: str,
+    *,
     surrogates: Sequence[str],
+    attack_precision: str,
 ) -> dict[str, Any]:
     """The header of a verdict record, but for its findings and warnings; as above.
 
@@ -131,6 +133,7 @@ def verdict_header(
         "probes": asdict(suite.probes),
         "knowledge": {entry.level: describe(entry.level) for entry in suite.entries},
         "surrogates": list(surrogates),
+        "attack_precision": attack_precision,
     }
     where = (seed, batch_size, device)
     return json_values(_header(KIND_VERDICT, about, data, threat, own, *where))

@@ -18,6 +18,7 @@ from alp import seeding
 from alp.attacks.base import require_count
 from alp.errors import ConfigError
 from alp.evaluation.knowledge import Subject
+from alp.evaluation.precision import Rounded
 
 ROWS = 256
 """Latents that are decoded and classified at a time: more fall out of a processor's cache."""
@@ -232,9 +233,9 @@ def is_repeatable(subject: Subject, x: Tensor) -> bool:
 def in_float64(subject: Subject) -> Subject:
     """A copy of a subject whose modules compute in float64; what is not a module stays as it is,
     and may answer float64 images in float32, or not at all."""
-    twin = copy(subject)
+    twin = copy(subject.subject if isinstance(subject, Rounded) else subject)
     copies: dict[int, Any] = {}
-    for name, part in vars(subject).items():
+    for name, part in vars(twin).items():
         if isinstance(part, torch.nn.Module):
             setattr(twin, name, deepcopy(part, copies).double())
     return twin

@@ -10,9 +10,9 @@ from alp.evaluation.records import Kept, conclude
 from alp.report.provenance import provenance
 from alp.report.refusal import Refused, sifted
 from alp.report.table import ABSENT
-from alp.report.words import count, entry_words, interval, percent, threat_words
+from alp.report.words import count, entry_words, interval, percent, suite_words, threat_words
 
-_PROTOCOL = ("data", "data_digest", "images", "threat", "suite")
+_PROTOCOL = ("data", "data_digest", "images", "threat", "suite", "attack_precision")
 
 
 def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:
@@ -20,7 +20,7 @@ def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:
     good, refused = sifted(kept, lambda each: _part([each]))
     groups: dict[str, list[Kept]] = {}
     for each in good:
-        protocol = [each.folder, *(each.record.header[key] for key in _PROTOCOL)]
+        protocol = [each.folder, *(each.record.header.get(key) for key in _PROTOCOL)]
         groups.setdefault(json.dumps(protocol, sort_keys=True), []).append(each)
     return [_part(group) for group in groups.values()], refused
 
@@ -51,7 +51,7 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
         "data": f"{first['data']['name']} ({first['data']['split']})",
         "images": f"{first['images']:,}",
         "threat": threat_words(first["threat"]),
-        "suite": first["suite"],
+        "suite": suite_words(first),
         "evaluations": " or ".join(count(number, "prediction") for number in evaluations),
         "best": {
             "name": best["name"],

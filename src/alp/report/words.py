@@ -67,6 +67,12 @@ def entry_words(entry: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
     return words + ("; on what is left" if entry["closing"] else "")
 
 
+def suite_words(header: Mapping[str, Any]) -> str:
+    """A verdict's suite, such as ``standard, attackers in bfloat16``."""
+    precision = header.get("attack_precision", "float32")  # records of 0.1.0 had no other
+    return str(header["suite"]) + ("" if precision == "float32" else f", attackers in {precision}")
+
+
 def row_words(row: Mapping[str, Any]) -> str:
     """How a row's prediction was made and how often it was trained: ``20 draws, 5 trials``."""
     return f"{count(row['draws'], 'draw')}, {count(row['trials'], 'trial')}"

@@ -35,6 +35,8 @@ class Panel:
     """The ball of the attackers."""
     surrogates: Mapping[str, Model] = field(default_factory=dict)
     """Name to other models, whose adversarial images are tried."""
+    attack_precision: str = "float32"
+    """What the attackers compute in: float32 or bfloat16."""
     seed: int = 0
     """Seed of attacks and draws."""
     device: str = "auto"
@@ -108,6 +110,7 @@ def judge_model(
             panel.suite,
             surrogates={key: deepcopy(each).to(device) for key, each in panel.surrogates.items()},
             about=about,
+            attack_precision=panel.attack_precision,
             seed=panel.seed,
             device=device,
             progress=progress,
@@ -125,6 +128,7 @@ def judge_model(
         record,
         {
             "suite": panel.suite,
+            "attack_precision": panel.attack_precision,
             "seed": panel.seed,
             "weights": dict(about.weights),
             "draws": about.draws,

@@ -46,6 +46,7 @@ def conclude(record: Record) -> dict[str, Any]:
         "draws": header["draws"],
         "images": len(record),
         "suite": header["suite"],
+        "attack_precision": header.get("attack_precision", "float32"),
         "evaluations": evaluations,
         "clean": _accuracy(columns["clean_fresh"] / evaluations),
         "levels": {
