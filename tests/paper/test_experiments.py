@@ -28,7 +28,7 @@ from alp.evaluation.records import (
     read_tree,
 )
 from alp.evaluation.records.layout import LAYOUTS
-from alp.models import Purifier
+from alp.models import Defended, Purifier
 from alp.models.checkpoint import weights_digest
 from alp.models.packaged import load
 from alp.paper import EXPERIMENTS, trained
@@ -225,6 +225,24 @@ def test_a_package_gives_its_rows(protocol: Protocol, tmp_path: Path) -> None:
     assert weights_digest(load(purifier.path)) == weights_digest(purifier.model)
     assert here.given("purifier", 1) is None
     assert here.given("control", 0) is None
+
+
+def test_a_given_defended_model_is_no_trial_among_others(
+    protocol: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trains(Exception): ...
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Trains
+
+    monkeypatch.setattr(Lab, "train", refuse)
+    given = replace(protocol, weights="cifar10-lite")
+    alone = trained.defended(lab(tmp_path, replace(given, trials=1)), 0)
+    packaged = load(Path("cifar10-lite"))
+    assert isinstance(packaged, Defended)
+    assert weights_digest(alone.purifier) == weights_digest(packaged.purifier)
+    with pytest.raises(Trains):
+        trained.defended(lab(tmp_path, replace(given, trials=2)), 0)
 
 
 def test_a_record_of_another_model_is_refused(

@@ -46,8 +46,8 @@ class Protocol:
     """Where it runs."""
     weights: str | None = None
     """A package, such as cifar10-lite, or a folder of weights (standard, adversarial, purifier,
-    standalone, defended, each as .safetensors) to take in place of the trainings of trial 0, as far
-    as they are there."""
+    standalone, each as .safetensors) to take in place of the trainings of trial 0, as far as they
+    are there; where there is one trial, A-ALP + AT too (defended)."""
 
     def __post_init__(self) -> None:
         for name, default in choose(_USUAL, self.scale, "scale").items():
