@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import shutil
 from base64 import b64encode
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from alp.errors import RecordError
 from alp.evaluation.records import Kept, Record, write
@@ -208,7 +210,7 @@ def _drawing(least: int = 1) -> Drawing:
 
         if len(records) < least:
             raise RecordError("too few")
-        figure = Figure()
+        figure = Figure(facecolor="none")
         figure.subplots().plot([float(record.columns["y"][0]) for record in records])
         return figure
 
@@ -225,7 +227,8 @@ def test_figures_are_drawn_once_a_run_in_three_formats() -> None:
     assert figures[0].records == ("a/records/0.json", "a/records/1.json")
     assert figures[0].sources == "2 records in a/records"
     first = figures[0].files
-    assert first["png"].startswith(b"\x89PNG")
+    with Image.open(io.BytesIO(first["png"])) as picture:
+        assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255), "legible anywhere"
     assert first["pdf"].startswith(b"%PDF")
     assert ElementTree.fromstring(first["svg"]).tag.endswith("svg")
     assert first == drawn(kept, {"line": _drawing()})[0][0].files, "the same bytes again"

@@ -129,14 +129,15 @@ def _drawn(stem: str, title: str, figure: Figure, caption: str, run: list[Kept])
         title=title,
         caption=caption,
         # Matplotlib escapes what it draws.
-        svg=Markup(inline(_saved(figure, "svg", "none").decode(), title)),
-        files={kind: _saved(figure, kind, "path") for kind in _UNDATED},
+        svg=Markup(inline(_saved(figure, "svg", "none", "none").decode(), title)),
+        # A file may be opened on any ground, and its letters are black.
+        files={kind: _saved(figure, kind, "path", "white") for kind in _UNDATED},
         records=tuple(each.path for each in run),
     )
 
 
-def _saved(figure: Figure, kind: str, letters: str) -> bytes:
-    """The figure as a file; ``letters`` of an SVG: none (text) or path (drawn)."""
+def _saved(figure: Figure, kind: str, letters: str, ground: str) -> bytes:
+    """The figure as a file on ``ground``; ``letters`` of an SVG: none (text) or path (drawn)."""
     import matplotlib
 
     style: dict[Any, Any] = {"svg.fonttype": letters, "svg.hashsalt": "alp", "pdf.fonttype": 42}
@@ -144,5 +145,5 @@ def _saved(figure: Figure, kind: str, letters: str) -> bytes:
     with matplotlib.rc_context(style), warnings.catch_warnings():
         # On the page the reader's fonts draw the text; which letters Matplotlib has is no matter.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_UNDATED[kind])
+        figure.savefig(buffer, format=kind, dpi=_DPI, facecolor=ground, metadata=_UNDATED[kind])
     return buffer.getvalue()
