@@ -19,7 +19,6 @@ _WHAT = {
     "draw": "one draw",
     "draws": "all draws",
     "consensus": "sequential consensus",
-    "peak": "matrix peak",
 }
 
 
@@ -36,6 +35,7 @@ def _part(kept: Kept) -> dict[str, Any]:
         rows = [
             _row(about, columns["ms"][mine], columns["draws"][mine], int(batch))
             for name, about in header["contestants"].items()
+            if about["what"] != "peak"  # a product of matrices answers no image
             if (mine := (columns["batch"] == batch) & (columns["contestant"] == name)).any()
         ]
         rows.sort(key=lambda row: float(row["median"]))

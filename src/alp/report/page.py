@@ -164,8 +164,8 @@ def _contents(
     """Anchor and words of every part of the page."""
     found = [("claims", "The paper's claims")] if claims else []
     for name, parts, how in (
-        ("verdict", verdicts, "{data}, every attacker"),
-        ("table", tables, "{data} under {attack_name}"),
+        ("verdict", verdicts, "{data}, every attacker ({run})"),
+        ("table", tables, "{data} under {attack_name} ({run})"),
         ("bench", benches, "Speed of {name}"),
     ):
         for number, part in enumerate(parts, 1):

@@ -12,7 +12,7 @@ from alp.report.provenance import provenance
 from alp.report.refusal import Refused, sifted
 from alp.report.sections import Published, Section, sections
 from alp.report.table import cells, columns, require_columns
-from alp.report.words import attack_words, interval, percent, row_words, threat_words
+from alp.report.words import attack_words, interval, percent, row_words, run_words, threat_words
 
 Publisher = Callable[[str, Sequence[str]], Published]
 """From the name of a data set and the levels of knowledge to the published values beside them."""
@@ -34,7 +34,8 @@ def robustness_parts(
         found, _ = sections([each.record for each in run], order)
         if not callable(published):
             require_columns(found, published)
-        parts += [_part(each, _beside(each, published), paths) for each in found]
+        folder = run[0].folder
+        parts += [_part(each, _beside(each, published), paths, folder) for each in found]
     return parts, refused
 
 
@@ -44,7 +45,9 @@ def _beside(section: Section, published: Published | Publisher) -> Published:
     return published
 
 
-def _part(section: Section, published: Published, paths: Mapping[int, str]) -> dict[str, Any]:
+def _part(
+    section: Section, published: Published, paths: Mapping[int, str], folder: str
+) -> dict[str, Any]:
     """A section as the template sees it; all text, but for the figure."""
     from markupsafe import Markup
 
@@ -56,6 +59,7 @@ def _part(section: Section, published: Published, paths: Mapping[int, str]) -> d
     ]
     return {
         **_words(section.protocol),
+        "run": run_words(folder, f"{section.protocol['images']:,} images"),
         "knowledge": section.knowledge,
         "best": {
             "name": best["name"],

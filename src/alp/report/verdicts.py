@@ -10,7 +10,15 @@ from alp.evaluation.records import Kept, conclude
 from alp.report.provenance import provenance
 from alp.report.refusal import Refused, sifted
 from alp.report.table import ABSENT
-from alp.report.words import count, entry_words, interval, percent, suite_words, threat_words
+from alp.report.words import (
+    count,
+    entry_words,
+    interval,
+    percent,
+    run_words,
+    suite_words,
+    threat_words,
+)
 
 _PROTOCOL = ("data", "data_digest", "images", "threat", "suite", "attack_precision")
 
@@ -49,6 +57,9 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
     best = max(conclusions, key=lambda each: each["worst"]["value"])
     return {
         "data": f"{first['data']['name']} ({first['data']['split']})",
+        "run": run_words(
+            kept[0].folder, f"suite {suite_words(first)}", f"{first['images']:,} images"
+        ),
         "images": f"{first['images']:,}",
         "threat": threat_words(first["threat"]),
         "suite": suite_words(first),
