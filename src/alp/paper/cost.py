@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 from alp.paper.protocol import Protocol
 
-TRAININGS = {"shared": 61.0, "trial": 16.0}
+TRAININGS = {"shared": 61.0, "trial": 15.0}
 """Core-minutes of the classifiers that all but ``sigma`` need, and of a trial's three models
 (:mod:`alp.training.recipes`)."""
 
-VARIANTS = {"bottleneck": 40.0, "rate-distortion": 27.0}
+VARIANTS = {"bottleneck": 38.0, "rate-distortion": 29.0}
 """Core-minutes of the trainings that an experiment has of its own."""
 
 EVALUATIONS = {
-    "hierarchy": 30.0,
-    "sweep": 13.0,
-    "tradeoff": 9.0,
+    "hierarchy": 35.0,
+    "sweep": 11.0,
+    "tradeoff": 8.0,
     "tsne": 2.0,
-    "reliability": 14.0,
+    "reliability": 16.0,
     "grids": 2.0,
-    "robustness-curve": 11.0,
+    "robustness-curve": 10.0,
     "bottleneck": 5.0,
     "rate-distortion": 4.0,
-    "honest": 34.0,
+    "honest": 19.0,
     "speed": 8.0,
 }
-"""Core-minutes of evaluation with 1000 images and 5 trials, from what a draw and a gradient take
-on one core (44 ms for 20 draws of an image, 7 ms a gradient of one)."""
+"""Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC
+(Zen 4)."""
 
 _OF_ALL_TRIALS = ("hierarchy", "sigma", "reliability", "grids")
 

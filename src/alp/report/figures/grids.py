@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _FACTOR = 10
 """By how much the difference is enlarged."""
 
-_LETTERS = 8
+_LETTERS = 10
 """Of a class name under a picture."""
 
 
