@@ -205,6 +205,14 @@ def test_of_several_runs_the_largest_counts(make_record) -> None:
         assert found(records, "hierarchy.a-alp-at.robust").status == "reproduced"
 
 
+def test_the_experiments_own_run_comes_before_larger_ones_of_other_commands(make_record) -> None:
+    own = kept(make_record(single=0.32), "hierarchy", folder="a")
+    others = [kept(make_record(single=0.1, trial=n), "", n, folder="b") for n in range(2)]
+    for records in ([own, *others], [*others, own]):
+        assert found(records, "hierarchy.a-alp-at.robust").status == "reproduced"
+    assert found(others, "hierarchy.a-alp-at.robust").status == "not reproduced"
+
+
 def test_damaged_records_leave_their_claims_unmeasured(make_record) -> None:
     broken = make_record()
     del broken.header["threat"]

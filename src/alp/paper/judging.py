@@ -30,8 +30,9 @@ FORMS = {
 def judge(kept: Sequence[Kept]) -> list[Judged]:
     """Every claim with what the records say of it; none where no record is about any.
 
-    A claim is about CIFAR-10: records of other data say nothing of it. Of several runs of an
-    experiment the one with the most images, over all trials, counts.
+    A claim is about CIFAR-10: records of other data say nothing of it. Of several runs the
+    experiment's own comes before what other commands made, whose rows are other models, and then
+    the one with the most images, over all trials.
     """
     runs = _runs(kept)
     judged = [_judged(claim, runs) for claim in claims()]
@@ -39,7 +40,7 @@ def judge(kept: Sequence[Kept]) -> list[Judged]:
 
 
 def _runs(kept: Iterable[Kept]) -> Runs:
-    """Experiment to the records of its largest run."""
+    """Experiment to the records of the run that counts."""
     found: dict[str, dict[str, list[Kept]]] = {}
     for each in kept:
         item = each.item or _KINDS.get(each.record.kind, "")
@@ -47,7 +48,10 @@ def _runs(kept: Iterable[Kept]) -> Runs:
         if isinstance(data, dict) and data.get("name") == DATA:
             found.setdefault(item, {}).setdefault(each.folder, []).append(each)
     return {
-        item: max(folders.values(), key=lambda run: sum(len(each.record) for each in run))
+        item: max(
+            folders.values(),
+            key=lambda run: (run[0].item == item, sum(len(each.record) for each in run)),
+        )
         for item, folders in found.items()
     }
 
