@@ -43,7 +43,7 @@ FAINT = """() => {
 FIGURES = """() => [...document.querySelectorAll("svg, img, svg image")].map((each) => {
   const box = each.getBoundingClientRect();
   const whole = each.tagName !== "IMG" || (each.complete && each.naturalWidth > 0);
-  return whole && box.width > 20 && box.height > 5;
+  return whole && box.width > 5 && box.height > 5;
 })"""
 RANKS = """(column) => [...document.querySelectorAll("table.claims tbody tr")].map(
   (row) => row.cells[column].dataset.sort)"""
