@@ -43,7 +43,8 @@ FAINT = """() => {
 FIGURES = """() => [...document.querySelectorAll("svg, img, svg image")].map((each) => {
   const box = each.getBoundingClientRect();
   const whole = each.tagName !== "IMG" || (each.complete && each.naturalWidth > 0);
-  return whole && box.width > 5 && box.height > 5;
+  const least = each.tagName === "image" ? 5 : 20;  // a colour bar is narrow
+  return whole && box.width > least && box.height > 5;
 })"""
 RANKS = """(column) => [...document.querySelectorAll("table.claims tbody tr")].map(
   (row) => row.cells[column].dataset.sort)"""

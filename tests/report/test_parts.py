@@ -229,6 +229,7 @@ def test_figures_are_drawn_once_a_run_in_three_formats() -> None:
     assert figures[0].sources == "2 records in a/records"
     first = figures[0].files
     with Image.open(io.BytesIO(first["png"])) as picture:
+        assert picture.format == "PNG"
         assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255), "legible anywhere"
     assert first["pdf"].startswith(b"%PDF")
     assert ElementTree.fromstring(first["svg"]).tag.endswith("svg")

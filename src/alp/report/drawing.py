@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, RECORDS, Kept
+from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, Kept
 from alp.report.bench import KIND_BENCH
 from alp.report.refusal import Refused, refusal, trouble
 from alp.report.svg import inline
@@ -65,8 +65,9 @@ def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Dr
     refused: Refused = {}
     for name, drawing in figures.items():
         shown = [each for each in kept if _is_of(each, name, drawing)]
-        for folder, group in groupby(shown, key=lambda each: each.folder):
-            made, damaged = _made(_stem(folder, name), list(group), drawing)
+        for _, group in groupby(shown, key=lambda each: each.folder):
+            run = list(group)
+            made, damaged = _made(_stem(run[0].run, name), run, drawing)
             done += made
             refused |= damaged
     return done, refused
@@ -78,10 +79,8 @@ def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
     return each.record.kind in drawing.kinds and (each.item == name or free)
 
 
-def _stem(folder: str, name: str) -> str:
-    parts = [part for part in folder.split("/") if part]
-    if parts[-1:] == [RECORDS]:
-        parts.pop()
+def _stem(run: str, name: str) -> str:
+    parts = [part for part in run.split("/") if part]
     if parts[-1:] == [name]:
         parts.pop()
     return "-".join([*parts, name])

@@ -34,8 +34,7 @@ def robustness_parts(
         found, _ = sections([each.record for each in run], order)
         if not callable(published):
             require_columns(found, published)
-        folder = run[0].folder
-        parts += [_part(each, _beside(each, published), paths, folder) for each in found]
+        parts += [_part(each, _beside(each, published), paths, run[0].run) for each in found]
     return parts, refused
 
 
@@ -46,7 +45,7 @@ def _beside(section: Section, published: Published | Publisher) -> Published:
 
 
 def _part(
-    section: Section, published: Published, paths: Mapping[int, str], folder: str
+    section: Section, published: Published, paths: Mapping[int, str], run: str
 ) -> dict[str, Any]:
     """A section as the template sees it; all text, but for the figure."""
     from markupsafe import Markup
@@ -59,7 +58,7 @@ def _part(
     ]
     return {
         **_words(section.protocol),
-        "run": run_words(folder, f"{section.protocol['images']:,} images"),
+        "run": run_words(run, f"{section.protocol['images']:,} images"),
         "knowledge": section.knowledge,
         "best": {
             "name": best["name"],

@@ -57,9 +57,7 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
     best = max(conclusions, key=lambda each: each["worst"]["value"])
     return {
         "data": f"{first['data']['name']} ({first['data']['split']})",
-        "run": run_words(
-            kept[0].folder, f"suite {suite_words(first)}", f"{first['images']:,} images"
-        ),
+        "run": run_words(kept[0].run, f"suite {suite_words(first)}", f"{first['images']:,} images"),
         "images": f"{first['images']:,}",
         "threat": threat_words(first["threat"]),
         "suite": suite_words(first),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from alp.evaluation.records import RECORDS
-
 _NORMS = {"linf": "L∞", "l2": "L2"}
 _LOSSES = {"ce": "cross-entropy", "dlr": "DLR"}
 _THIN = "\u202f"  # a narrow space that does not break
@@ -69,9 +67,8 @@ def entry_words(entry: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
     return words + ("; on what is left" if entry["closing"] else "")
 
 
-def run_words(folder: str, *details: str) -> str:
+def run_words(run: str, *details: str) -> str:
     """Which run a part of the page is of: ``verdicts, suite quick, 512 images``."""
-    run = folder.removesuffix(RECORDS).strip("/")
     return ", ".join([run, *details] if run else details)
 
 

@@ -30,6 +30,12 @@ class Kept:
         return self.path.rpartition("/")[0]
 
     @property
+    def run(self) -> str:
+        """Where the run is that it belongs to: its folder, or the one above ``records``."""
+        above, _, name = self.folder.rpartition("/")
+        return above if name == RECORDS else self.folder
+
+    @property
     def item(self) -> str:
         """The experiment that made it, empty where no experiment did."""
         return str(self.record.header.get("item", ""))
