@@ -13,9 +13,12 @@ import torch
 import alp
 from alp.attacks import PGD
 from alp.data.images import Images
-from alp.evaluation.suites import SUITES, Entry, Probes
+from alp.errors import ConfigError
+from alp.evaluation import About
+from alp.evaluation.records import read, robust_share, write
+from alp.evaluation.suites import SUITES, Entry, Probes, Suite
 from alp.models import Defended
-from alp.models.checkpoint import load_model, save_model
+from alp.models.checkpoint import load_model, save_model, weights_digest
 
 pytest.importorskip("pyautoattack")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -141,3 +144,45 @@ def _deployed_with(draws: int):
         return Defended(model.classifier, model.purifier, draws).eval()
 
     return load
+
+
+@pytest.fixture
+def verdict(weights, new_images, tmp_path, monkeypatch) -> Path:
+    """A verdict on the model of ``weights``, and the images that it is of."""
+    monkeypatch.setitem(
+        SUITES,
+        "quick",
+        lambda norm: Suite("quick", (Entry("single", PGD(1)),), (), 2, Probes(images=0)),
+    )
+    pixels = (255 * new_images(12, 12, 12)).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(12) % 4, list("abcd"), "toy", "test")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    model = load_model(weights)
+    about = About("toy", weights={"model": weights_digest(model)})
+    record = alp.evaluate(model, data.take(10, 3), alp.Linf(0.5), seed=3, about=about)
+    write(record, tmp_path / "toy")
+    return tmp_path / "toy"
+
+
+def test_autoattack_meets_the_images_of_the_verdict(
+    weights, verdict, tmp_path, monkeypatch, capsys
+) -> None:
+    autoattack = script("autoattack")
+    monkeypatch.setattr(autoattack, "ENSEMBLE", PGD(3))
+    out = ["--out", str(tmp_path / "out"), "--bank", "2"]
+    found = autoattack.main(["--weights", weights, "--verdict", str(verdict), *out])
+    ours, theirs = read(verdict), read(tmp_path / "out" / "records" / "autoattack")
+    assert theirs.header["data_digest"] == ours.header["data_digest"]
+    assert theirs.header["threat"] == ours.header["threat"]
+    assert theirs.header["entries"][0]["draws"] == 2
+    assert found == (robust_share(ours).mean(), robust_share(theirs).mean())
+    assert "alp minus autoattack" in capsys.readouterr().out
+
+
+def test_autoattack_refuses_the_verdict_of_another_model(
+    weights, verdict, tmp_path, new_classifier
+) -> None:
+    autoattack, other = script("autoattack"), tmp_path / "other.safetensors"
+    save_model(new_classifier(), other)
+    with pytest.raises(ConfigError, match="evaluate these weights"):
+        autoattack.main(["--weights", str(other), "--verdict", str(verdict), "--out", weights])
