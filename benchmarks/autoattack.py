@@ -56,13 +56,19 @@ def attacked(verdict: Record, given: argparse.Namespace) -> Record:
             f"has {digest}; evaluate these weights first"
         )
     split = alp.load_data(header["data"]["name"], header["data"]["split"])
+    images = split.take(header["images"], header["seed"])
+    if images.digest != header["data_digest"]:
+        raise ConfigError(
+            f"{given.verdict} is of images with the digest {header['data_digest']}, the data has "
+            f"{images.digest} in their place; set ALP_DATA to the data of the verdict"
+        )
 
     def show(what: str, done: float, total: float) -> None:
         print(f"{what}, {done:,.0f} of {total:,.0f} s of work", flush=True)
 
     return alp.evaluate(
         model,
-        split.take(header["images"], header["seed"]),
+        images,
         alp.Linf(header["threat"]["eps"]),
         reference(model, given.bank),
         about=About("autoattack", weights={"model": digest}),
@@ -84,8 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> tuple[float, float]:
     given = parser.parse_args(arguments)
     verdict = read(given.verdict)
     found = attacked(verdict, given)
-    if found.header["data_digest"] != verdict.header["data_digest"]:
-        raise ConfigError(f"{given.verdict} is of other images than those of ALP_DATA")
     write(found, given.out / "records" / "autoattack")
     worst = []
     for name, record in (("alp", verdict), ("autoattack", found)):

@@ -186,3 +186,13 @@ def test_autoattack_refuses_the_verdict_of_another_model(
     save_model(new_classifier(), other)
     with pytest.raises(ConfigError, match="evaluate these weights"):
         autoattack.main(["--weights", str(other), "--verdict", str(verdict), "--out", weights])
+
+
+def test_autoattack_refuses_other_images(weights, verdict, new_images, monkeypatch) -> None:
+    pixels = (255 * new_images(12, 12, 12)).to(torch.uint8).flip(0)
+    other = Images.of(pixels, torch.arange(12) % 4, list("abcd"), "toy", "test")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: other, raising=False)
+    with pytest.raises(ConfigError, match="set ALP_DATA"):
+        script("autoattack").main(
+            ["--weights", weights, "--verdict", str(verdict), "--out", weights]
+        )
