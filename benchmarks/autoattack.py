@@ -1,4 +1,4 @@
-"""AutoAttack's standard ensemble beside a verdict of ``alp evaluate``: the same model and images,
+r"""AutoAttack's standard ensemble beside a verdict of ``alp evaluate``: the same model and images,
 both judged by the same rule. Prints both, and the paired difference. A model that draws is
 attacked on a bank of known draws, which makes it deterministic, and judged on fresh ones.
 
