@@ -126,6 +126,14 @@ def test_a_failed_check_stands_above_the_numbers(report, make_verdict) -> None:
     assert opened == [" open", ""], "the failed one is open"
 
 
+def test_a_suite_without_checks_is_not_endorsed(report, make_verdict) -> None:
+    found = report([make_verdict(checks=[])])
+    (row,) = found.tables[0]
+    assert row["name"] == ["A-ALP + AT", "20 draws, trial 0", "not checked"]
+    assert "A-ALP + AT : not checked" in found.text
+    assert "✓" not in found.text
+
+
 def test_verdicts_of_other_threats_are_tables_of_their_own(report, make_verdict) -> None:
     other = make_verdict("other", threat={"name": "l2", "eps": 0.5})
     deterministic = make_verdict("AT", evaluations=2, draws=1)

@@ -96,7 +96,7 @@ def _row(conclusion: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]
     return {
         "name": conclusion["name"],
         "how": f"{count(conclusion['draws'], 'draw')}, trial {conclusion['trial']}",
-        "checks": f"{passed} of {count(total, 'check')} passed",
+        "checks": f"{passed} of {count(total, 'check')} passed" if total else "not checked",
         "cells": [
             {
                 "heading": heading,
@@ -112,13 +112,16 @@ def _row(conclusion: Mapping[str, Any], levels: Sequence[str]) -> dict[str, Any]
 def _checks(conclusion: Mapping[str, Any]) -> dict[str, Any]:
     failed = [check for check in conclusion["checks"] if not check["passed"]]
     total = len(conclusion["checks"])
+    if failed:
+        summary = f"{len(failed)} of {total} checks failed"
+    else:  # a suite without checks says nothing for its numbers
+        summary = f"all {count(total, 'check')} passed" if total else "not checked"
     return {
         "name": conclusion["name"],
         "trial": conclusion["trial"],
-        "summary": f"{len(failed)} of {total} checks failed"
-        if failed
-        else f"all {count(total, 'check')} passed",
+        "summary": summary,
         "failed": bool(failed),
+        "checked": bool(total),
         "findings": [
             {**check, "value": _number(check["value"]), "bound": _number(check["bound"])}
             for check in conclusion["checks"]
