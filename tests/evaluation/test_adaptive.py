@@ -169,11 +169,14 @@ def test_a_killed_evaluation_goes_on_to_the_identical_files(
 
 
 def test_processes_share_the_batches_and_give_one_record(defended, images, tmp_path) -> None:
-    together, made = threading.Barrier(2, timeout=60), {}
+    together, made, told = threading.Barrier(2, timeout=60), {}, {}
 
     def work(rank: int) -> None:
+        def progress(*what: object) -> None:
+            told[rank] = what
+
         share = Share(rank, 2, together.wait)
-        made[rank] = judged(defended, images, resume=tmp_path, share=share)
+        made[rank] = judged(defended, images, resume=tmp_path, share=share, progress=progress)
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
     for thread in threads:
@@ -181,8 +184,10 @@ def test_processes_share_the_batches_and_give_one_record(defended, images, tmp_p
     for thread in threads:
         thread.join()
     alone = judged(defended, images)
-    assert made[0].same(alone)
-    assert made[1].same(alone)
+    for rank in range(2):
+        assert made[rank].same(alone)
+        _, done, total = told[rank]
+        assert done == pytest.approx(total), "each counts its own share of the work"
     with pytest.raises(ConfigError, match="meet in a resume folder"):
         judged(defended, images, share=Share(0, 2))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,18 +34,27 @@ class Share:
     wait: Callable[[], object] = lambda: None
     """Waits until all have come this far."""
 
+    def batches(self, images: int, size: int) -> Iterator[tuple[int, range]]:
+        """Number and rows of each batch of the first ``images`` that is this process's."""
+        for batch, start in enumerate(range(0, images, size)):
+            if batch % self.world == self.rank:
+                yield batch, range(start, min(start + size, images))
+
 
 class Meter:
-    """How much of the work is done, in estimated seconds."""
+    """How much of this process's work is done, in estimated seconds."""
 
     def __init__(
-        self, units: Sequence[Unit], rate: tuple[float, float], images: int, progress: Progress
+        self,
+        units: Sequence[Unit],
+        rate: tuple[float, float],
+        images: Sequence[int],
+        progress: Progress,
     ) -> None:
-        """``rate``: seconds that a draw of an image takes, with a gradient and without one."""
+        """``rate``: seconds that a draw of an image takes, with a gradient and without one;
+        ``images``: how many this process has to do, for each unit."""
         self._each = [unit.work[0] * rate[0] + unit.work[1] * rate[1] for unit in units]
-        self._total = sum(
-            each * min(unit.images, images) for each, unit in zip(self._each, units, strict=True)
-        )
+        self._total = sum(map(operator.mul, self._each, images))
         self._done = 0.0
         self._progress = progress
         progress("start", 0.0, self._total)
@@ -70,15 +80,11 @@ def run_all(
         ConfigError: another process's part is not in the folder.
     """
     parts: dict[tuple[int, int], Part] = {}
-    starts = range(0, len(data), batch_size)
     for number, unit in enumerate(units):
-        for batch, start in enumerate(starts):
-            if batch % share.world != share.rank or start >= unit.images:
-                continue
-            rows = torch.arange(start, min(start + batch_size, unit.images, len(data)))
+        for batch, rows in share.batches(min(unit.images, len(data)), batch_size):
             part = finished.load(batch, _file(number)) if finished else None
             if part is None:
-                x, y = (each.to(device) for each in data.batch(rows))
+                x, y = (each.to(device) for each in data.batch(torch.arange(rows.start, rows.stop)))
                 earlier = [parts[before, batch] for before in range(unit.after)]
                 part = unit.run(x, y, batch, earlier)
                 if finished:
@@ -92,8 +98,7 @@ def run_all(
             parts[number, batch]
             if (number, batch) in parts
             else _others(finished, number, unit, batch)
-            for batch, start in enumerate(starts)
-            if start < unit.images
+            for batch, _ in Share().batches(min(unit.images, len(data)), batch_size)
         ]
         for name in own[0]:
             columns[name] = _padded(np.concatenate([part[name] for part in own]), len(data))
