@@ -16,7 +16,7 @@ import alp
 SRC = Path(alp.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
 
-BASE = {"errors", "seeding", "config", "files", "lazy", "version"}
+BASE = {"errors", "seeding", "config", "files", "lazy", "tensors", "version"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     "data": BASE,

@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from alp.config import ClassifierConfig, PurifierConfig, digest, from_dict, to_dict
 from alp.errors import CheckpointError, ConfigError
-from alp.files import write_atomically
 from alp.models.blocks import channels_last
 from alp.models.classifier import ResNetLite
 from alp.models.defended import Defended
 from alp.models.input_noise import InputNoise
 from alp.models.purifier import Purifier
+from alp.tensors import write_tensors
 
 Model = Purifier | ResNetLite | Defended | InputNoise
 
@@ -88,6 +87,8 @@ def weights_digest(model: torch.nn.Module) -> str:
 def save_model(model: Model, path: str | Path, *, half: bool = False) -> str:
     """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of what is stored.
 
+    The same model gives the same bytes.
+
     Args:
         half: store the kernels of convolutions and linear layers as float16. Biases, statistics
             and sigma stay as they are; all are float32 again when they are loaded.
@@ -110,7 +111,7 @@ def save_model(model: Model, path: str | Path, *, half: bool = False) -> str:
         "digest": weights,
         "model_digest": digest(description),
     }
-    write_atomically(Path(path), lambda temporary: save_file(tensors, temporary, meta))
+    write_tensors(Path(path), tensors, meta)
     return weights
 
 

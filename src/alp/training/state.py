@@ -8,13 +8,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from alp.config import digest
 from alp.errors import CheckpointError
-from alp.files import write_atomically
 from alp.models.checkpoint import tensors_digest
+from alp.tensors import write_tensors
 
 
 @dataclass
@@ -76,7 +75,7 @@ def save_state(
         "history": json.dumps(progress.history),
     }
     meta["digest"] = _digest(meta, contiguous)
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, meta))
+    write_tensors(path, contiguous, meta)
 
 
 def load_state(
