@@ -116,10 +116,7 @@ def evaluate(
     if share.world > 1 and finished is None:
         raise ConfigError("several processes meet in a resume folder; give one")
     units = _units(Bench(subject, others, threat, suite, seed))
-    own = [
-        sum(len(rows) for _, rows in share.batches(min(unit.images, len(data)), batch_size))
-        for unit in units
-    ]
+    own = [sum(len(rows) for _, rows in share.batches(unit, data, batch_size)) for unit in units]
     meter = Meter(units, rates(subject, x, y), own, progress)
     columns = run_all(units, data, batch_size, device, finished, share, meter)
     findings = [unit.conclude(columns, suite) for unit in units if isinstance(unit, CheckUnit)]

@@ -34,8 +34,9 @@ class Share:
     wait: Callable[[], object] = lambda: None
     """Waits until all have come this far."""
 
-    def batches(self, images: int, size: int) -> Iterator[tuple[int, range]]:
-        """Number and rows of each batch of the first ``images`` that is this process's."""
+    def batches(self, unit: Unit, data: Images, size: int) -> Iterator[tuple[int, range]]:
+        """Number and rows of each batch of what ``unit`` looks at that is this process's."""
+        images = min(unit.images, len(data))
         for batch, start in enumerate(range(0, images, size)):
             if batch % self.world == self.rank:
                 yield batch, range(start, min(start + size, images))
@@ -81,7 +82,7 @@ def run_all(
     """
     parts: dict[tuple[int, int], Part] = {}
     for number, unit in enumerate(units):
-        for batch, rows in share.batches(min(unit.images, len(data)), batch_size):
+        for batch, rows in share.batches(unit, data, batch_size):
             part = finished.load(batch, _file(number)) if finished else None
             if part is None:
                 x, y = (each.to(device) for each in data.batch(torch.arange(rows.start, rows.stop)))
@@ -98,7 +99,7 @@ def run_all(
             parts[number, batch]
             if (number, batch) in parts
             else _others(finished, number, unit, batch)
-            for batch, _ in Share().batches(min(unit.images, len(data)), batch_size)
+            for batch, _ in Share().batches(unit, data, batch_size)
         ]
         for name in own[0]:
             columns[name] = _padded(np.concatenate([part[name] for part in own]), len(data))
