@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
@@ -41,6 +41,7 @@ def test_every_argument_changes_every_draw() -> None:
 
 
 @given(st.integers(), st.text(st.characters(exclude_characters="/"), max_size=8))
+@example(0, "\ud800")
 def test_seeds_are_63_bits_and_all_different(seed: int, purpose: str) -> None:
     seeds = [
         derive(seed, purpose),

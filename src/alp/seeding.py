@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def derive(seed: int, purpose: str, *counters: int) -> int:
     """A 63-bit seed for ``purpose``; different purposes or counters give independent seeds."""
     text = "/".join([str(seed), purpose, *map(str, counters)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    # A file's name that is not UTF-8 comes to Python with lone surrogates; it is a purpose too.
+    content = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
 def generator(
