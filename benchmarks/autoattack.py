@@ -25,6 +25,7 @@ from alp.attacks.library import AutoAttackStandard
 from alp.errors import AlpError, ConfigError
 from alp.evaluation import About, Entry, Probes, Suite, paired_difference
 from alp.evaluation.records import KIND_VERDICT, Record, read, robust_share, write
+from alp.models import Defended, InputNoise
 from alp.models.checkpoint import weights_digest
 
 ENSEMBLE = AutoAttackStandard()
@@ -32,7 +33,7 @@ ENSEMBLE = AutoAttackStandard()
 
 def reference(model: object, bank: int) -> Suite:
     """AutoAttack alone, on a bank of draws where the model draws."""
-    random = isinstance(model, alp.Defended)
+    random = isinstance(model, Defended | InputNoise)
     entry = Entry("fixed", ENSEMBLE, bank, "logits") if random else Entry("single", ENSEMBLE)
     return Suite("autoattack", (entry,), (), evaluations=1, probes=Probes(images=0))
 

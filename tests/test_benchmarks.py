@@ -17,7 +17,7 @@ from alp.errors import ConfigError
 from alp.evaluation import About
 from alp.evaluation.records import read, robust_share, write
 from alp.evaluation.suites import SUITES, Entry, Probes, Suite
-from alp.models import Defended
+from alp.models import Defended, InputNoise
 from alp.models.checkpoint import load_model, save_model, weights_digest
 
 pytest.importorskip("pyautoattack")
@@ -177,6 +177,14 @@ def test_autoattack_meets_the_images_of_the_verdict(
     assert theirs.header["entries"][0]["draws"] == 2
     assert found == (robust_share(ours).mean(), robust_share(theirs).mean())
     assert "alp minus autoattack" in capsys.readouterr().out
+
+
+def test_autoattack_takes_a_bank_where_the_model_draws(new_classifier, new_purifier) -> None:
+    reference, head = script("autoattack").reference, new_classifier()
+    for random in (Defended(head, new_purifier(sigma=0.3)), InputNoise(head, 0.1)):
+        entry = reference(random, 3).entries[0]
+        assert (entry.level, entry.draws) == ("fixed", 3)
+    assert reference(head, 3).entries[0].level == "single"
 
 
 def test_autoattack_refuses_the_verdict_of_another_model(
