@@ -22,11 +22,12 @@ from pathlib import Path
 
 import alp
 from alp.attacks.library import AutoAttackStandard
+from alp.defences import Defended, InputNoise
+from alp.defences.checkpoint import weights_digest
 from alp.errors import AlpError, ConfigError
-from alp.evaluation import About, Entry, Probes, Suite, paired_difference
-from alp.evaluation.records import KIND_VERDICT, Record, read, robust_share, write
-from alp.models import Defended, InputNoise
-from alp.models.checkpoint import weights_digest
+from alp.evaluation import About, Entry, Probes, Suite
+from alp.records import KIND_VERDICT, Record, read, robust_share, write
+from alp.records.statistics import paired_difference
 
 ENSEMBLE = AutoAttackStandard()
 

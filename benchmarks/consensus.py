@@ -23,9 +23,10 @@ from torch import Tensor
 import alp
 from alp import seeding
 from alp.attacks import PGD, Linf
+from alp.defences.adapters import subject_of
 from alp.deploy import Consensus
-from alp.evaluation import KNOWLEDGE, subject_of
-from alp.evaluation.statistics import wilson
+from alp.evaluation import KNOWLEDGE
+from alp.records.statistics import wilson
 
 
 def logits_of(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:

@@ -31,8 +31,8 @@ from alp import seeding
 from alp.attacks.gradients import input_gradient
 from alp.attacks.losses import cross_entropy
 from alp.config import ClassifierConfig, PurifierConfig
-from alp.evaluation.subjects import Purified, in_float64
-from alp.models import Defended, Purifier, ResNetLite
+from alp.defences import Defended, Purifier, ResNetLite
+from alp.defences.adapters import Purified, in_float64
 
 EPS = 8 / 255
 

@@ -24,10 +24,10 @@ from pyautoattack import AutoAttack
 
 import alp
 from alp import seeding
-from alp.attacks.library.guard import guarded
+from alp.attacks.library.base import guarded
 from alp.data import Images
-from alp.evaluation.statistics import wilson
-from alp.models import Defended
+from alp.defences import Defended
+from alp.records.statistics import wilson
 
 EPS = 1e-7
 

@@ -26,12 +26,10 @@ import torch
 from alp import seeding
 from alp.cli.purify import load_purifier
 from alp.config import PurifierConfig
-from alp.data.decode import decode_one
-from alp.data.encode import write_png
-from alp.models import Purifier
-from alp.models.blocks import channels_last
-from alp.workflows.pictures import Job, find_jobs
-from alp.workflows.purifying import purify_pictures
+from alp.data.decode import decode_one, write_png
+from alp.defences import Purifier
+from alp.defences.classifier import channels_last
+from alp.serve.pictures import Job, find_jobs, purify_pictures
 
 MASTERS = 64
 """Different pictures; the rest are links to them."""

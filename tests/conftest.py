@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from alp.config import ClassifierConfig, PurifierConfig
-from alp.models import Purifier, ResNetLite
+from alp.defences import Purifier, ResNetLite
 from alp.seeding import generator, initialising, normal, uniform
 
 NOISES = ["learned", "per-channel", "fixed"]

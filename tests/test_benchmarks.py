@@ -13,12 +13,12 @@ import torch
 import alp
 from alp.attacks import PGD
 from alp.data.images import Images
+from alp.defences import Defended, InputNoise
+from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.errors import ConfigError
 from alp.evaluation import About
-from alp.evaluation.records import read, robust_share, write
 from alp.evaluation.suites import SUITES, Entry, Probes, Suite
-from alp.models import Defended, InputNoise
-from alp.models.checkpoint import load_model, save_model, weights_digest
+from alp.records import read, robust_share, write
 
 pytest.importorskip("pyautoattack")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -37,7 +37,7 @@ def script(name: str) -> ModuleType:
 def weights(new_classifier, new_purifier, tmp_path) -> str:
     """A tiny defended model's file."""
     path = tmp_path / "weights.safetensors"
-    save_model(Defended(new_classifier(), new_purifier(sigma=0.3), draws=2), path)
+    save(Defended(new_classifier(), new_purifier(sigma=0.3), draws=2), path)
     return str(path)
 
 
@@ -94,7 +94,7 @@ def test_null_on_images_that_the_model_knows(
     data = Images.of(pixels, labels, list("abcd"), "toy", "test")
     monkeypatch.setitem(SUITES, "quick", lambda norm: small)
     monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
-    save_model(model, tmp_path / "weights.safetensors")
+    save(model, tmp_path / "weights.safetensors")
     tiny = ["--images", "40", "--rand-steps", "1", "--rand-eot", "2", "--rand-draws", "1", "2"]
     found = script("null").main(["--weights", str(tmp_path / "weights.safetensors"), *tiny])
     rand = [found["rand, 1 draws an answer"], found["rand, 2 draws an answer"]]
@@ -109,7 +109,7 @@ def test_null_on_images_that_the_model_knows(
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux")
 def test_purify_counts_every_picture_and_its_memory(tmp_path, new_purifier, capsys) -> None:
-    save_model(new_purifier(), tmp_path / "purifier.safetensors")
+    save(new_purifier(), tmp_path / "purifier.safetensors")
     tiny = ["--pictures", "40", "--side", "8", "--rounds", "1", "--each", "5"]
     found = script("purify").main(["--purifier", str(tmp_path / "purifier.safetensors"), *tiny])
     assert set(found["memory"]) == set(range(2, 41, 2))
@@ -191,7 +191,7 @@ def test_autoattack_refuses_the_verdict_of_another_model(
     weights, verdict, tmp_path, new_classifier
 ) -> None:
     autoattack, other = script("autoattack"), tmp_path / "other.safetensors"
-    save_model(new_classifier(), other)
+    save(new_classifier(), other)
     with pytest.raises(ConfigError, match="evaluate these weights"):
         autoattack.main(["--weights", str(other), "--verdict", str(verdict), "--out", weights])
 

@@ -16,22 +16,21 @@ import alp
 SRC = Path(alp.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
 
-BASE = {"errors", "seeding", "config", "files", "lazy", "tensors", "version"}
+BASE = {"errors", "seeding", "config", "files", "executors", "lazy", "registry", "version"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
-    "data": BASE,
-    "models": BASE,
     "attacks": BASE,
-    "training": BASE | {"data", "models"},
-    "evaluation": BASE | {"data", "attacks"},
-    "report": BASE | {"evaluation.records"},
-    "deploy": BASE | {"models"},
-    "bench": BASE
-    | {"models", "deploy"}
-    | {"evaluation.header", "evaluation.latency", "evaluation.records"},
-    "workflows": BASE | {"data", "models", "training", "attacks", "evaluation"},
+    "data": BASE,
+    "records": BASE,
+    "defences": BASE | {"data.quality"},
+    "training": BASE | {"attacks", "data", "defences"},
+    "evaluation": BASE | {"attacks", "data", "defences", "records"},
+    "deploy": BASE | {"defences"},
+    "serve": BASE | {"data", "defences", "deploy"},
+    "bench": BASE | {"defences", "deploy", "records"},
+    "report": BASE | {"records"},
 }
-UNRESTRICTED = {"__init__", "__main__", "cli", "paper"}
+UNRESTRICTED = {"__init__", "__main__", "cli", "experiments"}
 
 
 def part_of(path: Path) -> str:
@@ -64,8 +63,8 @@ def test_layers_and_forbidden_things(path: Path) -> None:
             inside = name.removeprefix("alp.")
             if inside != name:
                 assert any(f"{inside}.".startswith(f"{each}.") for each in allowed), name
-    if part == "paper":
-        assert not any(name.startswith(("alp.cli", "alp.deploy")) for name in names)
+    if part == "experiments":
+        assert not any(name.startswith(("alp.cli", "alp.serve")) for name in names)
     packages = {name.split(".")[0] for name in names}
     forbidden = {"torchvision", "pickle", "dill", "joblib", "random"}
     # Nobody draws from the global generator; seeding lends it to other people's code.
@@ -73,7 +72,7 @@ def test_layers_and_forbidden_things(path: Path) -> None:
     calls = {dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not calls & {"torch.manual_seed", "torch.seed", "torch.load", "torch.save"}
     assert part in {"cli", "__main__"} or "print" not in calls
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 500
 
 
 def test_every_layer_of_the_table_is_looked_at() -> None:

@@ -10,41 +10,26 @@ Public names are imported when they are first used, so that ``import alp`` is ch
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from alp.lazy import lazily
 from alp.version import __version__
 
 if TYPE_CHECKING:
     from alp.attacks import APGD, BIM, FGSM, L2, NFGSM, PGD, Linf, Square
     from alp.data import Images, load_data
+    from alp.defences import Defended, LatentNoise, Purifier, ResNetLite, defend
+    from alp.defences.adapters import as_defence
+    from alp.defences.base import Defence
+    from alp.defences.checkpoint import save
+    from alp.defences.packaged import load
     from alp.deploy import Consensus, SequentialDefended, export_onnx
     from alp.errors import AlpError
-    from alp.evaluation import About, evaluate, evaluate_protocol, subject_of
-    from alp.evaluation.records import conclude
-    from alp.models import Defended, LatentNoise, Purifier, ResNetLite, defend
-    from alp.models.checkpoint import save_model as save
-    from alp.models.packaged import load
+    from alp.evaluation import About, evaluate, evaluate_protocol
+    from alp.records import conclude
     from alp.report import write_report
     from alp.training import ClassifierStage, JointStage, PurifierStage
-    from alp.workflows import train
-
-_HOMES = {
-    "alp.attacks": ("APGD", "BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf", "Square"),
-    "alp.data": ("Images", "load_data"),
-    "alp.deploy": ("Consensus", "SequentialDefended", "export_onnx"),
-    "alp.errors": ("AlpError",),
-    "alp.evaluation": ("About", "evaluate", "evaluate_protocol", "subject_of"),
-    "alp.evaluation.records": ("conclude",),
-    "alp.models": ("Defended", "LatentNoise", "Purifier", "ResNetLite", "defend"),
-    "alp.report": ("write_report",),
-    "alp.training": ("ClassifierStage", "JointStage", "PurifierStage"),
-    "alp.workflows": ("train",),
-}
-_WHERE = {name: (home, name) for home, names in _HOMES.items() for name in names} | {
-    "load": ("alp.models.packaged", "load"),
-    "save": ("alp.models.checkpoint", "save_model"),
-}
+    from alp.training.train import train
 
 __all__ = [
     "APGD",
@@ -57,6 +42,7 @@ __all__ = [
     "AlpError",
     "ClassifierStage",
     "Consensus",
+    "Defence",
     "Defended",
     "Images",
     "JointStage",
@@ -68,6 +54,7 @@ __all__ = [
     "SequentialDefended",
     "Square",
     "__version__",
+    "as_defence",
     "conclude",
     "defend",
     "evaluate",
@@ -76,14 +63,27 @@ __all__ = [
     "load",
     "load_data",
     "save",
-    "subject_of",
     "train",
     "write_report",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'alp' has no attribute {name!r}")
-    home, original = _WHERE[name]
-    return getattr(import_module(home), original)
+__getattr__ = lazily(
+    __name__,
+    {
+        "alp.attacks": ("APGD", "BIM", "FGSM", "L2", "NFGSM", "PGD", "Linf", "Square"),
+        "alp.data": ("Images", "load_data"),
+        "alp.defences": ("Defended", "LatentNoise", "Purifier", "ResNetLite", "defend"),
+        "alp.defences.base": ("Defence",),
+        "alp.defences.adapters": ("as_defence",),
+        "alp.defences.checkpoint": ("save",),
+        "alp.defences.packaged": ("load",),
+        "alp.deploy": ("Consensus", "SequentialDefended", "export_onnx"),
+        "alp.errors": ("AlpError",),
+        "alp.evaluation": ("About", "evaluate", "evaluate_protocol"),
+        "alp.records": ("conclude",),
+        "alp.report": ("write_report",),
+        "alp.training": ("ClassifierStage", "JointStage", "PurifierStage"),
+        "alp.training.train": ("train",),
+    },
+)

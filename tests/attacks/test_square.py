@@ -12,8 +12,7 @@ from test_linear_optima import linear, middle, saturated
 from torch import Tensor
 
 from alp.attacks import L2, THREATS, Linf, Threat
-from alp.attacks.square import Square
-from alp.attacks.squares import bump, paint, share, stripes, swap, tiles
+from alp.attacks.square import Square, bump, paint, share, stripes, swap, tiles
 from alp.errors import ConfigError, UnknownNameError
 from alp.seeding import Shard, generator, normal, uniform
 

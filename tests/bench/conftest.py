@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from alp.bench import KIND_BENCH, bench
-from alp.bench.peak import SIDES
-from alp.bench.peers import Peer
+from alp.bench import bench
+from alp.bench.roofline import SIDES
+from alp.defences import Defended
+from alp.defences.base import Peer
 from alp.deploy.consensus import Consensus
-from alp.evaluation.records import Record
-from alp.models import Defended
+from alp.records import KIND_BENCH, Record
 
 FLOPS = {"encoder": 1000, "draw": 100}
 

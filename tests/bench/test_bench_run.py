@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from alp.defences.baselines import PEERS
 
-from alp.bench import rows, write_plot
-from alp.bench.entries import batches
-from alp.bench.peak import PRODUCTS, product
-from alp.bench.peers import PEERS
+from alp.bench.roofline import PRODUCTS, product
+from alp.bench.run import batches
 from alp.cli import main
+from alp.defences import Defended
+from alp.defences.checkpoint import save
 from alp.errors import ConfigError, UnknownNameError
-from alp.evaluation.records import read, write
-from alp.models import Defended
-from alp.models.checkpoint import save_model
+from alp.records import read, write
+from alp.records.timings import rows
+from alp.report.figures.bench import write_plot
 
 
 def test_record(run_bench, tmp_path) -> None:
@@ -78,7 +79,7 @@ def test_plot_from_the_record_alone(toy, tmp_path, suffix: str) -> None:
 @pytest.fixture
 def weights(new_classifier, new_purifier, tmp_path) -> Path:
     path = tmp_path / "weights.safetensors"
-    save_model(Defended(new_classifier(), new_purifier(), draws=3), path)
+    save(Defended(new_classifier(), new_purifier(), draws=3), path)
     return path
 
 
@@ -108,7 +109,7 @@ def test_command(weights, tmp_path, capsys, monkeypatch) -> None:
 
 
 def test_command_wants_a_defended_classifier(new_classifier, tmp_path, capsys) -> None:
-    save_model(new_classifier(), tmp_path / "plain.safetensors")
+    save(new_classifier(), tmp_path / "plain.safetensors")
     line = ["bench", str(tmp_path / "plain.safetensors"), "--out", str(tmp_path / "out")]
     assert main(line) == 1
     assert "holds no defended classifier" in capsys.readouterr().err

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from alp.bench.flops import Flops, count, counted
-from alp.models import Defended
+from alp.bench.roofline import Flops, count, counted
+from alp.defences import Defended
 
 
 def test_a_convolution() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alp.bench.rounds import LEAST, Contestant, take_turns, turns
-from alp.evaluation import latency
+from alp.bench import latency
+from alp.bench.run import LEAST, Contestant, take_turns, turns
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from alp.evaluation.records import read
+from alp.records import read
 
 PICTURES = 3
 

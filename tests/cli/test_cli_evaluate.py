@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alp.cli import main
-from alp.evaluation.records import read_all
+from alp.records import read_all
 
 
 def options(weights, pictures: Path, out: Path) -> list[object]:

@@ -12,7 +12,7 @@ import pytest
 
 from alp.attacks import ATTACKS, THREATS
 from alp.cli import COMMANDS
-from alp.cli.explain import explain
+from alp.cli.settings import explain
 from alp.training.recipes import RECIPES, SCALES, recipe
 
 CASES: list[tuple[list[str], dict[str, Any]]] = [

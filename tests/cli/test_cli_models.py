@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import alp as library
-from alp.models.checkpoint import weights_digest
+from alp.defences.checkpoint import weights_digest
 from alp.training.recipes import RECIPES, SCALES
 
 

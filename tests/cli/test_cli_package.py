@@ -10,9 +10,9 @@ import pytest
 
 import alp as library
 from alp.cli import main
-from alp.cli.classifiers import name_of
-from alp.models import packaged
-from alp.models.checkpoint import weights_digest
+from alp.cli.common import name_of
+from alp.defences import packaged
+from alp.defences.checkpoint import weights_digest
 
 
 @pytest.fixture(scope="module")

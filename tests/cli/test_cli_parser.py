@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from alp.attacks import BIM, L2, PGD, Linf
 from alp.cli import protocol, train
-from alp.cli.errors import UsageError
-from alp.cli.numbers import number, number_or_none, worded
-from alp.cli.parser import parse
+from alp.cli.settings import UsageError, number, number_or_none, parse, worded
 from alp.errors import ConfigError
 from alp.training.recipes import recipe
 

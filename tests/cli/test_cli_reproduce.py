@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alp.attacks import PGD
-from alp.paper.protocol import Protocol
+from alp.experiments.protocol import Protocol
 
 
 @pytest.fixture(scope="module")

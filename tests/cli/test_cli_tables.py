@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from alp.cli.tables import show_section
-from alp.evaluation.records import Record
-from alp.paper.claims import published
-from alp.paper.table import section_of
+from alp.experiments.claims import published
+from alp.experiments.reproduce import section_of
+from alp.records import Record
 
 CLAIMS = published("cifar10", ["single"])
 IMAGES = 200

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alp.data import load_data
-from alp.data.hub import download
+from alp.data.cifar10 import download
 from alp.errors import DataError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alp.data.parquet import read_rows
+from alp.data.cifar10 import read_rows
 from alp.errors import DataError
 
 ROWS = [{"bytes": f"picture {k}".encode() * 20, "path": f"{k}.png"} for k in range(50)]

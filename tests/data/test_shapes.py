@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from alp.data import Images, load_data, shapes
-from alp.data.silhouettes import SILHOUETTES
+from alp.data.shapes import SILHOUETTES
 
 
 @pytest.fixture(scope="module")

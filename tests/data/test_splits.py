@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alp.data.images import Images
-from alp.data.splits import carve_validation, stratified
+from alp.data.images import Images, carve_validation, stratified
 from alp.errors import DataError
 
 PINNED = [

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from alp.config import ClassifierConfig, PurifierConfig
+from alp.defences import Defended, Purifier, ResNetLite
 from alp.deploy import build, export_onnx
 from alp.deploy.onnx_models import onnx_models
-from alp.models import Defended, Purifier, ResNetLite
 from alp.seeding import generator, initialising, normal
 
 SIZE = (10, 14)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from alp.defences import Defended
+from alp.defences.checkpoint import weights_digest
 from alp.deploy import Runtime, export_onnx
 from alp.deploy.runtime import DESCRIPTION
 from alp.errors import AlpError, ConfigError
-from alp.models import Defended
-from alp.models.checkpoint import weights_digest
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")

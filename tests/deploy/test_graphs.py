@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from alp.deploy.folding import folded
-from alp.deploy.graphs import build_graphs
+from alp.defences import Defended
+from alp.deploy.graphs import build_graphs, folded
 from alp.errors import ConfigError
-from alp.models import Defended
 from alp.seeding import generator, initialising, uniform
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from alp.defences.adapters import Purified, subject_of
 from alp.deploy import Consensus, SequentialDefended
 from alp.errors import ConfigError
-from alp.evaluation.subjects import Purified, subject_of
 from alp.seeding import Common, Rows, generator, normal
 
 NEVER = Consensus(draws=6, error=1e-3)

@@ -10,9 +10,9 @@ import torch
 
 from alp.attacks import FGSM, Linf
 from alp.data.images import Images
+from alp.defences.adapters import subject_of
 from alp.deploy import Consensus, EngineTarget
 from alp.evaluation import Subject, evaluate
-from alp.evaluation.subjects import subject_of
 from alp.evaluation.suites import Entry, Probes, Suite
 from alp.seeding import Common, generator
 

@@ -15,8 +15,8 @@ from alp.attacks.library import LIBRARY_ATTACKS, TargetedAPGD
 from alp.errors import ConfigError, UnknownNameError
 from alp.evaluation import SUITES, About, Entry, Probes, Share, Suite, evaluate
 from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE
-from alp.evaluation.records import conclude, write
 from alp.evaluation.suites import suite_for
+from alp.records import conclude, write
 
 SMALL = Linf(0.01)
 ABOUT = About("toy", sigma=0.05, weights={"classifier": "ab"})

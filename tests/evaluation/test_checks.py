@@ -26,11 +26,11 @@ from gallery_toys import (
 )
 
 from alp.attacks import L2, PGD, Linf
+from alp.defences.adapters import Deterministic, Opaque
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.checks.base import excess, no_better, with_radius
-from alp.evaluation.records import worst
-from alp.evaluation.subjects import Deterministic, Opaque
 from alp.evaluation.suites import Entry, Suite
+from alp.records import worst
 
 
 @pytest.mark.parametrize("name", CHECKS)

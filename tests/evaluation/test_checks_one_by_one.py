@@ -27,8 +27,8 @@ from gallery_toys import (
 from torch import Tensor
 
 from alp.attacks import L2, Linf
+from alp.defences.adapters import Deterministic, in_float64
 from alp.evaluation.checks import CHECKS
-from alp.evaluation.subjects import Deterministic, in_float64
 from alp.seeding import generator
 
 

@@ -9,8 +9,8 @@ import torch
 from gallery import BROKEN, HONEST, THREAT, Gallery, images
 
 from alp.attacks import APGD, PGD, Square
-from alp.evaluation.adaptive import evaluate
 from alp.evaluation.checks import CHECKS
+from alp.evaluation.evaluator import evaluate
 from alp.evaluation.suites import Entry, Probes, Suite
 
 DOC = Path(__file__).parents[2] / "docs" / "checks.md"

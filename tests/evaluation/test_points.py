@@ -8,12 +8,12 @@ import torch
 
 from alp.attacks import FGSM, PGD
 from alp.data import Images
+from alp.defences import Defended
+from alp.defences.adapters import Deterministic, Purified
 from alp.errors import ConfigError, RecordError, UnknownNameError
 from alp.evaluation import About
 from alp.evaluation.points import Point, evaluate_points
-from alp.evaluation.records import CLEAN, Record, accuracy, choose_points, mean, measured
-from alp.evaluation.subjects import Deterministic, Purified
-from alp.models import Defended
+from alp.records import CLEAN, Record, accuracy, choose_points, mean, measured
 from alp.seeding import generator
 
 ABOUT = About("a", draws=3, sigma=0.5, weights={"model": "w"}, item="sweep")

@@ -9,8 +9,8 @@ import torch
 from alp.attacks import L2, NFGSM, PGD, Linf
 from alp.errors import ConfigError, RecordError, UnknownNameError
 from alp.evaluation import About, evaluate_protocol
-from alp.evaluation.records import read, summarise, write
 from alp.evaluation.verdict import NOT_A_CLASS
+from alp.records import read, summarise, write
 
 ABOUT = About(
     "toy", trial=2, draws=4, sigma=0.05, weights={"classifier": "ab"}, extra={"epochs": 3}

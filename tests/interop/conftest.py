@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from alp.data.images import Images
-from alp.models import Defended
+from alp.defences import Defended
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from alp.evaluation import subject_of
+from alp.defences.adapters import subject_of
 from alp.seeding import initialising
 
 pytest.importorskip("art")

@@ -9,8 +9,8 @@ import torch
 
 from alp.attacks import PGD, Linf, Square
 from alp.evaluation import evaluate
-from alp.evaluation.records import conclude
 from alp.evaluation.suites import SUITES, Entry, Probes
+from alp.records import conclude
 from alp.seeding import initialising
 
 foolbox = pytest.importorskip("foolbox")

@@ -13,19 +13,19 @@ from rows import HEAD, STAGES, models
 
 from alp.config import to_dict
 from alp.data import Images
-from alp.evaluation.records import Record
-from alp.models import packaged as packaged_module
-from alp.models.checkpoint import Model, save_model
-from alp.models.packaged import Package
+from alp.defences import packaged as packaged_module
+from alp.defences.checkpoint import Model, save
+from alp.defences.packaged import Package
+from alp.experiments.release import pack
+from alp.records import Record
 from alp.report.card import render_card
 from alp.seeding import generator, uniform
 from alp.training import ClassifierStage
-from alp.workflows import pack
 
 
 def finish(folder: Path, row: str, model: Model) -> Path:
     """A folder as a finished training of ``model`` leaves it."""
-    digest = save_model(model.eval(), folder / "weights.safetensors")
+    digest = save(model.eval(), folder / "weights.safetensors")
     record = {
         "stage": "some stage",
         "settings": to_dict(STAGES.get(row, ClassifierStage(HEAD))),

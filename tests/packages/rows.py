@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alp.config import ClassifierConfig, PurifierConfig
-from alp.models import InputNoise, Purifier, ResNetLite, defend
-from alp.models.checkpoint import Model
+from alp.defences import InputNoise, Purifier, ResNetLite, defend
+from alp.defences.checkpoint import Model
 from alp.seeding import initialising
 from alp.training import JointStage, PurifierStage
 

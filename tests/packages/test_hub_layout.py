@@ -12,9 +12,9 @@ import torch
 from rows import models
 
 import alp
+from alp.defences import Defended, InputNoise, Purifier, ResNetLite, defend, pretrained
+from alp.defences.checkpoint import describe, weights_digest
 from alp.errors import AlpError, CheckpointError, ConfigError
-from alp.models import Defended, InputNoise, Purifier, ResNetLite, defend, pretrained
-from alp.models.checkpoint import describe, weights_digest
 
 ROWS = ["purifier", "standard", "defended", "input-noise"]
 
@@ -142,5 +142,5 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 def test_models_do_not_import_the_hub() -> None:
     import subprocess
 
-    code = "import sys, alp.models, alp.models.packaged; sys.exit('huggingface_hub' in sys.modules)"
+    code = "import sys, alp.defences.packaged; sys.exit('huggingface_hub' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,16 +11,15 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
+from alp.defences import packaged as packaged_module
+from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.packaged import Offer, load, open_package
 from alp.errors import CheckpointError, ConfigError, RecordError, UnknownNameError
-from alp.evaluation import paired_difference
-from alp.evaluation.records import Record, robust_share
-from alp.models import packaged as packaged_module
-from alp.models.checkpoint import load_model, save_model, weights_digest
-from alp.models.packaged import Offer, load, open_package
+from alp.experiments.release import appraise, pack
+from alp.records import Record, robust_share
+from alp.records.statistics import paired_difference
 from alp.report.card import render_card
 from alp.seeding import generator, normal
-from alp.workflows import pack
-from alp.workflows.appraising import appraise
 
 
 def test_the_manifest_has_what_the_trainings_left(package, trained) -> None:
@@ -83,7 +82,7 @@ def test_a_packaged_model_packs_to_itself(package, trained, toy, tmp_path: Path)
     """Rounding twice changes nothing more."""
     folder = tmp_path / "run"
     model = package.load("adversarial")
-    save_model(model, folder / "weights.safetensors")
+    save(model, folder / "weights.safetensors")
     record = json.loads((trained["adversarial"] / "training.json").read_text())
     record["weights_digest"] = weights_digest(model)
     (folder / "training.json").write_text(json.dumps(record))
@@ -98,7 +97,7 @@ def broken(path: Path, out: Path) -> None:
     model = load_model(path / "weights.safetensors")
     with torch.no_grad():
         model.head.weight.mul_(1e7)
-    digest = save_model(model, out / "weights.safetensors")
+    digest = save(model, out / "weights.safetensors")
     record = json.loads((path / "training.json").read_text())
     (out / "training.json").write_text(json.dumps(record | {"weights_digest": digest}))
 

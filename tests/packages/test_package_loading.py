@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import alp
-from alp.errors import CheckpointError, UnknownNameError
-from alp.models import Defended, InputNoise, Purifier, ResNetLite
-from alp.models.checkpoint import load_model, save_model, weights_digest
-from alp.models.packaged import (
+from alp.defences import Defended, InputNoise, Purifier, ResNetLite
+from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.packaged import (
     CARD,
     MANIFEST,
     OFFERS,
@@ -25,6 +24,7 @@ from alp.models.packaged import (
     packaged_names,
     seal,
 )
+from alp.errors import CheckpointError, UnknownNameError
 from alp.seeding import generator
 
 KINDS = {
@@ -87,7 +87,7 @@ def test_what_exists_comes_before_a_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     own = alp.load("toy/standard")
-    save_model(own, tmp_path / "toy")
+    save(own, tmp_path / "toy")
     assert weights_digest(alp.load("toy")) == weights_digest(own)
     (tmp_path / "toy").unlink()
     (tmp_path / "toy").mkdir()  # a folder of anything else does not stand in the way

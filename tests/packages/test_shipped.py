@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import alp
-from alp.models import Purifier
-from alp.models.packaged import OFFERS, ROOT, open_package, packaged_names, packages
+from alp.defences import Purifier
+from alp.defences.packaged import OFFERS, ROOT, open_package, packaged_names, packages
 from alp.report.card import render_card
 
 PROJECT = Path(__file__).parents[2]

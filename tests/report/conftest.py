@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from alp.evaluation.records import Record
+from alp.records import Record
 
 IMAGES = 200
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alp.paper.page import write_page
+from alp.experiments.reproduce import write_page
 
 RESULTS = Path(__file__).parents[2] / "results" / "cpu"
 

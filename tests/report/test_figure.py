@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alp.evaluation import wilson
-from alp.report.figure import bars
-from alp.report.sections import sections
+from alp.records.statistics import wilson
+from alp.report.tables import bars, sections
 
 SVG = "{http://www.w3.org/2000/svg}"
 

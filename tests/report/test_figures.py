@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from alp.errors import RecordError
-from alp.evaluation.records import KIND_PICTURES, KIND_POINTS, KIND_TRAINING, Record
+from alp.records import KIND_PICTURES, KIND_POINTS, KIND_TRAINING, Record
 from alp.report.figures import FIGURES
 
 IMAGES = 100

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alp.errors import AlpError, ConfigError, RecordError
-from alp.evaluation.records import Record, write
+from alp.records import Record, write
 from alp.report import Picture, write_report
 
 PNG = base64.b64decode(

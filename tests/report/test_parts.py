@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from alp.errors import RecordError
-from alp.evaluation.records import Kept, Record, write
+from alp.records import Kept, Record, write
 from alp.report import write_report
 from alp.report.claims import Finding, Judged
 from alp.report.drawing import drawn

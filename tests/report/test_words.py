@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alp.report.words import (
+from alp.report.format import (
     attack_words,
     grey_levels,
     interval,

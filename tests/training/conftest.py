@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConfig
 from alp.data import Images
-from alp.models import Purifier, ResNetLite
-from alp.models.checkpoint import save_model
+from alp.defences import Purifier, ResNetLite
+from alp.defences.checkpoint import save
 from alp.seeding import generator, initialising, uniform
 
 CODE = PurifierConfig(latent_channels=8, width=8, blocks=1)
@@ -36,8 +36,8 @@ def parents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("parents")
     paths = {"purifier": folder / "purifier", "classifier": folder / "classifier"}
     with initialising(0, "parents"):
-        save_model(Purifier(CODE), paths["purifier"])
-        save_model(ResNetLite(HEAD), paths["classifier"])
+        save(Purifier(CODE), paths["purifier"])
+        save(ResNetLite(HEAD), paths["classifier"])
     return paths
 
 

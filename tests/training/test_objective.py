@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from alp.evaluation import psnr
+from alp.data.quality import psnr
 from alp.seeding import generator, normal, uniform
 from alp.training.losses import distortion, rate, target_mse, update_multiplier
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from alp.config import ClassifierConfig, OptimConfig, PurifierConfig
-from alp.models import Defended, Purifier, ResNetLite
+from alp.defences import Defended, Purifier, ResNetLite
 from alp.training.optim import build_optimizer
 
 

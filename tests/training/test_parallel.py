@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 import alp
 from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConfig, to_dict
+from alp.defences.checkpoint import load_model
 from alp.files import write_json
-from alp.models.checkpoint import load_model
 from alp.training import AdversaryConfig, ClassifierStage, PurifierStage
-from alp.workflows import train
+from alp.training.train import train
 
 SCRIPT = """
 import os, sys

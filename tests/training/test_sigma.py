@@ -11,7 +11,7 @@ import pytest
 
 from alp.config import OptimConfig, PurifierConfig, RateConfig
 from alp.data import Augment
-from alp.models import Purifier
+from alp.defences import Purifier
 from alp.seeding import initialising
 from alp.training import PurifierStage
 from alp.training.engine import build_engine

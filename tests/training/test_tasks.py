@@ -10,8 +10,8 @@ from torch.distributions import Categorical, kl_divergence
 from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, PurifierConfig, RateConfig
+from alp.defences import Defended, Purifier, ResNetLite
 from alp.errors import ConfigError
-from alp.models import Defended, Purifier, ResNetLite
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
 from alp.training.losses import target_mse

@@ -15,10 +15,10 @@ import torch
 
 import alp
 from alp.config import ClassifierConfig, EngineConfig, PurifierConfig
+from alp.defences.checkpoint import load_model
 from alp.errors import CheckpointError
-from alp.models.checkpoint import load_model
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
-from alp.workflows import train
+from alp.training.train import train
 
 STEPS = 8
 CODE = PurifierConfig(latent_channels=8, width=8, blocks=1)
@@ -123,7 +123,7 @@ def test_killed_after_the_last_step_nothing_is_trained_again(
     whole = start("purifier", tmp_path / "whole")
     always = EngineConfig(**{**vars(engine), "save_every": 0.5})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alp.workflows.training.write_json", _killed)
+        patch.setattr("alp.training.train.write_json", _killed)
         with pytest.raises(Killed):
             start("purifier", tmp_path / "cut", engine=always)
     resumed = train(stages["purifier"], tmp_path / "cut", toy, engine=engine, report=_killed)

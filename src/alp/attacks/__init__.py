@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from alp.attacks.apgd import APGD
 from alp.attacks.base import Attack, Loss, Source, Target, Threat
-from alp.attacks.bim import BIM
-from alp.attacks.expectation import OBJECTIVES, expected
-from alp.attacks.fgsm import FGSM
-from alp.attacks.gradients import input_gradient
+from alp.attacks.gradients import OBJECTIVES, expected, input_gradient
 from alp.attacks.lbfgs import LBFGS
 from alp.attacks.losses import LOSSES
-from alp.attacks.nfgsm import NFGSM
-from alp.attacks.pgd import PGD
+from alp.attacks.pgd import BIM, FGSM, NFGSM, PGD
 from alp.attacks.square import Square
 from alp.attacks.threats import L2, Linf
 

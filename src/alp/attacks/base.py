@@ -3,19 +3,23 @@
 An attack never sees a model: it gets a callable from images to logits. A randomised target draws
 from a generator that the caller bound into the closure, so that one more draw of the attack's own
 never changes the target's noise.
+
+Loading a library of the extra ``attacks``.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from alp.errors import ConfigError
+from alp.errors import AlpError, ConfigError
 from alp.seeding import Source as Source
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 Target: TypeAlias = "Callable[[Tensor], Tensor]"
 """Images (B,3,H,W) in [0,1] to logits (B,K), or (n,B,K) for n draws of each image; may be random.
@@ -111,3 +115,21 @@ def checked(x: Tensor, y: Tensor) -> Tensor:
             f"y reaches from {least.item()} to {most.item()}; give finite labels of at least 0"
         )
     return x.detach()
+
+
+def require(module: str, attack: str) -> Any:
+    """The module ``module``, which ``attack`` needs.
+
+    Raises:
+        AlpError: its library is not installed; the message says how to install it.
+    """
+    library = module.split(".")[0]
+    try:
+        importlib.import_module(library)
+    except ModuleNotFoundError as error:
+        if error.name != library:  # installed, but not what it needs in turn
+            raise
+        raise AlpError(
+            f'{attack} needs {library}, which is not installed: pip install "alp[attacks]"'
+        ) from error
+    return importlib.import_module(module)

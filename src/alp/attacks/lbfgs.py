@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alp.attacks.base import Source, Target, Threat, checked, require_count
+from alp.attacks.base import Source, Target, Threat, checked, require, require_count
 from alp.attacks.gradients import input_gradient, score
 from alp.attacks.losses import margin
-from alp.attacks.require import require
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -1,32 +1,210 @@
-"""The benchmark: what is timed in one run, batch size by batch size, as a record."""
+"""The benchmark: what is timed in one run, batch size by batch size, as a record.
+
+Timing by turns: every contestant in every round, so that a noisy machine hurts all alike.
+
+What is timed: the deployed predictions of every engine, the peers, and the matrix peak.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from alp.bench.entries import Entry, batches, engine_entries, peak_entries, peer_entry
-from alp.bench.flops import count
-from alp.bench.peers import Peer
-from alp.bench.rounds import Timing, take_turns
-from alp.bench.summary import KIND_BENCH
+from alp import seeding
+from alp.bench.latency import timed
+from alp.bench.roofline import count, product, sides, with_threads
+from alp.defences.base import DEFENCES, Preprocessed
 from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose
-from alp.evaluation.header import versions
-from alp.evaluation.records import SCHEMA, Record
+from alp.records import KIND_BENCH, SCHEMA, Record
+from alp.records.record import versions
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from alp.deploy import Engine
-    from alp.models import Defended
+    from alp.defences import Defended
+    from alp.deploy import Consensus, Engine
+
+
+LEAST = 3
+"""Calls of a contestant, however long it takes."""
+
+Call = Callable[[int], float]
+"""Number of the round -> draws that an image took, NaN where the word has no meaning."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """One thing to be timed."""
+
+    name: str
+    """Unlike those of all others in its rounds."""
+    call: Call = field(repr=False)
+    """What is timed."""
+
+
+class Timing(NamedTuple):
+    """One timed call."""
+
+    contestant: str
+    round: int
+    ms: float
+    draws: float
+
+
+def take_turns(
+    contestants: Sequence[Contestant],
+    rounds: int,
+    seconds: float,
+    seed: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Iterator[Timing]:
+    """Time the contestants in ``rounds`` rounds, each round in another random order.
+
+    Each is called twice first: the first call may pay for what is set up once, the second tells
+    how long one takes. A contestant whose calls would take longer than ``seconds`` in all sits out
+    some rounds, evenly spread, but takes part in ``LEAST`` at least.
+    """
+    counts = {}
+    for each in contestants:
+        each.call(0)
+        counts[each.name] = turns(timed(partial(each.call, 0), device)[0], rounds, seconds)
+    random = np.random.default_rng(seeding.derive(seed, "turns"))
+    for number in range(rounds):
+        for position in random.permutation(len(contestants)):
+            each = contestants[position]
+            if number * counts[each.name] % rounds < counts[each.name]:
+                ms, draws = timed(partial(each.call, number), device)
+                yield Timing(each.name, number, ms, draws)
+        progress(number + 1, rounds)
+
+
+def turns(ms: float, rounds: int, seconds: float) -> int:
+    """In how many of the rounds a call of ``ms`` milliseconds takes part."""
+    affordable = int(1000 * seconds / max(ms, 1e-6))
+    return min(rounds, max(LEAST, affordable))
+
+
+WHATS = ("draw", "draws", "consensus")
+"""The deployed predictions: one draw, all draws, as many as the decision takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A contestant, and what the record says of it."""
+
+    contestant: Contestant
+    """What is timed."""
+    about: dict[str, Any]
+    """``what`` (draw, draws, consensus, peer, peak), and what else it has of ``backend``,
+    ``precision``, ``threads``, ``peer``, ``settings`` and ``flops`` (of the peak)."""
+
+
+Batches = Callable[[int], NDArray[np.float32]]
+"""Number of the round -> images (B,3,H,W)."""
+
+
+def batches(images: NDArray[np.float32], size: int) -> Batches:
+    """Another batch of ``images`` (P,3,H,W) in every round, from the start again at their end."""
+
+    def batch(number: int) -> NDArray[np.float32]:
+        rows = (number * size + np.arange(size)) % len(images)
+        return np.ascontiguousarray(images[rows])
+
+    return batch
+
+
+def engine_entries(
+    engine: Engine, name: dict[str, Any], batch: Batches, consensus: Consensus
+) -> list[Entry]:
+    """One draw, all draws and the consensus of an engine; its noise is drawn in the call, from
+    the operating system's entropy as in serving."""
+
+    def one(number: int) -> float:
+        engine.predict(batch(number), 1)
+        return 1.0
+
+    def every(number: int) -> float:
+        engine.predict(batch(number), consensus.draws)
+        return float(consensus.draws)
+
+    def decided(number: int) -> float:
+        return float(engine.vote(batch(number), consensus).draws.mean())
+
+    calls: dict[str, Call] = dict(zip(WHATS, (one, every, decided), strict=True))
+    title = f"{name['backend']} {name['precision']} {name['threads']}"
+    return [
+        Entry(Contestant(f"{title} {what}", call), {"what": what, **name})
+        for what, call in calls.items()
+    ]
+
+
+def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Preprocessed]:
+    """The named defences in front of ``classifier``, with the settings of their papers.
+
+    Raises:
+        UnknownNameError: a defence is not registered.
+        ConfigError: one is not made of a classifier alone, or needs what is not installed.
+    """
+    made = {}
+    for name in names:
+        kind = choose(DEFENCES, name, "defence")
+        if not issubclass(kind, Preprocessed):
+            raise ConfigError(
+                f"{name!r} needs more than a classifier to stand in front of; choose among: "
+                f"{', '.join(baseline_names())}"
+            )
+        made[name] = kind(classifier)
+    return made
+
+
+def baseline_names() -> list[str]:
+    """Every registered defence that stands in front of any classifier."""
+    return [name for name, kind in DEFENCES.items() if issubclass(kind, Preprocessed)]
+
+
+def baseline_entry(
+    name: str, baseline: Preprocessed, threads: int, batch: Batches, device: torch.device
+) -> Entry:
+    """Another defence in front of the same classifier, in PyTorch as its authors run it."""
+    import torch
+
+    baseline = baseline.to(device).eval()
+    source = seeding.generator(0, "peer", device=device)
+
+    def call(number: int) -> float:
+        with with_threads(threads):
+            baseline(torch.from_numpy(batch(number)).to(device), source)
+        return math.nan
+
+    about = {"what": "peer", "peer": name, "threads": threads, "settings": baseline.settings}
+    return Entry(Contestant(f"peer {name}", call), about)
+
+
+def peak_entries(precision: str, threads: int, device: torch.device) -> list[Entry]:
+    """The matrix products of which the fastest is the peak.
+
+    Raises:
+        UnknownNameError: no product is known in this precision.
+    """
+    entries = []
+    for side in sides(device):
+        call, flops = product(precision, threads, side, device)
+        about = {"what": "peak", "precision": precision, "threads": threads, "flops": flops}
+        entries.append(Entry(Contestant(f"peak {precision} {threads} {side}", call), about))
+    return entries
+
 
 LIBRARIES = ("onnxruntime", "openvino", "diffusers")
 
@@ -60,29 +238,30 @@ def bench(
     terms: Terms,
     *,
     name: str,
-    peers: Mapping[str, Peer],
+    baselines: Mapping[str, Preprocessed],
     calibration: Floats | None = None,
     weights: str = "",
     data: Mapping[str, Any] | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Record:
     """Time ``model`` in every backend, on every number of threads and in every precision, and at
-    the smallest batch size the peers beside it.
+    the smallest batch size other defences beside it.
 
-    All that shares a batch size takes turns (:func:`alp.bench.rounds.take_turns`). What a backend
+    All that shares a batch size takes turns (:func:`alp.bench.run.take_turns`). What a backend
     cannot do is left out with a warning.
 
     Args:
         images: (P,3,H,W) float32 in [0,1], on which all are timed; how many draws the sequential
             consensus takes depends on them.
         name: what the model is called.
+        baselines: other defences in front of the model's classifier, by name.
         calibration: clean training images for int8; see :meth:`alp.deploy.backends.Backend.build`.
         weights: digest of the model's weights, for the header.
         data: what ``images`` are, for the header.
 
     Raises:
-        ConfigError: no backend could be built, or a peer needs what is not installed.
-        UnknownNameError: a backend or peer is not registered.
+        ConfigError: no backend could be built.
+        UnknownNameError: a backend is not registered.
     """
     device = next(model.parameters()).device
     threads = tuple(dict.fromkeys(cores(number) for number in terms.threads))
@@ -102,8 +281,8 @@ def bench(
                 entries += peak_entries(precision, number, device)
         if batch_size == min(terms.batches):
             entries += [
-                peer_entry(key, peer, model, max(threads), batch, device)
-                for key, peer in peers.items()
+                baseline_entry(key, baseline, max(threads), batch, device)
+                for key, baseline in baselines.items()
             ]
         described |= {each.contestant.name: each.about for each in entries}
         turns = take_turns(

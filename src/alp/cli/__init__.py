@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from alp.cli.errors import UsageError
+from alp.cli.settings import UsageError
 from alp.errors import AlpError
 from alp.version import __version__
 
@@ -87,7 +87,7 @@ def _dispatch(arguments: list[str]) -> int:
     name, *rest = arguments
     if name not in COMMANDS:
         raise UsageError(f"unknown command {name!r}; choose one of: {', '.join(COMMANDS)}")
-    from alp.cli.parser import parse
+    from alp.cli.settings import parse
 
     command: Any = import_module(f"alp.cli.{name}")
     command.run(parse(name, command.Settings, rest))
@@ -113,7 +113,7 @@ def _overview() -> str:
 
 
 def _first() -> bool:
-    from alp.training.processes import is_first_process
+    from alp.executors import is_first_process
 
     return is_first_process()
 

@@ -1,14 +1,18 @@
-"""``alp attack``: attacked images, as numbers and as pictures."""
+"""``alp attack``: attacked images, as numbers and as pictures.
+
+Tensors to picture files.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alp.attacks import THREATS, Attack, Threat
-from alp.cli.classifiers import METHODS, load_classifier
-from alp.cli.selection import POSITIONAL, among, given
+from alp.cli.common import METHODS
+from alp.cli.settings import POSITIONAL, among, given
 from alp.config import positive, within
 from alp.data import SPLITS
 from alp.evaluation.knowledge import KNOWLEDGE
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alp.data import Images
-    from alp.evaluation.knowledge import Subject
+    from alp.defences.base import Defence
+
 
 LEVELS = tuple(level for level in KNOWLEDGE if level != "transfer")
 """The levels that need no other model."""
@@ -74,16 +79,16 @@ def run(settings: Settings) -> None:
     """Attack, print accuracies and distances, write the pictures."""
     from alp.cli.console import say, say_json
     from alp.data import load_data
-    from alp.evaluation.subjects import subject_of
-    from alp.workflows import device_of
+    from alp.defences.packaged import load_classifier
+    from alp.experiments.judging import device_of
 
     device = device_of(settings.device)
-    subject = subject_of(load_classifier(settings.weights, settings.draws).to(device))
+    defence = load_classifier(settings.weights, settings.draws).to(device)
     split = load_data(settings.data, settings.split)
     images = split.take(min(settings.images, len(split)), settings.seed)
-    tensors = attacked(subject, images, settings, device)
+    tensors = attacked(defence, images, settings, device)
     result = _result(tensors, images, settings)
-    write(tensors, subject.stochastic, settings)
+    write(tensors, defence.stochastic, settings)
     if settings.json:
         say_json(result)
     else:
@@ -91,7 +96,7 @@ def run(settings: Settings) -> None:
 
 
 def attacked(
-    subject: Subject, images: Images, settings: Settings, device: str
+    defence: Defence, images: Images, settings: Settings, device: str
 ) -> dict[str, Tensor]:
     """The columns of all images: ``clean`` and ``attacked`` (N,3,H,W), ``purified`` (one draw of
     the attacked ones), ``labels``, ``clean_prediction``, ``attacked_prediction``, ``distance``."""
@@ -100,7 +105,7 @@ def attacked(
     from alp import seeding
     from alp.cli.console import progress
     from alp.evaluation import craft, judge
-    from alp.workflows import BATCH
+    from alp.experiments.judging import BATCH
 
     level, seed, draws = settings.knowledge, settings.seed, settings.averaged
     parts: list[dict[str, Tensor]] = []
@@ -108,17 +113,17 @@ def attacked(
         for batch, (index, clean, labels) in enumerate(images.batches(BATCH)):
             x, y = clean.to(device), labels.to(device)
             threat, attack = settings.threat, settings.attack
-            x_adv = craft(subject, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws)
+            x_adv = craft(defence, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws)
             source = seeding.generator(seed, "purify", batch, device=x.device)
             with torch.no_grad():
-                purified = subject.purify(x_adv, source)
+                purified = defence.purify(x_adv, source)
             found = {
                 "clean": x,
                 "attacked": x_adv,
                 "purified": purified,
                 "labels": y,
-                "clean_prediction": judge(subject.predict, x, seed, "clean", batch),
-                "attacked_prediction": judge(subject.predict, x_adv, seed, level, batch),
+                "clean_prediction": judge(defence, x, seed, "clean", batch),
+                "attacked_prediction": judge(defence, x_adv, seed, level, batch),
                 "distance": settings.threat.distance(x_adv, x),
             }
             parts.append({name: values.cpu() for name, values in found.items()})
@@ -130,7 +135,6 @@ def write(tensors: dict[str, Tensor], stochastic: bool, settings: Settings) -> N
     """The pictures one by one, all of them in ``grid.png``, and ``adversarial.safetensors``."""
     from safetensors.torch import save_file
 
-    from alp.cli.pictures import grid, write_png
     from alp.files import write_atomically
 
     few = {name: values[: settings.pictures] for name, values in tensors.items()}
@@ -153,9 +157,10 @@ def write(tensors: dict[str, Tensor], stochastic: bool, settings: Settings) -> N
 
 def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> dict[str, Any]:
     """Protocol, accuracies with their intervals, and distances, as JSON values."""
-    from alp.evaluation import About, wilson
+    from alp.evaluation import About
     from alp.evaluation.header import robustness_header
-    from alp.workflows import BATCH
+    from alp.experiments.judging import BATCH
+    from alp.records.statistics import wilson
 
     def accuracy(name: str) -> dict[str, float]:
         right = int((tensors[name] == tensors["labels"]).sum())
@@ -178,7 +183,7 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
 
 
 def _words(result: dict[str, Any], settings: Settings) -> list[str]:
-    from alp.report.words import attack_words, count, interval, percent, threat_words
+    from alp.report.format import attack_words, count, interval, percent, threat_words
 
     protocol, distance = result["protocol"], result["mean_distance"]
     data = protocol["data"]
@@ -198,3 +203,29 @@ def _words(result: dict[str, Any], settings: Settings) -> list[str]:
         f"pictures   {settings.out / 'grid.png'}" if settings.pictures else "pictures   none",
         f"images     {settings.out / 'adversarial.safetensors'}",
     ]
+
+
+TILE = 96
+"""Least side of a picture in a grid: smaller ones are enlarged by whole factors."""
+
+
+def write_png(path: Path, image: Tensor) -> None:
+    """Write an image (3,H,W) in [0,1] as PNG, atomically."""
+    from alp.data.decode import write_png as write_pixels
+
+    write_pixels(path, image.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
+def grid(rows: Sequence[Tensor]) -> Tensor:
+    """Rows of images (N,3,H,W) in [0,1] as one picture (3, height, width), a pixel apart."""
+    import torch
+    from torch.nn import functional as F
+
+    factor = max(1, -(-TILE // rows[0].shape[-1]))
+    lines = []
+    for row in rows:
+        large = F.pad(
+            row.repeat_interleave(factor, 2).repeat_interleave(factor, 3), (1,) * 4, value=1
+        )
+        lines.append(torch.cat(list(large), 2))
+    return torch.cat(lines, 1)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alp.bench.peers import PEERS
-from alp.cli.deployment import calibration_images
-from alp.cli.selection import POSITIONAL, among
+from alp.cli.common import calibration_images
+from alp.cli.settings import POSITIONAL, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.deploy.consensus import Consensus
 from alp.errors import AlpError, ConfigError
+
+if TYPE_CHECKING:
+    from alp.defences import Defended
+    from alp.defences.base import Preprocessed
 
 POOL = 1024
 """Images of the data set that the calls take turns on."""
@@ -44,8 +48,9 @@ class Settings:
     """Processor threads; 0 for all cores."""
     precisions: tuple[str, ...] = field(default=("float32",), metadata=among(PRECISIONS))
     """Precisions, where a backend has them."""
-    peers: tuple[str, ...] = field(default=tuple(PEERS), metadata=among((*PEERS, "none")))
-    """Other defences, timed at the smallest batch size; none for none."""
+    baselines: tuple[str, ...] = ("all",)
+    """Other defences in front of the same classifier, timed at the smallest batch size: names,
+    all, or none."""
     consensus: Consensus = field(default_factory=Consensus)
     """The sequential consensus; its draws are also what 'all draws' means."""
     rounds: int = 200
@@ -73,26 +78,24 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Time, write the record and the plot, print the tables."""
-    from alp.bench import bench, write_plot
-    from alp.cli.bench_tables import as_json, lines
-    from alp.cli.classifiers import load_classifier, name_of
+    from alp.bench import bench
+    from alp.cli.common import name_of
     from alp.cli.console import note, progress, say, say_json
+    from alp.cli.tables import as_json, lines
     from alp.data import load_data
-    from alp.evaluation.records import write
-    from alp.models import Defended
-    from alp.models.checkpoint import weights_digest
-    from alp.workflows import device_of
+    from alp.defences.checkpoint import weights_digest
+    from alp.defences.packaged import load_defended
+    from alp.experiments.judging import device_of
+    from alp.records import write
+    from alp.report.figures.bench import write_plot
 
     if find_spec("matplotlib") is None:  # known before the benchmark has run for minutes
         raise AlpError(
             'the plot needs matplotlib, which is not installed: pip install "alp[report]"'
         )
-    model = load_classifier(settings.weights, None)
-    if not isinstance(model, Defended):
-        raise ConfigError(f"{settings.weights} holds no defended classifier; give one")
+    model = load_defended(settings.weights)
     split = load_data(settings.data, "test")
     images = split.take(min(POOL, len(split)), settings.seed)
-    chosen = [name for name in settings.peers if name != "none"]
     calibration = None
     if "int8" in settings.precisions:
         calibration = calibration_images(settings.data, settings.seed, CALIBRATION)
@@ -102,7 +105,7 @@ def run(settings: Settings) -> None:
             images.images.float() / 255,
             settings,
             name=name_of(settings.weights),
-            peers={name: PEERS[name]() for name in chosen},
+            baselines=_baselines(model, settings.baselines),
             calibration=calibration,
             weights=weights_digest(model),
             data={"name": images.name, "split": images.split, "digest": images.digest},
@@ -116,3 +119,11 @@ def run(settings: Settings) -> None:
         say_json(as_json(record) | {"record": str(path)})
         return
     say(*lines(record), f"record     {path}", f"plot       {settings.out / 'bench.svg'}")
+
+
+def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Preprocessed]:
+    from alp.bench.run import baseline_names, baselines_before
+
+    if names == ("none",):
+        return {}
+    return baselines_before(model.classifier, baseline_names() if names == ("all",) else names)

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from alp.training.processes import is_first_process
+from alp.executors import is_first_process
 
 WIDE = 200
 """Columns where the output is no terminal: a table in a file is not cut to a screen."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.cli.selection import POSITIONAL, among
+from alp.cli.settings import POSITIONAL, among
 from alp.data import DATASETS, SPLITS, load_data
 
 if TYPE_CHECKING:

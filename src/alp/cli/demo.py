@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alp.cli.reproduce import show_experiments
-from alp.paper.protocol import Protocol
+from alp.experiments.protocol import Protocol
 
 PROTOCOL = Protocol(scale="demo", trials=2, images=500)
 """Minutes on two cores, without a download."""

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alp.attacks import THREATS, Threat
-from alp.cli.classifiers import load_classifier, names
-from alp.cli.deployment import deployment_of
-from alp.cli.selection import POSITIONAL, among, given
+from alp.cli.common import deployment_of, names
+from alp.cli.settings import POSITIONAL, among, given
 from alp.config import positive
 from alp.data import SPLITS
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.errors import ConfigError
-from alp.evaluation.precision import ATTACK_PRECISIONS
+from alp.evaluation.knowledge import ATTACK_PRECISIONS
 from alp.evaluation.suites import SUITES
 
 
@@ -73,10 +72,11 @@ class Settings:
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
     from alp.cli.console import note, progress, quieten_engine, say, say_json
-    from alp.cli.verdicts import protocol_lines, span, table, verdict_lines
+    from alp.cli.tables import caveat_lines, span, table, verdict_lines
     from alp.data import load_data
-    from alp.evaluation.records import conclude
-    from alp.workflows import Panel, judge_model
+    from alp.defences.packaged import load_classifier
+    from alp.experiments.judging import Panel, judge_model
+    from alp.records import conclude
 
     quieten_engine()
     named = names(settings.weights)
@@ -112,5 +112,5 @@ def run(settings: Settings) -> None:
     if settings.json:
         say_json({"models": conclusions, "records": str(settings.out / "records")})
         return
-    say(*protocol_lines(records), table(conclusions), *verdict_lines(conclusions))
+    say(*caveat_lines(records), table(conclusions), *verdict_lines(conclusions))
     say(f"records    {settings.out / 'records'}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alp.cli.deployment import CALIBRATION, calibration_images
-from alp.cli.selection import POSITIONAL, among
+from alp.cli.common import CALIBRATION, calibration_images
+from alp.cli.settings import POSITIONAL, among
 from alp.config import positive
-from alp.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +47,11 @@ def run(settings: Settings) -> None:
     Raises:
         ConfigError: the weights are not those of a defended classifier.
     """
-    from alp.cli.classifiers import load_classifier
     from alp.cli.console import say, say_json
+    from alp.defences.packaged import load_defended
     from alp.deploy import export_onnx
-    from alp.models import Defended
 
-    model = load_classifier(settings.weights, settings.draws)
-    if not isinstance(model, Defended):
-        raise ConfigError(
-            f"{settings.weights} holds a classifier without a purifier, which draws nothing; give "
-            "a defended classifier"
-        )
+    model = load_defended(settings.weights, settings.draws)
     calibration = None
     if settings.precision == "int8":
         calibration = calibration_images(settings.data, settings.seed, settings.images)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.cli.selection import POSITIONAL
+from alp.cli.settings import POSITIONAL
 from alp.training.recipes import RECIPES, SCALES
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from alp.models.checkpoint import Model
+    from alp.defences.base import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,12 @@ def describe_file(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, damaged or not one of alp's.
     """
-    from alp.models.checkpoint import describe, weights_digest
-    from alp.models.packaged import load
-    from alp.workflows.evaluating import sigma_of
+    from alp.defences.checkpoint import weights_digest
+    from alp.defences.packaged import load
 
     model: Model = load(path)
-    described = describe(model)
-    if (sigma := sigma_of(model)) is not None:
+    described = model.describe()
+    if (sigma := model.sigma) is not None:
         described["sigma"] = sigma
     described["parameters"] = parameters(model)
     described["digest"] = weights_digest(model)
@@ -75,7 +74,7 @@ def packaged() -> list[dict[str, Any]]:
     Raises:
         CheckpointError: a package is damaged.
     """
-    from alp.models.packaged import ROOT, open_package, packages
+    from alp.defences.packaged import ROOT, open_package, packages
 
     found = []
     for package in packages():
@@ -98,8 +97,8 @@ def packaged() -> list[dict[str, Any]]:
 def architectures() -> list[dict[str, Any]]:
     """Every architecture with its number of parameters."""
     from alp.config import ClassifierConfig, PurifierConfig
-    from alp.models import Purifier, ResNetLite
-    from alp.models.classifier import SIZES
+    from alp.defences import Purifier, ResNetLite
+    from alp.defences.classifier import SIZES
 
     purifier = Purifier(PurifierConfig())
     found = [
@@ -139,7 +138,7 @@ def parameters(module: nn.Module) -> int:
 def _tables(listed: dict[str, Any]) -> list[Any]:
     from rich.table import Table
 
-    from alp.report.words import percent
+    from alp.report.format import percent
 
     ready = Table("packaged", "model", box=None, pad_edge=False)
     for heading in ("parameters", "clean", "worst case"):

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alp.cli.selection import POSITIONAL
+from alp.cli.settings import POSITIONAL
 from alp.config import positive
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from alp.workflows import Agreement
+    from alp.experiments.release import Agreement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,9 @@ def run(settings: Settings) -> None:
     """Write the package, and say what half precision costs each row."""
     from alp.cli.console import say, say_json
     from alp.data import load_data
-    from alp.evaluation.records import read_all
+    from alp.experiments.release import pack
+    from alp.records import read_all
     from alp.report.card import render_card
-    from alp.workflows import pack
 
     trained = folders(settings.rows)
     records = []

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from alp.attacks import THREATS, Attack, Threat
-from alp.cli.classifiers import METHODS, load_classifier, names
-from alp.cli.selection import POSITIONAL, among, given
+from alp.cli.common import METHODS, names
+from alp.cli.settings import POSITIONAL, among, given
 from alp.config import positive
 from alp.data import SPLITS
 from alp.evaluation.knowledge import PAPER
@@ -58,8 +58,9 @@ def run(settings: Settings) -> None:
     from alp.cli.console import progress, say, say_json
     from alp.cli.tables import show_section, with_latency
     from alp.data import load_data
-    from alp.paper.table import section_of, table
-    from alp.workflows import device_of, evaluate_model
+    from alp.defences.packaged import load_classifier
+    from alp.experiments.judging import device_of, evaluate_model
+    from alp.experiments.reproduce import section_of, table
 
     named = names(settings.weights)
     models = [load_classifier(path, settings.draws) for path in named.values()]

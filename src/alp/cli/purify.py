@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.cli.selection import POSITIONAL
+from alp.cli.settings import POSITIONAL
 from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
-    from alp.models import Purifier
-    from alp.workflows.purifying import Outcome
+    from alp.defences import Purifier
+    from alp.serve.pictures import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ def run(settings: Settings) -> None:
         AlpError: a picture was refused; the others have been written.
     """
     from alp.cli.console import note
+    from alp.defences.packaged import load_purifier
 
     purifier = load_purifier(settings.purifier)
     with printed(settings.json) as tell:
@@ -71,8 +72,7 @@ def run(settings: Settings) -> None:
 def purify_once(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int, int]:
     """Purify everything; how many pictures there were, and how many of them were refused."""
     from alp.cli.console import progress
-    from alp.workflows.pictures import find_jobs
-    from alp.workflows.purifying import purify_pictures
+    from alp.serve.pictures import find_jobs, purify_pictures
 
     # Counted, and found to overwrite nothing, before anything is written.
     total = sum(1 for _ in find_jobs(settings.pictures, settings.out))
@@ -91,8 +91,7 @@ def purify_once(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int
 def keep_watching(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int, int]:
     """Purify what appears until interrupted; how many pictures there were, and how many of them
     are still refused."""
-    from alp.workflows.purifying import purify_pictures
-    from alp.workflows.watching import Watch
+    from alp.serve.pictures import Watch, purify_pictures
 
     watch, done = Watch(settings.pictures, settings.out), 0
     try:
@@ -149,24 +148,6 @@ def printed(as_json: bool) -> Iterator[Tell]:
         yield tell
     finally:
         tell.close()
-
-
-def load_purifier(path: Path) -> Purifier:
-    """The purifier in a weights file or a packaged model.
-
-    Raises:
-        CheckpointError: it is missing or damaged.
-        ConfigError: there is none in it.
-    """
-    from alp.models import Defended, Purifier
-    from alp.models.packaged import load
-
-    model = load(path)
-    if isinstance(model, Defended):
-        return model.purifier
-    if not isinstance(model, Purifier):
-        raise ConfigError(f"{path} holds a classifier; give a purifier or a defended classifier")
-    return model
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alp.cli.selection import POSITIONAL
+from alp.cli.settings import POSITIONAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class Settings:
 def run(settings: Settings) -> None:
     """Make the page, and say what it shows."""
     from alp.cli.console import note, say, say_json
-    from alp.paper.page import write_page
+    from alp.experiments.reproduce import write_page
     from alp.report.claims import totals
-    from alp.report.words import count
+    from alp.report.format import count
 
     done = write_page(settings.folder, settings.out, settings.title)
     if settings.json:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from alp.cli.selection import POSITIONAL, among
-from alp.paper import EXPERIMENTS
-from alp.paper.protocol import Protocol
+from alp.cli.settings import POSITIONAL, among
+from alp.experiments import EXPERIMENTS
+from alp.experiments.protocol import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,7 @@ def show_experiments(names: Sequence[str], protocol: Protocol, folder: Path, *, 
     """Run experiments with a progress bar, and print what came out."""
     from alp.cli.console import note, progress, quieten_engine, say, say_json
     from alp.cli.tables import show_section, with_latency
-    from alp.paper.cost import estimate
-    from alp.paper.reproduce import Item, reproduce
+    from alp.experiments.reproduce import Item, estimate, reproduce
 
     quieten_engine()
     words = estimate(names or tuple(EXPERIMENTS), protocol)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from alp.cli.selection import POSITIONAL, among, given
+from alp.cli.settings import POSITIONAL, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
 from alp.training.recipes import RECIPES, Scale, recipe
@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
 
     from alp.cli.console import progress, quieten_engine, say, say_json
     from alp.data import load_data
-    from alp.workflows import in_brief, train
+    from alp.training.train import in_brief, train
 
     quieten_engine()
     images = load_data(settings.data, "train")

@@ -1,9 +1,15 @@
-"""CIFAR-10 (Krizhevsky 2009) in the hub's Parquet layout, decoded and verified."""
+"""CIFAR-10 (Krizhevsky 2009) in the hub's Parquet layout, decoded and verified.
+
+Pictures and labels from a Parquet file in the hub's layout.
+
+Data sets from the Hugging Face hub: what is on disk first, and a fast, clear failure offline.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,11 +18,74 @@ import torch
 
 from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
-from alp.data.hub import download
-from alp.data.images import Images
-from alp.data.parquet import read_rows
-from alp.data.splits import carve_validation
+from alp.data.images import Images, carve_validation
 from alp.errors import DataError
+
+
+def read_rows(
+    path: Path, picture: str, label: str, repair: str
+) -> tuple[list[bytes], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """The encoded pictures and int64 labels of a file with columns ``picture`` {bytes, path} and
+    ``label``.
+
+    Raises:
+        DataError: the file cannot be read or has other columns; it ends with ``repair``.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path, columns=[picture, label], partitioning=None)
+        pictures = table.column(picture).combine_chunks().field("bytes").to_pylist()
+        labels = table.column(label).cast(pyarrow.int64()).to_numpy()
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        raise DataError(
+            f"cannot read {path} as Parquet with the columns {picture} (bytes, path) and {label} "
+            f"({''.join(reason)}); it is damaged or another file: get it again and {repair}"
+        ) from error
+    if table.column(label).null_count or None in pictures:
+        raise DataError(f"{path} has rows without picture or label: get it again and {repair}")
+    return pictures, np.ascontiguousarray(labels, dtype=np.int64)
+
+
+PROBE_SECONDS = 5.0
+
+
+def download(repository: str, pattern: str, repair: str) -> Path:
+    """The local folder of a data set's snapshot that holds the files matching ``pattern``.
+
+    A snapshot that is already in the hub's own cache is used without a connection.
+
+    Raises:
+        DataError: huggingface_hub is not installed, or the hub cannot be reached; the message ends
+            with ``repair``, which says how to give the files by hand.
+    """
+    try:
+        from huggingface_hub import HfApi, snapshot_download
+    except ImportError as error:
+        raise DataError(
+            f"{repository} has to be downloaded, but huggingface_hub is not installed: "
+            f"pip install 'alp[hub]', or {repair}"
+        ) from error
+    fetch = partial(snapshot_download, repository, repo_type="dataset", allow_patterns=[pattern])
+    try:
+        folder = Path(fetch(local_files_only=True))
+        if any(folder.rglob(pattern)):
+            return folder
+    except OSError:
+        pass  # not in the hub's cache yet
+    try:
+        # The download itself retries for half a minute when there is no connection; this does not.
+        revision = HfApi().dataset_info(repository, timeout=PROBE_SECONDS).sha
+        return Path(fetch(revision=revision))
+    except Exception as error:  # the hub's client raises those of whichever HTTP library it uses
+        reason = str(error).strip().splitlines()[:1]
+        raise DataError(
+            f"cannot download {repository} from the Hugging Face hub "
+            f"({type(error).__name__}: {''.join(reason)}): connect to the network, or {repair}"
+        ) from error
+
 
 REPOSITORY = "uoft-cs/cifar10"
 CLASSES = (

@@ -1,4 +1,7 @@
-"""Encoded pictures to uint8 arrays, in threads."""
+"""Encoded pictures to uint8 arrays, in threads.
+
+uint8 arrays to picture files.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from alp.errors import DataError
+from alp.files import write_atomically
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
@@ -83,3 +87,15 @@ def decode_all(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, chunks))
     return out
+
+
+def write_png(path: Path, pixels: npt.NDArray[np.uint8], modified_ns: int | None = None) -> None:
+    """Write RGB pixels (H,W,3) as PNG, atomically; ``modified_ns`` is the file's time of
+    modification, in nanoseconds since 1970, by default now."""
+
+    def write(temporary: Path) -> None:
+        Image.fromarray(pixels).save(temporary, "PNG")
+        if modified_ns is not None:
+            os.utime(temporary, ns=(modified_ns, modified_ns))
+
+    write_atomically(path, write)

@@ -8,8 +8,7 @@ import torch
 
 from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
-from alp.data.images import Images
-from alp.data.splits import TEST_SHARE, carve_validation, stratified
+from alp.data.images import TEST_SHARE, Images, carve_validation, stratified
 from alp.errors import DataError
 
 

@@ -31,16 +31,15 @@ __all__ = [
     "export_onnx",
 ]
 
-_HOMES = {
-    "BACKENDS": "backends",
-    "Consensus": "consensus",
-    "Engine": "engine",
-    "EngineTarget": "target",
-    "Outcome": "consensus",
-    "Runtime": "runtime",
-    "SequentialDefended": "sequential",
-    "build": "backends",
-    "export_onnx": "export",
-}
-
-__getattr__ = lazily(__name__, _HOMES)
+__getattr__ = lazily(
+    __name__,
+    {
+        "alp.deploy.backends": ("BACKENDS", "build"),
+        "alp.deploy.consensus": ("Consensus", "Outcome"),
+        "alp.deploy.engine": ("Engine",),
+        "alp.deploy.export": ("export_onnx",),
+        "alp.deploy.runtime": ("Runtime",),
+        "alp.deploy.sequential": ("SequentialDefended",),
+        "alp.deploy.target": ("EngineTarget",),
+    },
+)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from alp.errors import AlpError, ConfigError, choose
 
 if TYPE_CHECKING:
+    from alp.defences import Defended
     from alp.deploy.engine import Engine, Floats
-    from alp.models import Defended
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ _ONNX = ("onnx", "onnxscript", "onnxruntime")
 BACKENDS: dict[str, Backend] = {
     each.name: each
     for each in (
-        Backend("eager", "alp.deploy.eager", ("float32", "bfloat16")),
+        Backend("eager", "alp.deploy.torch_engine", ("float32", "bfloat16")),
         Backend("compile", "alp.deploy.compiled", ("float32", "bfloat16")),
-        Backend("onnxruntime", "alp.deploy.ort", ("float32", "int8"), _ONNX, "onnx"),
+        Backend("onnxruntime", "alp.deploy.onnx_engine", ("float32", "int8"), _ONNX, "onnx"),
         Backend(
             "openvino",
-            "alp.deploy.ov",
+            "alp.deploy.openvino_engine",
             ("float32", "bfloat16", "int8"),
             (*_ONNX, "openvino"),
             "openvino",

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import torch
 
-from alp.deploy.eager import TorchEngine
+from alp.defences import Defended
 from alp.deploy.engine import Engine, Floats
 from alp.deploy.graphs import build_graphs
-from alp.models import Defended
+from alp.deploy.torch_engine import TorchEngine
 
 
 def build(

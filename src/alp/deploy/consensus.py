@@ -108,7 +108,7 @@ class Consensus:
 
         Args:
             target: an engine of :mod:`alp.deploy`, or a model with ``encode`` and
-                ``decode_classify`` (as :class:`alp.models.Defended`).
+                ``decode_classify`` (as :class:`alp.defences.Defended`).
             images: (B,3,H,W) in [0,1], a numpy array for an engine and a tensor for a model.
             source: generator of the noise (numpy's or torch's); by default one seeded by the
                 operating system.

@@ -16,6 +16,8 @@ import torch
 
 from alp import seeding
 from alp.config import digest
+from alp.defences import Defended
+from alp.defences.checkpoint import weights_digest
 from alp.deploy.engine import Engine, Floats, check_calibration
 from alp.deploy.graphs import Graphs, build_graphs
 from alp.deploy.onnx_engine import OnnxEngine, open_session
@@ -23,8 +25,6 @@ from alp.deploy.onnx_models import NOISE_AS_INPUT, onnx_models, quantised_models
 from alp.deploy.runtime import DESCRIPTION, FORMAT
 from alp.errors import AlpError, ConfigError
 from alp.files import write_atomically, write_json
-from alp.models import Defended
-from alp.models.checkpoint import weights_digest
 from alp.version import __version__
 
 NOISES = ("input", "inside")

@@ -1,13 +1,17 @@
-"""ONNX Runtime on the graphs of a defended model. Needs no torch."""
+"""ONNX Runtime on the graphs of a defended model. Needs no torch, but to build them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.errors import AlpError
+
+if TYPE_CHECKING:
+    from alp.defences import Defended
 
 Model = Callable[[], bytes]
 """Makes or reads an ONNX model."""
@@ -56,3 +60,20 @@ def open_session(model: bytes, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def build(
+    defended: Defended,
+    threads: int,
+    precision: str,
+    size: tuple[int, int],
+    calibration: Floats | None,
+) -> Engine:
+    """See :func:`alp.deploy.build`."""
+    from alp.deploy.graphs import build_graphs
+    from alp.deploy.onnx_models import models_in
+
+    graphs = build_graphs(defended, size)
+    models = models_in(precision, graphs, calibration)
+    held = {name: partial(bytes, model) for name, model in models.items()}
+    return OnnxEngine(graphs.shapes, held, threads)

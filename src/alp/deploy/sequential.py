@@ -1,33 +1,28 @@
-"""The sequential consensus of a torch model, and a defended model that is deployed with it."""
+"""The sequential consensus of a defence, and a defended model that is deployed with it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from alp import seeding
+from alp.defences import Defended, Purifier
+from alp.defences.base import GROUP, Defence, Wrapper
 from alp.deploy.consensus import Consensus, Outcome
-from alp.models import Defended, Purifier
-from alp.models.defended import GROUP
 
 
 def vote(
-    model: Any,
-    x: Tensor,
-    consensus: Consensus,
-    source: seeding.Source | None = None,
-    **options: Any,
+    model: Defence, x: Tensor, consensus: Consensus, source: seeding.Source | None = None
 ) -> Outcome:
     """Draw ``model``'s logits of the images ``x`` (B,3,H,W) until all are decided.
 
-    ``options`` go to ``decode_classify``. The gradient flows through the draws that were made;
-    their number has none.
+    The gradient flows through the draws that were made; their number has none.
     """
     source = seeding.entropy(x.device) if source is None else source
-    size, latent, tally = x.shape[-2:], model.encode(x), consensus.begin(len(x))
+    state, tally = model.encode(x), consensus.begin(len(x))
     total: Tensor | None = None
     while len(tally.rows):
         rows, left, parts = torch.from_numpy(tally.rows), tally.next, []
@@ -35,7 +30,7 @@ def vote(
         rows = rows.to(x.device)
         while left > 0:
             now = min(left, max(1, GROUP // len(rows)))
-            parts.append(model.decode_classify(latent[rows], mine, size, draws=now, **options))
+            parts.append(model.sample(model.select(state, rows), mine, now))
             left -= now
         logits = torch.cat(parts)
         if total is None:
@@ -47,47 +42,37 @@ def vote(
     return Outcome(total / taken[:, None], tally.draws)
 
 
-class SequentialDefended(Defended):
+@final
+class SequentialDefended(Wrapper):
     """A defended model whose prediction stops drawing once it is decided.
 
     x (B, 3, H, W) in [0,1] -> mean logits (B, K) over the draws that each image took. Attackers
-    and judges see what is deployed: ``forward`` follows the stopping rule, while the halves
-    ``encode`` and ``decode_classify`` give the attacker as many draws as it likes. The draws of a
-    generator are those of :class:`Defended`, the first ones of each image.
+    and judges see what is deployed: ``forward`` follows the stopping rule, while ``logits`` gives
+    the attacker as many draws as it likes. The draws of a generator are those of
+    :class:`Defended`, the first ones of each image.
     """
 
     def __init__(
         self, classifier: nn.Module, purifier: Purifier, consensus: Consensus | None = None
     ) -> None:
         rule = Consensus() if consensus is None else consensus
-        super().__init__(classifier, purifier, rule.draws)
+        super().__init__(Defended(classifier, purifier, rule.draws))
         self.consensus = rule
 
     def forward(
-        self,
-        x: Tensor,
-        source: seeding.Source | None = None,
-        *,
-        draws: int | None = None,
-        sigma: float | None = None,
-        stop_gradient: bool | None = None,
+        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
     ) -> Tensor:
         """Mean logits over the draws made; ``draws`` is another budget.
 
         Raises:
             ConfigError: ``x`` is not a batch of RGB images, or ``draws`` no number of draws.
         """
-        options = {"sigma": sigma, "stop_gradient": stop_gradient}
-        logits: Tensor = self.outcome(x, source, draws, **options).logits
+        logits: Tensor = self.outcome(x, source, draws).logits
         return logits
 
     def outcome(
-        self,
-        x: Tensor,
-        source: seeding.Source | None = None,
-        draws: int | None = None,
-        **options: Any,
+        self, x: Tensor, source: seeding.Source | None = None, draws: int | None = None
     ) -> Outcome:
         """The logits, and how many draws each image took."""
         rule = self.consensus if draws is None else replace(self.consensus, draws=draws)
-        return vote(self, x, rule, source, **options)
+        return vote(self.inner, x, rule, source)

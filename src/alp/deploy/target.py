@@ -1,70 +1,69 @@
-"""An engine as the target of an evaluation: its predictions judged, its float model's gradients
-lent to the attackers."""
+"""An engine as a defence: its predictions judged, its float model's gradients lent to the
+attackers."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from alp import seeding
+from alp.defences import Defended
+from alp.defences.base import Wrapper, straight_through
 from alp.deploy.consensus import Consensus
 from alp.deploy.engine import Engine
-from alp.models import Defended
 
 
-class EngineTarget:
-    """What users and attackers of a deployed engine see, for :func:`alp.evaluate`.
+@final
+class EngineTarget(Wrapper):
+    """A deployed engine as a defence, for :func:`alp.evaluate`.
 
     An engine has no gradient, and that it has none is no defence: an attacker who holds the
-    weights has the float model. Every view that attackers differentiate has the engine's own
+    weights has the float model. Everything that attackers differentiate has the engine's own
     logits as its values, and the derivative of the float model at the same noise. Where that
     model has been rounded (int8, bfloat16) the two differ a little, as straight-through
     estimation does.
     """
-
-    stochastic = True
-    views = frozenset({"bare", "purify", "masked", "bpda"})
 
     def __init__(
         self, engine: Engine, defended: Defended, consensus: Consensus | None = None
     ) -> None:
         """Take the engine, the model that it was built from, and how its draws are counted; by
         default it makes all draws."""
+        super().__init__(defended)
         self.engine = engine
         self.model = defended
         self.consensus = consensus
         self.draws = engine.draws if consensus is None else consensus.draws
 
-    def predict(self, x: Tensor, source: seeding.Source) -> Tensor:
+    def forward(
+        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
+    ) -> Tensor:
         """The deployed prediction: mean logits (B,K) over all draws, or as many as it takes."""
-        images, random = _array(x), _seed(source)
+        random = None if source is None else _seed(source)
+        images, number = _array(x), self.draws if draws is None else draws
         if self.consensus is None:
-            return _tensor(self.engine.predict(images, self.draws, random), x)
-        return _tensor(self.engine.vote(images, self.consensus, random).logits, x)
+            return _tensor(self.engine.predict(images, number, random), x)
+        rule = replace(self.consensus, draws=number)
+        return _tensor(self.engine.vote(images, rule, random).logits, x)
 
-    def sample(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+    def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """Logits of each draw (draws,B,K); values of the engine, gradient of the float model."""
         return self._sampled(x, source, draws, stop_gradient=False)
 
     def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        """As ``sample``, without a gradient."""
+        """As ``logits``, without a gradient."""
         return self._sampled(x, source, draws, stop_gradient=True)
 
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        """As ``sample``, with the derivative of the identity in place of the purifier's."""
+        """As ``logits``, with the derivative of the identity in place of the purifier's."""
         with torch.no_grad():
             noise = self._noise(x, source, draws)
             purified = self._purified(x, noise)
-        copies = x.repeat(draws, 1, 1, 1)
-        logits = self.model.classifier(copies + (purified - copies).detach())
+        logits = self.model.classifier(straight_through(purified, x.repeat(draws, 1, 1, 1)))
         return self._with_values(logits.view(draws, len(x), -1), x, noise)
-
-    def bare(self, x: Tensor) -> Tensor:
-        """Logits of the float classifier without its defence, (B,K)."""
-        logits: Tensor = self.model.classifier(x)
-        return logits
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         """One purified draw, shaped like ``x``."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from alp.attacks import ATTACKS, THREATS, Attack, Threat
 from alp.attacks.base import step_length
 from alp.attacks.library import LIBRARY_ATTACKS
 from alp.evaluation.knowledge import describe
-from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA
-from alp.evaluation.records.record import json_values
 from alp.evaluation.suites import Entry, Suite
-from alp.version import __version__
+from alp.records import KIND_ROBUSTNESS, KIND_VERDICT, SCHEMA
+from alp.records.record import json_values, versions
 
 if TYPE_CHECKING:
     from alp.data import Images
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class About:
-    """What the evaluation cannot see in a subject, but its record has to say."""
+    """What the evaluation cannot see in a defence, but its record has to say."""
 
     name: str
     """The row of the table, such as ``A-ALP + AT``; trials of one defence share it."""
@@ -34,23 +31,13 @@ class About:
     sigma: float | None = None
     """Noise level of the purifier, in the units of its latent; None without one."""
     weights: Mapping[str, str] = field(default_factory=dict)
-    """Part of the subject (``classifier``, ``purifier``) to the sha256 of its weights."""
+    """Part of the defence (``classifier``, ``purifier``) to the sha256 of its weights."""
     latency: Mapping[str, Any] = field(default_factory=dict)
     """What :func:`alp.evaluation.profile` measured; empty where nothing was."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Anything else worth keeping, as JSON values."""
     item: str = ""
     """The experiment that it belongs to; empty where it is of none."""
-
-
-def versions() -> dict[str, str]:
-    """What computed the record."""
-    return {
-        "alp": __version__,
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "numpy": version("numpy"),
-    }
 
 
 def robustness_header(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,20 +14,21 @@ from torch import Tensor
 
 from alp import seeding
 from alp.attacks import Attack, Linf
+from alp.data.quality import psnr
 from alp.errors import ConfigError, choose
-from alp.evaluation.crafting import craft
 from alp.evaluation.header import About, own_header
-from alp.evaluation.knowledge import KNOWLEDGE, Subject
-from alp.evaluation.quality import psnr
-from alp.evaluation.records import CLEAN, KIND_POINTS, Record
-from alp.evaluation.resume import finished_batches
+from alp.evaluation.knowledge import KNOWLEDGE
+from alp.evaluation.tasks import craft
 from alp.evaluation.verdict import judge
+from alp.records import CLEAN, KIND_POINTS, Record
+from alp.records.parts import finished_batches
 
 if TYPE_CHECKING:
     from alp.data import Images
+    from alp.defences.base import Defence
 
-View = Callable[[float | None], Subject]
-"""A noise level to the subject at it; None is the learned one."""
+View: TypeAlias = "Callable[[float | None], Defence]"
+"""A noise level to the defence at it; None is the learned one."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def evaluate_points(
         progress: called with (finished images, all images), where an image counts once a point.
 
     Returns:
-        A record of the kind ``points``; :mod:`alp.evaluation.records.points` describes it.
+        A record of the kind ``points``; :mod:`alp.records.points` describes it.
 
     Raises:
         ConfigError: no points, or one twice; no images; a resume folder of another evaluation.
@@ -113,7 +114,7 @@ def evaluate_points(
         if getattr(attack, "step_size", None) is None:
             header["attack"].pop("step_size", None)
     finished = finished_batches(resume, header)
-    subjects = {sigma: view(sigma) for sigma in dict.fromkeys(p.sigma for p in points)}
+    defences = {sigma: view(sigma) for sigma in dict.fromkeys(p.sigma for p in points)}
     done, total = 0, len(data) * len(points)
     parts: list[dict[str, NDArray[Any]]] = []
     for batch, (index, x, y) in enumerate(data.batches(batch_size)):
@@ -121,7 +122,7 @@ def evaluate_points(
         for number, point in enumerate(points):
             own = finished.load(batch, f"point{number:03d}") if finished else None
             if own is None:
-                run = _Run(subjects[point.sigma], point, attack, seed, batch)
+                run = _Run(defences[point.sigma], point, attack, seed, batch)
                 own = run.measure(x.to(device), y.to(device))
                 if finished:
                     finished.save(batch, own, f"point{number:03d}")
@@ -137,7 +138,7 @@ def evaluate_points(
 class _Run:
     """A batch at a point."""
 
-    subject: Subject
+    defence: Defence
     point: Point
     attack: Attack
     seed: int
@@ -151,7 +152,7 @@ class _Run:
             judged = x
         else:
             judged = craft(
-                self.subject,
+                self.defence,
                 level,
                 x,
                 y,
@@ -163,7 +164,7 @@ class _Run:
             )
             image = self._purified(judged)
             passed = _length(image - self._purified(x)) / _length(judged - x)
-        prediction = judge(self.subject.predict, judged, self.seed, level, self.batch)
+        prediction = judge(self.defence, judged, self.seed, level, self.batch)
         columns = {"correct": prediction == y, "psnr": psnr(x, image), "passed": passed}
         return {name: values.cpu().numpy() for name, values in columns.items()}
 
@@ -171,7 +172,7 @@ class _Run:
         """One draw, the same for every image of the same place in the batch."""
         source = seeding.generator(self.seed, "purify", self.batch, device=x.device)
         with torch.no_grad():
-            return self.subject.purify(x, source)
+            return self.defence.purify(x, source)
 
 
 def _length(change: Tensor) -> Tensor:

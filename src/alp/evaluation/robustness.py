@@ -14,18 +14,19 @@ from torch import Generator, Tensor
 
 from alp import seeding
 from alp.attacks import LOSSES, Attack, Threat, input_gradient
+from alp.data.quality import psnr, ssim
 from alp.errors import ConfigError, choose
-from alp.evaluation.caveats import caveats
-from alp.evaluation.crafting import craft
+from alp.evaluation.evaluator import caveats
 from alp.evaluation.header import About, robustness_header
-from alp.evaluation.knowledge import KNOWLEDGE, PAPER, Subject
-from alp.evaluation.quality import psnr, ssim
-from alp.evaluation.records import Record
-from alp.evaluation.resume import finished_batches
+from alp.evaluation.knowledge import KNOWLEDGE, PAPER
+from alp.evaluation.tasks import craft
 from alp.evaluation.verdict import judge
+from alp.records import Record
+from alp.records.parts import finished_batches
 
 if TYPE_CHECKING:
     from alp.data import Images
+    from alp.defences.base import Defence
 
 _LEVELS = {level: KNOWLEDGE[level] for level in PAPER}
 
@@ -34,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 def evaluate_protocol(
-    subject: Subject,
+    defence: Defence,
     data: Images,
     threat: Threat,
     attack: Attack,
@@ -78,7 +79,7 @@ def evaluate_protocol(
         about, data, threat, attack, levels, seed, batch_size, str(torch.device(device))
     )
     finished = finished_batches(resume, header)
-    experiment = _Experiment(subject, threat, attack, levels, seed)
+    experiment = _Experiment(defence, threat, attack, levels, seed)
     parts = []
     done = 0
     for batch, (index, x, y) in enumerate(data.batches(batch_size)):
@@ -99,7 +100,7 @@ def evaluate_protocol(
 class _Experiment:
     """Everything that the evaluation of a batch needs but the batch."""
 
-    subject: Subject
+    defence: Defence
     threat: Threat
     attack: Attack
     levels: list[str]
@@ -107,9 +108,9 @@ class _Experiment:
 
     def run(self, x: Tensor, y: Tensor, batch: int) -> dict[str, NDArray[Any]]:
         """The columns of the batch, but for its index."""
-        prediction = judge(self.subject.predict, x, self.seed, "clean", batch)
+        prediction = judge(self.defence, x, self.seed, "clean", batch)
         with torch.no_grad():
-            purified = self.subject.purify(x, self._source("purify", batch, x))
+            purified = self.defence.purify(x, self._source("purify", batch, x))
         columns = {
             "label": y,
             "clean_correct": prediction == y,
@@ -118,7 +119,7 @@ class _Experiment:
             "ssim": ssim(x, purified),
         }
         # All levels see the same function, so that the first one's attack is everyone's.
-        undefended = not self.subject.stochastic and torch.equal(purified, x)
+        undefended = not self.defence.stochastic and torch.equal(purified, x)
         results: dict[str, Tensor] = {}
         for level in self.levels:
             if not results or not undefended:
@@ -128,12 +129,12 @@ class _Experiment:
 
     def _attacked(self, level: str, x: Tensor, y: Tensor, batch: int) -> dict[str, Tensor]:
         """The results of one level: correct, prediction, distance, zero_gradient."""
-        probe = KNOWLEDGE[level](self.subject, self._source(f"probe/{level}", batch, x), 1)
+        probe = KNOWLEDGE[level](self.defence, self._source(f"probe/{level}", batch, x), 1)
         gradient, _ = input_gradient(probe, x, y, LOSSES["ce"])
         x_adv = craft(
-            self.subject, level, x, y, self.threat, self.attack, seed=self.seed, batch=batch
+            self.defence, level, x, y, self.threat, self.attack, seed=self.seed, batch=batch
         )
-        prediction = judge(self.subject.predict, x_adv, self.seed, level, batch)
+        prediction = judge(self.defence, x_adv, self.seed, level, batch)
         return {
             "correct": prediction == y,
             "prediction": prediction,

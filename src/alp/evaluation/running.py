@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from alp.errors import ConfigError
-from alp.evaluation.resume import FinishedBatches
-from alp.evaluation.units import Part, Unit
+from alp.evaluation.tasks import Part, Unit
+from alp.records.parts import FinishedBatches
 
 if TYPE_CHECKING:
     from alp.data import Images

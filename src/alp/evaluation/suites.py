@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from alp.attacks import APGD, LBFGS, OBJECTIVES, PGD, Attack, Square
 from alp.attacks.base import require_count
@@ -23,7 +24,10 @@ from alp.attacks.library import (
     TargetedAPGD,
 )
 from alp.errors import ConfigError, choose
-from alp.evaluation.knowledge import KNOWLEDGE, NEEDS, Subject
+from alp.evaluation.knowledge import KNOWLEDGE, NEEDS
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 
 @dataclass(frozen=True)
@@ -186,10 +190,10 @@ SUITES = {"quick": _quick, "standard": _standard, "full": _full}
 
 
 def suite_for(
-    name: str, norm: str, subject: Subject, surrogates: Iterable[str] = (), classes: int = 10
+    name: str, norm: str, defence: Defence, surrogates: Iterable[str] = (), classes: int = 10
 ) -> Suite:
-    """The suite ``name`` as far as it makes sense for ``subject``: levels whose view it cannot
-    show are left out, transfer is there once a surrogate, and of a subject that is not stochastic
+    """The suite ``name`` as far as it makes sense for ``defence``: levels whose view it cannot
+    show are left out, transfer is there once a surrogate, and of a defence that is not stochastic
     one draw is all draws, and all levels with gradients are one. The DLR loss compares three
     classes, its targeted version four: with fewer the margin stands in for the one, and the other
     is left out.
@@ -206,7 +210,7 @@ def suite_for(
             each
             for entry in entries
             for one in _for_classes(entry, classes)
-            for each in _fitted(one, subject, names)
+            for each in _fitted(one, defence, names)
         )
         new = tuple(entry for entry in fitted if entry not in seen)
         seen.update(fitted)
@@ -214,7 +218,7 @@ def suite_for(
 
     opening, closing = fit(suite.opening), fit(suite.closing)
     suite = replace(suite, opening=opening, closing=closing)
-    if subject.stochastic:
+    if defence.stochastic:
         return suite
     return replace(suite, evaluations=1, probes=replace(suite.probes, draws=1))
 
@@ -228,13 +232,13 @@ def _for_classes(entry: Entry, classes: int) -> list[Entry]:
     return [entry]
 
 
-def _fitted(entry: Entry, subject: Subject, surrogates: tuple[str, ...]) -> list[Entry]:
+def _fitted(entry: Entry, defence: Defence, surrogates: tuple[str, ...]) -> list[Entry]:
     """What becomes of an entry: nothing, itself, or one for each surrogate."""
     if entry.level == "transfer":
         return [replace(entry, surrogate=name) for name in surrogates]
-    if entry.level in NEEDS and NEEDS[entry.level] not in subject.views:
+    if entry.level in NEEDS and NEEDS[entry.level] not in defence.capabilities:
         return []
-    if subject.stochastic:
+    if defence.stochastic:
         return [entry]
     level = "single" if entry.level in ("fixed", "eot") else entry.level
     attack = entry.attack

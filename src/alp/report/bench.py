@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from alp.evaluation.records import Kept
+from alp.records import Kept
+from alp.report.format import count
 from alp.report.refusal import Refused, sifted
-from alp.report.table import ABSENT
-from alp.report.words import count
-
-KIND_BENCH = "bench"
-"""The kind of record that a benchmark makes: a row of its columns is a call that was timed."""
+from alp.report.tables import ABSENT
 
 _WHAT = {
     "draw": "one draw",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from alp.errors import AlpError
-from alp.report.words import attack_words, grey_levels, interval, percent, threat_words
+from alp.report.format import attack_words, grey_levels, interval, percent, threat_words
 
 _HUB_DATASETS = {"cifar10": "uoft-cs/cifar10"}
 

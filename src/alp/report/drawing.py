@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, Kept
-from alp.report.bench import KIND_BENCH
+from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
+from alp.report.figures.style import inline
 from alp.report.refusal import Refused, refusal, trouble
-from alp.report.svg import inline
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from alp.errors import AlpError, ConfigError
-from alp.evaluation.records import KIND_ROBUSTNESS, KIND_VERDICT, Kept, read_tree
 from alp.files import write_atomically
-from alp.report.bench import KIND_BENCH, bench_parts
+from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept, read_tree
+from alp.report.bench import bench_parts
 from alp.report.claims import Judged, claims_part
 from alp.report.drawing import Drawn, drawn
-from alp.report.robustness import Publisher, robustness_parts
-from alp.report.sections import Published
+from alp.report.format import count
+from alp.report.tables import Published, Publisher, robustness_parts
 from alp.report.verdicts import verdict_parts
-from alp.report.words import count
 from alp.version import __version__
 
 TABLES = ("hierarchy", "honest")

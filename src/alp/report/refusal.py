@@ -1,12 +1,16 @@
-"""What to say of a record that cannot be shown."""
+"""What to say of a record that cannot be shown.
+
+Where a record came from, in the cells of a table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from alp.errors import AlpError
-from alp.evaluation.records import Kept
+from alp.records import Kept
+from alp.report.format import timing_words
 
 Refused = dict[str, str]
 """Path of a record to why it is not shown, and the repair."""
@@ -43,3 +47,18 @@ def sifted(kept: Iterable[Kept], use: Callable[[Kept], Any]) -> tuple[list[Kept]
         else:
             good.append(each)
     return good, refused
+
+
+def provenance(header: Mapping[str, Any], path: str) -> dict[str, str]:
+    """Heading to text, from the header of the record at ``path``."""
+    pairs = [*header["weights"].items(), ("data", header["data_digest"])]
+    return {
+        "defence": str(header["name"]),
+        "trial": str(header["trial"]),
+        "seed": str(header.get("seed", "")),
+        "draws": str(header["draws"]),
+        "timed on": timing_words(header.get("latency", {})),
+        "record": path,
+        "sha256": ", ".join(f"{part} {digest[:12]}" for part, digest in pairs),
+        "versions": ", ".join(f"{name} {v}" for name, v in header.get("versions", {}).items()),
+    }

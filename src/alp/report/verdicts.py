@@ -6,11 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from alp.evaluation.records import Kept, conclude
-from alp.report.provenance import provenance
-from alp.report.refusal import Refused, sifted
-from alp.report.table import ABSENT
-from alp.report.words import (
+from alp.records import Kept, conclude
+from alp.report.format import (
     count,
     entry_words,
     interval,
@@ -19,6 +16,8 @@ from alp.report.words import (
     suite_words,
     threat_words,
 )
+from alp.report.refusal import Refused, provenance, sifted
+from alp.report.tables import ABSENT
 
 _PROTOCOL = ("data", "data_digest", "images", "threat", "suite", "attack_precision")
 

@@ -1,6 +1,11 @@
-"""Optimisers, and which parameters decay."""
+"""Optimisers, and which parameters decay.
+
+The learning rate as a function of the step, so that a resumed run needs no scheduler state.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import nn
@@ -36,3 +41,12 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
     return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
+
+
+def factor(step: int, total: int, warmup: float) -> float:
+    """Share of the peak learning rate at ``step`` of ``total``: linear up, then a cosine to zero
+    (Loshchilov and Hutter 2017, equation 5, without restarts)."""
+    rise = max(1, round(warmup * total))
+    if step < rise:
+        return (step + 1) / rise
+    return (1 + math.cos(math.pi * (step - rise) / max(1, total - rise))) / 2

@@ -11,9 +11,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from alp.config import digest
+from alp.defences.checkpoint import tensors_digest, write_tensors
 from alp.errors import CheckpointError
-from alp.models.checkpoint import tensors_digest
-from alp.tensors import write_tensors
 
 
 @dataclass

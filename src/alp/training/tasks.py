@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp import seeding
+from alp.defences import Defended, Purifier
+from alp.defences.base import Defence
 from alp.errors import ConfigError
-from alp.models import Defended, InputNoise, Purifier, ResNetLite
 from alp.training.losses import distortion, rate, target_mse, update_multiplier
 from alp.training.stages import ClassifierStage, JointStage, PurifierStage
 
@@ -87,7 +88,7 @@ class ClassifierTask(Task):
     def __init__(
         self,
         stage: ClassifierStage,
-        model: ResNetLite | Defended | InputNoise,
+        model: Defence,
         perturb: Perturb | None,
     ) -> None:
         super().__init__()
@@ -99,13 +100,9 @@ class ClassifierTask(Task):
         self.model = model
         self.stage = stage
         self.perturb = perturb
-        if isinstance(model, Defended):
-            model.purifier.requires_grad_(isinstance(stage, JointStage))
 
     def logits(self, x: Tensor, source: Source) -> Tensor:
-        if isinstance(self.model, Defended | InputNoise):
-            return self.model(x, source, draws=self.stage.draws).float()  # type: ignore[no-any-return]
-        return self.model(x).float()  # type: ignore[no-any-return]
+        return self.model(x, source, draws=self.stage.draws).float()  # type: ignore[no-any-return]
 
     def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
         if self.perturb is None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from alp.attacks import L2, Linf
+from alp.attacks.base import require
 from alp.attacks.library import (
     LIBRARY_ATTACKS,
     AutoAttackStandard,
@@ -20,7 +21,6 @@ from alp.attacks.library import (
     DeepFool,
     TargetedAPGD,
 )
-from alp.attacks.require import require
 from alp.errors import AlpError, ConfigError
 from alp.seeding import generator, normal
 

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 
 from alp.attacks import L2, Linf, Threat
-from alp.attacks.library.guard import guarded
-from alp.attacks.library.runner import Craft, LibraryAttack
-from alp.attacks.library.sealed import sealed
+from alp.attacks.library.base import Craft, LibraryAttack, guarded, sealed
 from alp.seeding import generator
 
 CPU = torch.device("cpu")

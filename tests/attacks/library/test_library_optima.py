@@ -20,7 +20,7 @@ from alp.attacks.library import (
     SquareReference,
     TargetedAPGD,
 )
-from alp.attacks.library.runner import Craft
+from alp.attacks.library.base import Craft
 from alp.seeding import generator, initialising, normal, uniform
 
 pytest.importorskip("foolbox")

@@ -9,8 +9,8 @@ an attack runs.
 from __future__ import annotations
 
 from alp.attacks.library.autoattack import FAB, AutoAttackStandard, SquareReference, TargetedAPGD
-from alp.attacks.library.fool import FMN, Boundary, CarliniWagner, DeepFool, HopSkipJump
-from alp.attacks.library.runner import LibraryAttack
+from alp.attacks.library.base import LibraryAttack
+from alp.attacks.library.foolbox import FMN, Boundary, CarliniWagner, DeepFool, HopSkipJump
 
 LIBRARY_ATTACKS: dict[str, type[LibraryAttack]] = {
     "apgd-t": TargetedAPGD,

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alp.attacks.base import Target, Threat, require_count
-from alp.attacks.library.runner import Craft, LibraryAttack
-from alp.attacks.require import require
+from alp.attacks.base import Target, Threat, require, require_count
+from alp.attacks.library.base import Craft, LibraryAttack
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from alp.attacks import LOSSES, PGD, input_gradient
 from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 ALIKE = 0.2
 """Least mean cosine of two averaged gradients."""
@@ -21,8 +25,8 @@ class Draws:
 
     name = "draws"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
-        return subject.stochastic
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return defence.stochastic
 
     def work(self, suite: Suite) -> tuple[float, float]:
         probes = suite.probes
@@ -47,8 +51,8 @@ class Direction:
 
     name = "direction"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
-        return subject.stochastic
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return defence.stochastic
 
     def work(self, suite: Suite) -> tuple[float, float]:
         return 4 * suite.probes.draws, 0

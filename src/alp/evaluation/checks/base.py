@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ from torch import Generator, Tensor
 
 from alp import seeding
 from alp.attacks import Attack, Target, Threat, expected
-from alp.evaluation.knowledge import KNOWLEDGE, Subject
-from alp.evaluation.records import Columns as Columns
+from alp.evaluation.knowledge import KNOWLEDGE
 from alp.evaluation.suites import Probes, Suite
 from alp.evaluation.verdict import counts
+from alp.records import Columns as Columns
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 Names = Mapping[str, str]
 """Name of a column to the words that people use for it."""
@@ -31,7 +34,7 @@ Names = Mapping[str, str]
 class Scene:
     """What a check looks at: one batch of an evaluation."""
 
-    subject: Subject
+    defence: Defence
     """The target."""
     threat: Threat
     """The attacker's ball."""
@@ -50,12 +53,12 @@ class Scene:
 
     def target(self, purpose: str, device: torch.device, level: str, draws: int) -> Target:
         """What an attacker of ``level`` calls, with draws of its own for ``purpose``."""
-        return KNOWLEDGE[level](self.subject, self.source(f"draw/{purpose}", device), draws)
+        return KNOWLEDGE[level](self.defence, self.source(f"draw/{purpose}", device), draws)
 
-    def frozen(self, purpose: str, device: torch.device, subject: Subject | None = None) -> Target:
+    def frozen(self, purpose: str, device: torch.device, defence: Defence | None = None) -> Target:
         """The mean logits (B,K) over a bank of draws, the same at every call that asks for as many
-        images: a deterministic function. Of the scene's subject unless another is given."""
-        asked = subject or self.subject
+        images: a deterministic function. Of the scene's defence unless another is given."""
+        asked = defence or self.defence
 
         def target(x: Tensor) -> Tensor:
             return asked.sample(x, self.source(f"draw/{purpose}", device), self.probes.draws)
@@ -91,7 +94,7 @@ class Scene:
         """
         number = self.evaluations if evaluations is None else evaluations
         args = (self.seed, f"check/{purpose}", self.batch, number)
-        return counts(self.subject.predict, x, y, *args).float() / number
+        return counts(self.defence, x, y, *args).float() / number
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Check(Protocol):
 
     name: str
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         """Whether there is anything to check."""
 
     def work(self, suite: Suite) -> tuple[float, float]:

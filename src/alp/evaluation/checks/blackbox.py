@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from alp.evaluation.checks.base import Columns, Finding, Scene, excess, percent, points
-from alp.evaluation.knowledge import BLACK_BOX, Subject
-from alp.evaluation.records import worst
+from alp.evaluation.knowledge import BLACK_BOX
 from alp.evaluation.suites import Suite
+from alp.records import worst
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 SLACK = 0.005
 """What a black box may break besides: as much as one more restart of a white box does."""
@@ -19,7 +24,7 @@ class BlackBox:
 
     name = "black-box"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         black = [entry.level in BLACK_BOX for entry in suite.entries]
         return any(black) and not all(black)
 

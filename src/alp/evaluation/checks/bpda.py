@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from alp.attacks import PGD
 from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 
 class BPDA:
@@ -17,8 +21,8 @@ class BPDA:
 
     name = "bpda"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
-        return "bpda" in subject.views
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return "bpda" in defence.capabilities
 
     def work(self, suite: Suite) -> tuple[float, float]:
         probes = suite.probes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,9 +12,10 @@ from alp import seeding
 from alp.attacks import LOSSES, Target, input_gradient
 from alp.attacks.gradients import score
 from alp.evaluation.checks.base import Columns, Finding, Scene, percent, uncertainty
-from alp.evaluation.knowledge import Subject
-from alp.evaluation.subjects import in_float64
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 AGREE = 0.9
 """Least share of images on which gradient and slope have to agree; a kink may be near others."""
@@ -37,7 +39,7 @@ class FiniteDifference:
 
     name = "finite-difference"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
     def work(self, suite: Suite) -> tuple[float, float]:
@@ -47,7 +49,7 @@ class FiniteDifference:
         source = scene.source(self.name, x.device)
         random = seeding.normal(x.shape, source).to(x)
         try:
-            target = scene.frozen(self.name, x.device, in_float64(scene.subject))
+            target = scene.frozen(self.name, x.device, scene.defence.in_float64())
             with torch.no_grad():
                 finer = target(x.double()).dtype == torch.float64
         except (RuntimeError, TypeError, ValueError):

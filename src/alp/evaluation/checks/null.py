@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from alp.attacks import PGD
 from alp.evaluation.checks.base import Columns, Finding, Scene, excess, percent, with_radius
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 EPS = 1e-7
 """About the distance of two neighbouring float32 pixels: no attack lives there."""
@@ -24,7 +28,7 @@ class Null:
 
     name = "null"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
     def work(self, suite: Suite) -> tuple[float, float]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from alp import seeding
 from alp.attacks.base import step_length
 from alp.attacks.gradients import score
-from alp.attacks.iterate import ascend
+from alp.attacks.pgd import ascend
 from alp.evaluation.checks.base import Columns, Finding, Scene, percent, uncertainty
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 CORNERS = 32
 """Points of the ball that are tried blindly."""
@@ -33,7 +37,7 @@ class Planted:
 
     name = "planted"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
     def work(self, suite: Suite) -> tuple[float, float]:

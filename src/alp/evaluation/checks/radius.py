@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -16,8 +17,10 @@ from alp.evaluation.checks.base import (
     uncertainty,
     with_radius,
 )
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 GREY = 128 / 255
 """No pixel is farther from mid-grey than this."""
@@ -39,7 +42,7 @@ class Radius:
 
     name = "radius"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
     def work(self, suite: Suite) -> tuple[float, float]:
@@ -48,7 +51,7 @@ class Radius:
         return gradients, radii * suite.evaluations * probes.draws + DRAWS
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        threat, subject = scene.threat, scene.subject
+        threat, defence = scene.threat, scene.defence
         last = GREY if isinstance(threat, Linf) else GREY * math.sqrt(x[0].numel())
         radii = {key: each * threat.eps for key, each in MULTIPLES.items()}
         radii = {key: each for key, each in radii.items() if each < last} | {EVERYTHING: last}
@@ -56,7 +59,7 @@ class Radius:
         for key, eps in radii.items():
             attack = PGD(scene.probes.steps[0])
             x_adv = scene.attacked(self.name, attack, x, y, threat=with_radius(threat, eps))
-            many = math.ceil(DRAWS / subject.draws) if subject.stochastic else 1
+            many = math.ceil(DRAWS / defence.draws) if defence.stochastic else 1
             shares[key] = scene.right(x_adv, y, evaluations=many if key == EVERYTHING else None)
         return shares
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from alp.attacks import FGSM, PGD, Attack
 from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 
 class Steps:
@@ -17,7 +21,7 @@ class Steps:
 
     name = "steps"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
     def work(self, suite: Suite) -> tuple[float, float]:

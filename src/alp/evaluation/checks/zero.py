@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from torch import Tensor
 
 from alp.attacks import LOSSES, input_gradient
 from alp.evaluation.checks.base import Columns, Finding, Scene, percent, uncertainty
-from alp.evaluation.knowledge import Subject
 from alp.evaluation.suites import Suite
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
 
 BLIND = 0.01
 """Share of images on which the attacker may be blind."""
@@ -22,7 +26,7 @@ class ZeroGradient:
 
     name = "zero-gradient"
 
-    def applies(self, suite: Suite, subject: Subject) -> bool:
+    def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
     def work(self, suite: Suite) -> tuple[float, float]:

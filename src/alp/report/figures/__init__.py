@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from alp.evaluation.records import (
+from alp.records import (
+    KIND_BENCH,
     KIND_EMBEDDING,
     KIND_PICTURES,
     KIND_POINTS,
@@ -19,7 +20,6 @@ from alp.evaluation.records import (
     KIND_VERDICT,
     Record,
 )
-from alp.report.bench import KIND_BENCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alp.evaluation.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, Measured, Record, choose_points, measured
 from alp.report.figures.style import BLUE, MARKS, canvas, estimates, legend, percent_axis, styled
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from alp.evaluation.records import Record, aggregate, conclude
+from alp.records import Record, aggregate, conclude
 from alp.report.figures.style import BLUE, GREEN, ORANGE, RED, TEXT, canvas, legend, styled
-from alp.report.figures.terms import some, terms
-from alp.report.words import count, threat_words
+from alp.report.format import count, some, terms, threat_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp.errors import RecordError
-from alp.evaluation.records import (
+from alp.records import (
     CLEAN,
     KIND_PICTURES,
     KIND_POINTS,
@@ -21,7 +21,7 @@ from alp.evaluation.records import (
     require,
 )
 from alp.report.figures.style import RED, SIZE, SKY, TEXT, WIDTH, styled, tidy
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

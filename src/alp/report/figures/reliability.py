@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alp.errors import RecordError
-from alp.evaluation.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, Measured, Record, choose_points, measured
 from alp.report.figures.style import MARKS, canvas, legend, line, percent_axis, styled
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alp.evaluation.records import KIND_TRAINING, Record, require
+from alp.records import KIND_TRAINING, Record, require
 from alp.report.figures.style import PALETTE, TEXT, canvas, legend, styled
-from alp.report.figures.terms import some
-from alp.report.words import count
+from alp.report.format import count, some
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

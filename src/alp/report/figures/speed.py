@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp.errors import RecordError
-from alp.evaluation.records import Record
-from alp.report.bench import KIND_BENCH
+from alp.records import KIND_BENCH, Record
 from alp.report.figures.style import BLUE, ORANGE, TEXT, canvas, styled
-from alp.report.figures.terms import some
-from alp.report.words import count
+from alp.report.format import count, some
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

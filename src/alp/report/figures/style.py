@@ -1,17 +1,23 @@
-"""How all figures look: one column wide, colours for everyone, ink for data only."""
+"""How all figures look: one column wide, colours for everyone, ink for data only.
+
+Figures as elements of the page.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
+from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alp.evaluation.records import Estimate, Record
+from alp.records import Estimate, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axes._base import _AxesBase
     from matplotlib.figure import Figure
+
 
 TEXT = "#010203"
 """Stands in for the page's text colour, which Matplotlib cannot name; no other part has it."""
@@ -164,3 +170,18 @@ def legend(figure: Figure, columns: int = 3, handles: Sequence[Any] | None = Non
         columnspacing=1.2,
         labelcolor=TEXT,
     )
+
+
+def inline(svg: str, label: str) -> str:
+    """The ``<svg>`` element of a file that Matplotlib wrote, named ``label`` for who cannot see it:
+    as wide as its place, in the page's text colour and font.
+
+    The patterns begin with the ``<`` of a tag, which the text of a name cannot hold.
+    """
+    element = svg[svg.index("<svg") :]
+    element = element.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    element = re.sub(r' (width|height)="[\d.]+pt"', "", element, count=2)
+    element = re.sub(r"\s*<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r'<g id="[^"]*"', "<g", element)
+    element = re.sub(r'(<text style="[^"]*?)font-family: [^;"]*; ', r"\1", element)
+    return element.replace(TEXT, "currentColor")

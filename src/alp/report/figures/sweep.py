@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alp.evaluation.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, Measured, Record, choose_points, measured
 from alp.report.figures.style import SIZE, TEXT, canvas, styled, tidy
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

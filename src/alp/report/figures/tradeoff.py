@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alp.evaluation.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, Measured, Record, choose_points, measured
 from alp.report.figures.style import (
     BLUE,
     MARKS,
@@ -19,7 +19,7 @@ from alp.report.figures.style import (
     styled,
     tidy,
 )
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

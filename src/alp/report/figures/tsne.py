@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alp.evaluation.records import KIND_EMBEDDING, Record, accuracy, require
+from alp.records import KIND_EMBEDDING, Record, accuracy, require
 from alp.report.figures.style import PALETTE, SIZE, TEXT, canvas, styled
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

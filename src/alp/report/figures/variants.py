@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from alp.errors import RecordError
-from alp.evaluation.records import CLEAN, Measured, Record, choose_points, mean, measured
+from alp.records import CLEAN, Measured, Record, choose_points, mean, measured
 from alp.report.figures.style import BLUE, MARKS, canvas, estimates, legend, percent_axis, styled
-from alp.report.figures.terms import some, terms
+from alp.report.format import some, terms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

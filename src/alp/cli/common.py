@@ -1,0 +1,120 @@
+"""What the commands that attack share: the models that they load, and the attacks they offer.
+
+What the commands share that deploy a model: its engine, its consensus, their calibration.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from alp.attacks import ATTACKS
+from alp.attacks.library import LIBRARY_ATTACKS
+from alp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alp.defences.base import Defence
+    from alp.deploy.engine import Floats
+    from alp.experiments.judging import Deployment
+
+
+METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"} | LIBRARY_ATTACKS
+"""Name to attack; N-FGSM leaves the threat's ball and is for training."""
+
+
+def name_of(path: Path) -> str:
+    """What weights are called: a file after its folder where its own name says nothing, a row of
+    a package after both."""
+    if not path.suffix and not path.exists() and len(path.parts) > 1:
+        return f"{path.parent.name}-{path.name}"
+    return path.resolve().parent.name if path.stem == "weights" else path.stem
+
+
+def names(weights: tuple[Path, ...]) -> dict[str, Path]:
+    """A name for each weights file.
+
+    Raises:
+        ConfigError: two files have the same name.
+    """
+    named: dict[str, Path] = {}
+    for path in weights:
+        name = name_of(path)
+        if name in named:
+            raise ConfigError(
+                f"{named[name]} and {path} are both called {name!r}; rename one, or evaluate "
+                "them into two folders"
+            )
+        named[name] = path
+    return named
+
+
+CALIBRATION = 512
+"""Training images that set the ranges of int8."""
+
+
+class Chosen(Protocol):
+    """The settings of a command that evaluates deployed models."""
+
+    @property
+    def data(self) -> str: ...
+    @property
+    def sequential(self) -> bool: ...
+    @property
+    def backend(self) -> str | None: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def deployment_of(settings: Chosen) -> Deployment | None:
+    """How the settings deploy a defended model; None where it is called as it is."""
+    from alp.deploy import Consensus
+    from alp.experiments.judging import Deployment
+
+    if not settings.sequential and settings.backend is None:
+        return None
+    words = []
+    if settings.backend is not None:
+        words.append(f"backend {settings.backend}, {settings.precision}")
+    if settings.sequential:
+        rule = Consensus()
+        words.append(
+            f"sequential consensus: looks after {rule.first} draws and every {rule.group}, "
+            f"error {rule.error:g}"
+        )
+
+    def build(defence: Defence) -> Defence:
+        from alp.defences.packaged import require_defended
+        from alp.deploy import EngineTarget, SequentialDefended
+        from alp.deploy import build as build_engine
+
+        model = require_defended(defence, "what --backend and --sequential deploy")
+
+        consensus = Consensus(draws=model.draws) if settings.sequential else None
+        if settings.backend is None:
+            return SequentialDefended(model.classifier, model.purifier, consensus).eval()
+        # Of the evaluated images' size, which the engine is built for.
+        images = calibration_images(settings.data, settings.seed, CALIBRATION)
+        engine = build_engine(
+            settings.backend,
+            model,
+            precision=settings.precision,
+            size=(images.shape[2], images.shape[3]),
+            calibration=images,
+        )
+        return EngineTarget(engine, model, consensus)
+
+    return Deployment("; ".join(words), build)
+
+
+def calibration_images(data: str, seed: int, count: int) -> Floats:
+    """Clean training images of ``data``, (count,3,H,W), float32 in [0,1]."""
+    import torch
+
+    from alp.data import load_data
+
+    split = load_data(data, "train")
+    chosen = split.take(min(count, len(split)), seed)
+    images: Floats = chosen.batch(torch.arange(len(chosen)))[0].numpy()
+    return images

@@ -1,0 +1,329 @@
+"""What a defence is: the one thing that is loaded, attacked, judged, timed and deployed.
+
+A defence is a module from images to logits. It may be random; then it draws from the ``source``
+that it is given and from nothing else, and its prediction is the mean over several draws. What an
+attacker who holds its code may put in its place stands beside it: the exact gradient (``logits``),
+the identity's derivative (``bpda``), the stop-gradient (``masked``), the classifier alone
+(``bare``).
+
+Images are float (B,3,H,W) in [0,1]. Logits are (B,K), or (draws,B,K) of several draws.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from copy import copy, deepcopy
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from alp import seeding
+from alp.errors import ConfigError
+from alp.registry import Registry
+
+if TYPE_CHECKING:
+    from alp.defences.purifier import Purifier
+
+DEFENCES: Registry[type[Defence]] = Registry("DEFENCES", "alp.defences", "alp.defences")
+"""Name to class. A new defence is one file: a subclass with ``@DEFENCES.register("NAME")``."""
+
+GROUP = 64
+"""Rows that the random half of a prediction takes at a time where the batch is smaller."""
+
+ROWS = 256
+"""Rows that the random half takes at a time for an attacker: more fall out of a processor's
+cache."""
+
+Model: TypeAlias = "Defence | Purifier"
+"""What is trained, saved and loaded: a defence, or a purifier alone."""
+
+CAPABILITIES = frozenset({"masked", "bpda", "bare", "purify"})
+"""What a defence may show beside its logits."""
+
+
+class Defence(nn.Module, ABC):
+    """A classifier, defended or not: images (B,3,H,W) in [0,1] -> logits (B,K)."""
+
+    classifies = True
+    """Tells a defence from a purifier alone, which is a model too."""
+
+    draws: int = 1
+    """Draws that the deployed prediction averages."""
+
+    capabilities: frozenset[str] = frozenset()
+    """Which of ``CAPABILITIES`` it has; the others raise a ConfigError."""
+
+    surrogate: str = ""
+    """The gradient that it declares in place of the exact one, in words, such as ``the identity
+    in place of JPEG's derivative``; empty where its gradient is exact."""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether two draws differ."""
+        return True
+
+    @property
+    def sigma(self) -> float | None:
+        """The noise level, in the units of what the noise is added to; None where there is none."""
+        return None
+
+    def encode(self, x: Tensor) -> Any:
+        """What is computed once an image, whatever the number of draws; by default the images."""
+        return x
+
+    def select(self, state: Any, rows: Tensor) -> Any:
+        """``rows`` of what ``encode`` gave."""
+        return state[rows]
+
+    @abstractmethod
+    def sample(self, state: Any, source: seeding.Source, draws: int) -> Tensor:
+        """The random half: logits (draws,B,K) of what ``encode`` gave. The gradient flows. A
+        defence that is not stochastic may answer with a single draw."""
+
+    def forward(
+        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
+    ) -> Tensor:
+        """The deployed prediction: mean logits over all draws, (B,K).
+
+        Args:
+            source: generator of the noise; without it the operating system seeds the noise.
+            draws: another number of draws.
+
+        Raises:
+            ConfigError: ``draws`` is no number of draws.
+        """
+        return self._mean(x, source, draws)
+
+    def _mean(
+        self, x: Tensor, source: seeding.Source | None, draws: int | None, **options: Any
+    ) -> Tensor:
+        source = seeding.entropy(x.device) if source is None else source
+        state = self.encode(x)
+        left = self.draws if draws is None else counted(draws)
+        parts = []
+        while left > 0:
+            # Small batches take several draws at a time: one image fills no machine.
+            now = min(left, max(1, GROUP // len(x)))
+            parts.append(self.sample(state, source, now, **options))
+            left -= now
+        return torch.cat(parts).mean(0)
+
+    def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """Logits of each of ``draws`` draws behind one pass of the encoder, (draws,B,K), with the
+        exact gradient or the declared surrogate's; (1,B,K) where it is not stochastic."""
+        return self._drawn(x, source, draws)
+
+    def _drawn(self, x: Tensor, source: seeding.Source, draws: int, **options: Any) -> Tensor:
+        draws = draws if self.stochastic else 1
+        state, group = self.encode(x), max(1, ROWS // len(x))
+        parts = [
+            self.sample(state, source, min(group, draws - first), **options)
+            for first in range(0, draws, group)
+        ]
+        return torch.cat(parts)
+
+    def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """As ``logits``, with the defence's stop-gradient on."""
+        raise self._lacks("masked")
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """As ``logits``, with the derivative of the identity in place of the purifier's (BPDA;
+        Athalye et al. 2018, section 4.1)."""
+        raise self._lacks("bpda")
+
+    def bare(self, x: Tensor) -> Tensor:
+        """Logits (B,K) of the classifier without its defence."""
+        raise self._lacks("bare")
+
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        """One purified draw, shaped like ``x``; ``x`` itself where there is no purifier."""
+        return x
+
+    def at_sigma(self, sigma: float) -> Defence:
+        """The same defence at another noise level; itself where it has none."""
+        return self
+
+    def with_draws(self, draws: int) -> Self:
+        """The same defence, whose prediction averages ``draws`` draws; itself where it draws
+        nothing.
+
+        Raises:
+            ConfigError: ``draws`` is no whole number above zero.
+        """
+        number = counted(draws)
+        if not self.stochastic:
+            return self
+        other = copy(self)
+        other.draws = number
+        return other
+
+    def parts(self) -> dict[str, Model]:
+        """Role to model of what a package stores in a file of its own; by default it is whole."""
+        return {"model": self}
+
+    def describe(self) -> dict[str, Any]:
+        """The architecture as plain JSON values with the key ``kind``, its registered name: enough
+        to build it again.
+
+        Raises:
+            ConfigError: it cannot be saved, and why.
+        """
+        raise ConfigError(f"a {type(self).__name__} cannot be saved; save the model in it")
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        """An untrained defence of what ``describe`` gave."""
+        raise ConfigError(f"a {cls.__name__} cannot be saved, so that none can be read")
+
+    def in_float64(self) -> Self:
+        """A copy whose modules compute in float64. What is not a module stays as it is."""
+        twin, copies = copy(self), {}  # type: ignore[var-annotated]
+        twin._modules = {
+            name: part if part is None else deepcopy(part, copies).double()
+            for name, part in self._modules.items()
+        }
+        return twin
+
+    def _lacks(self, what: str) -> ConfigError:
+        return ConfigError(
+            f"the defence {type(self).__name__} has no {what!r}, only its answers; leave the "
+            "attackers out that need it"
+        )
+
+
+class Deterministic(Defence):
+    """A defence that draws nothing. Every attacker sees its one answer."""
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    @abstractmethod
+    def answer(self, x: Tensor) -> Tensor:
+        """Logits (B,K) of images (B,3,H,W)."""
+
+    def forward(
+        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
+    ) -> Tensor:
+        return self.answer(x)
+
+    def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.answer(state)[None]
+
+    def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.logits(x, source, draws)
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.logits(x, source, draws)
+
+    def bare(self, x: Tensor) -> Tensor:
+        return self.answer(x)
+
+
+class Preprocessed(Defence):
+    """A classifier behind a transformation of the image, random or not. Attackers may go through
+    the transformation, around it (``bare``), or put the identity's derivative in its place."""
+
+    capabilities = frozenset({"bare", "purify", "bpda"})
+
+    def __init__(self, classifier: nn.Module, draws: int = 1) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.draws = counted(draws)
+
+    @abstractmethod
+    def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
+        """One draw of the transformed images, shaped like ``x``."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Its settings as plain JSON values, for records."""
+
+    def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        images = torch.cat([self.transform(state, source) for _ in range(draws)])
+        return self._classified(images, draws)
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        draws = draws if self.stochastic else 1
+        with torch.no_grad():
+            images = torch.cat([self.transform(x, source) for _ in range(draws)])
+        return self._classified(straight_through(images, x.repeat(draws, 1, 1, 1)), draws)
+
+    def _classified(self, images: Tensor, draws: int) -> Tensor:
+        logits: Tensor = self.classifier(images)
+        return logits.view(draws, len(images) // draws, logits.shape[-1])
+
+    def bare(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(x)
+        return logits
+
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return self.transform(x, source)
+
+
+class Wrapper(Defence):
+    """A defence around another one, which it passes everything on to; subclasses change a part."""
+
+    def __init__(self, inner: Defence) -> None:
+        super().__init__()
+        self.inner = inner
+        self.draws = inner.draws
+        self.capabilities = inner.capabilities
+        self.surrogate = inner.surrogate
+        self.training = inner.training
+
+    @property
+    def stochastic(self) -> bool:
+        return self.inner.stochastic
+
+    @property
+    def sigma(self) -> float | None:
+        return self.inner.sigma
+
+    def encode(self, x: Tensor) -> Any:
+        return self.inner.encode(x)
+
+    def select(self, state: Any, rows: Tensor) -> Any:
+        return self.inner.select(state, rows)
+
+    def sample(self, state: Any, source: seeding.Source, draws: int) -> Tensor:
+        return self.inner.sample(state, source, draws)
+
+    def forward(
+        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
+    ) -> Tensor:
+        logits: Tensor = self.inner(x, source, draws=draws)
+        return logits
+
+    def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.inner.logits(x, source, draws)
+
+    def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.inner.masked(x, source, draws)
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.inner.bpda(x, source, draws)
+
+    def bare(self, x: Tensor) -> Tensor:
+        return self.inner.bare(x)
+
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return self.inner.purify(x, source)
+
+
+def counted(draws: int) -> int:
+    """``draws``, if it is a number of draws.
+
+    Raises:
+        ConfigError: it is no whole number above zero.
+    """
+    if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
+        raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+    return draws
+
+
+def straight_through(values: Tensor, x: Tensor) -> Tensor:
+    """``values`` with the derivative of ``x`` (Bengio et al. 2013)."""
+    return x + (values - x).detach()

@@ -1,0 +1,274 @@
+"""Packaged weights: a folder of safetensors beside a manifest with the digest of every file.
+
+``cifar10-lite`` names the package and its default row, ``cifar10-lite/adversarial`` another row.
+What exists at a path of that name is taken first, so that no installed name can stand in the way
+of a file; a folder counts only where it holds a manifest. Nothing is downloaded or unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from alp.config import digest
+from alp.defences.base import Defence, Model
+from alp.defences.checkpoint import load_model, weights_digest
+from alp.defences.purified import Defended
+from alp.defences.purifier import Purifier
+from alp.errors import CheckpointError, ConfigError, choose
+
+M = TypeVar("M", bound="Defence | Purifier")
+
+ROOT = Path(__file__).parents[1] / "weights"
+"""Where the packages of the installation lie, a folder each."""
+
+FORMAT = "alp-package-1"
+"""Name and version of the manifest; another one is refused."""
+
+MANIFEST = "manifest.json"
+
+CARD = "README.md"
+
+_REPAIR = "install alp again, or make the package again with 'alp package'"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A package that the project knows of, whether this installation has its weights or not."""
+
+    limit: int
+    """Largest size of what its name alone stands for, in bytes: the weights of the default row,
+    the manifest and the card."""
+    recipe: str
+    """How to train it."""
+
+
+OFFERS = {
+    "cifar10-lite": Offer(8_000_000, "'alp reproduce hierarchy --scale cpu --out FOLDER'"),
+    "cifar10-base": Offer(40_000_000, "'alp reproduce hierarchy --scale gpu --out FOLDER'"),
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package whose manifest has been verified."""
+
+    folder: Path
+    """Where it lies."""
+    manifest: Mapping[str, Any] = field(repr=False)
+    """What ``manifest.json`` says: ``default``, ``rows`` (name to title, model, files, digest,
+    training, evaluation), ``files`` (name to sha256 and size), licences and data."""
+
+    def load(self, row: str = "") -> Model:
+        """The model of a row (the default one), verified; in evaluation mode, on the CPU.
+
+        Raises:
+            UnknownNameError: there is no such row.
+            CheckpointError: a file is missing or damaged, or is not what the manifest describes.
+        """
+        rows = self.manifest["rows"]
+        wanted = choose(rows, row or self.manifest["default"], f"row of {self.folder.name}")
+        parts = {role: self._part(name) for role, name in wanted["files"].items()}
+        model = assembled(parts, wanted["model"])
+        if model.describe() != wanted["model"] or weights_digest(model) != wanted["digest"]:
+            raise CheckpointError(f"{self.folder} holds another model than its manifest; {_REPAIR}")
+        return model
+
+    @property
+    def size(self) -> int:
+        """Bytes of what the name alone stands for."""
+        weights = self.manifest["rows"][self.manifest["default"]]["files"].values()
+        names = {MANIFEST, *self.manifest["files"]} & {MANIFEST, CARD, *weights}
+        return sum((self.folder / name).stat().st_size for name in names)
+
+    def verify(self) -> None:
+        """Check every file against the manifest, the card included.
+
+        Raises:
+            CheckpointError: one is missing or damaged.
+        """
+        for name in self.manifest["files"]:
+            self._checked(name)
+
+    def _part(self, name: str) -> Model:
+        return load_model(self._checked(name))
+
+    def _checked(self, name: str) -> Path:
+        path = self.folder / name
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read ({error.strerror}); {_REPAIR}") from error
+        if found != self.manifest["files"][name]["sha256"]:
+            raise CheckpointError(
+                f"{path} is damaged: its sha256 is not the one in {MANIFEST}; {_REPAIR}"
+            )
+        return path
+
+
+def assembled(parts: Mapping[str, Model], description: Mapping[str, Any]) -> Model:
+    """The model of a ``description`` from its ``parts`` (role to model), in evaluation mode."""
+    if "model" in parts:
+        return parts["model"]
+    purifier = parts["purifier"]
+    assert isinstance(purifier, Purifier)
+    return Defended(parts["classifier"], purifier, description["draws"]).eval()
+
+
+def load(source: str | Path) -> Model:
+    """A model from a weights file, a package folder or the name of a packaged model, in
+    evaluation mode, on the CPU. Digests are verified; nothing is downloaded or unpickled.
+
+    Args:
+        source: a path to a file of ``save``, a package folder, or a name that ``alp models``
+            lists, such as ``cifar10-lite`` or ``cifar10-lite/adversarial``; after a package
+            folder or name, ``/ROW`` chooses a row. Existing paths are taken before names.
+
+    Raises:
+        UnknownNameError: the package has no such row.
+        CheckpointError: there is nothing of that path or name, or it is damaged.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return load_model(path)
+    if (path / MANIFEST).is_file():
+        return open_package(path).load()
+    if (path.parent / MANIFEST).is_file():
+        return open_package(path.parent).load(path.name)
+    name, _, row = Path(source).as_posix().partition("/")
+    if name in packages():
+        return open_package(ROOT / name).load(row)
+    if name in OFFERS:
+        raise CheckpointError(
+            f"the weights of {name!r} are not packaged, it ships as a recipe: train it with "
+            f"{OFFERS[name].recipe} and load the weights by their path"
+        )
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder without {MANIFEST}; give a weights file in it")
+    raise CheckpointError(
+        f"there is no model file {source}; train one with 'alp train', or give the name of a "
+        f"packaged one: {', '.join(packaged_names()) or 'this installation has none'}"
+    )
+
+
+def load_kind(path: Path, kind: type[M]) -> M:
+    """The model in ``path``, a weights file or the name of a packaged one, which has to be a
+    ``kind``.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or is a model of another kind.
+    """
+    model = load(path)
+    if not isinstance(model, kind):
+        raise CheckpointError(
+            f"{path} holds a {type(model).__name__}; give the weights of a {kind.__name__}"
+        )
+    return model
+
+
+def load_classifier(path: str | Path, draws: int | None = None) -> Defence:
+    """The classifier in ``path``, a weights file or the name of a packaged one, defended or not;
+    with ``draws`` where it draws at all.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+        ConfigError: it holds a purifier alone, or ``draws`` is no number of draws.
+    """
+    model = require_classifier(load(path), str(path))
+    return model if draws is None else model.with_draws(draws)
+
+
+def load_defended(path: str | Path, draws: int | None = None) -> Defended:
+    """As :func:`load_classifier`; it has to be a classifier behind a purifier."""
+    model = require_defended(load(path), str(path))
+    return model if draws is None else model.with_draws(draws)
+
+
+def require_defended(model: Model, name: str) -> Defended:
+    """``model``, called ``name``, if it is a classifier behind a purifier; else a ConfigError."""
+    if not isinstance(require_classifier(model, name), Defended):
+        raise ConfigError(
+            f"{name} is a {type(model).__name__}, a classifier without a purifier; give a "
+            "defended classifier"
+        )
+    return cast(Defended, model)
+
+
+def load_purifier(path: str | Path) -> Purifier:
+    """The purifier in a weights file or a packaged model.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+        ConfigError: there is none in it.
+    """
+    model = load(path)
+    if isinstance(model, Defended):
+        return model.purifier
+    if not isinstance(model, Purifier):
+        raise ConfigError(f"{path} holds a classifier; give a purifier or a defended classifier")
+    return model
+
+
+def require_classifier(model: Model, name: str) -> Defence:
+    """``model``, called ``name``, if it classifies; raises a ConfigError if it does not."""
+    if isinstance(model, Purifier):
+        raise ConfigError(
+            f"{name} is a purifier alone, which classifies nothing; give a classifier, or train "
+            "one behind it with 'alp train standard-purified'"
+        )
+    return model
+
+
+def packages() -> list[str]:
+    """The names of the packages in this installation."""
+    return sorted(path.parent.name for path in ROOT.glob(f"[!.]*/{MANIFEST}"))
+
+
+def packaged_names() -> list[str]:
+    """Every name that :func:`load` takes: packages, and their rows.
+
+    Raises:
+        CheckpointError: a manifest is damaged.
+    """
+    return [
+        name
+        for package in packages()
+        for name in (
+            package,
+            *(f"{package}/{row}" for row in open_package(ROOT / package).manifest["rows"]),
+        )
+    ]
+
+
+def open_package(folder: Path) -> Package:
+    """The package in ``folder``, its manifest verified.
+
+    Raises:
+        CheckpointError: the manifest is missing, damaged, edited or of another format.
+    """
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+        content = json.loads(raw)
+        content.pop("sha256")
+        intact = raw == seal(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged or no manifest ({error}); {_REPAIR}") from error
+    if not intact:
+        raise CheckpointError(f"{path} is damaged or was edited; {_REPAIR}")
+    if content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has the format {content.get('format')!r}, this alp reads {FORMAT!r}; {_REPAIR}"
+        )
+    return Package(folder, content)
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """The bytes of a manifest: its content with a sha256 over it. A manifest has to be, byte for
+    byte, what this writes, so that every change of it is noticed."""
+    sealed = {**content, "sha256": digest(content)}
+    return (json.dumps(sealed, indent=1, allow_nan=False) + "\n").encode()

@@ -1,0 +1,167 @@
+"""The defended model: any classifier behind a purifier, with the logits averaged over draws."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, NamedTuple, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from alp import seeding
+from alp.config import ClassifierConfig, PurifierConfig, from_dict, to_dict
+from alp.defences.base import DEFENCES, Defence, Model, counted, straight_through
+from alp.defences.classifier import ResNetLite
+from alp.defences.pretrained import Pretrained
+from alp.defences.purifier import Purifier
+from alp.errors import ConfigError
+
+DRAWS = 20
+"""Draws of the deployed prediction (the source paper)."""
+
+
+class Latent(NamedTuple):
+    """What the encoder makes of images."""
+
+    mu: Tensor
+    """Latent means (B,C,h,w)."""
+    size: tuple[int, int]
+    """Height and width of the images, which the decoder crops to."""
+
+
+@final
+@DEFENCES.register("defended")
+class Defended(Pretrained, Defence):
+    """x (B, 3, H, W) in [0,1] -> logits (B, K): the mean of the classifier's logits over draws.
+
+    The encoder runs once for each image, decoder and classifier once for each draw. Without
+    ``source`` the draws are seeded by the operating system.
+    """
+
+    capabilities = frozenset({"bare", "purify", "masked", "bpda"})
+
+    def __init__(self, classifier: nn.Module, purifier: Purifier, draws: int = DRAWS) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.purifier = purifier
+        self.draws = counted(draws)
+        self._level: float | None = None
+
+    @property
+    def stochastic(self) -> bool:
+        return self._level != 0
+
+    @property
+    def sigma(self) -> float:
+        return self.purifier.sigma if self._level is None else self._level
+
+    def at_sigma(self, sigma: float) -> Defended:
+        """The same weights at the noise level ``sigma``; without noise one draw is all of them."""
+        other = copy(self)
+        other._level = sigma
+        other.draws = self.draws if sigma else 1
+        return other
+
+    def encode(self, x: Tensor) -> Latent:
+        """The deterministic half, once per image.
+
+        Raises:
+            ConfigError: ``x`` is not a non-empty batch of RGB images.
+        """
+        return Latent(self.purifier.encode(x), (x.shape[-2], x.shape[-1]))
+
+    def select(self, state: Latent, rows: Tensor) -> Latent:
+        return Latent(state.mu[rows], state.size)
+
+    def sample(
+        self,
+        state: Latent,
+        source: seeding.Source,
+        draws: int = 1,
+        *,
+        sigma: float | None = None,
+        stop_gradient: bool | None = None,
+    ) -> Tensor:
+        """The random half: latents of B images -> logits (draws, B, K); ``sigma`` and
+        ``stop_gradient`` as in :meth:`Purifier.draw`."""
+        mu, size = state
+        level = self._level if sigma is None else sigma
+        images = self.purifier.draw(
+            mu, source, size, draws=draws, sigma=level, stop_gradient=stop_gradient
+        )
+        logits: Tensor = self.classifier(images)
+        return logits.view(draws, len(mu), logits.shape[-1])
+
+    def forward(
+        self,
+        x: Tensor,
+        source: seeding.Source | None = None,
+        *,
+        draws: int | None = None,
+        sigma: float | None = None,
+        stop_gradient: bool | None = None,
+    ) -> Tensor:
+        """Mean logits over ``draws`` (as constructed, unless given).
+
+        Raises:
+            ConfigError: ``x`` is not a batch of RGB images, or ``draws`` no number of draws.
+        """
+        return self._mean(x, source, draws, sigma=sigma, stop_gradient=stop_gradient)
+
+    def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """A stop-gradient in the defence's code does not bind who holds its weights."""
+        return self._drawn(x, source, draws, stop_gradient=False)
+
+    def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self._drawn(x, source, draws, stop_gradient=True)
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        draws = draws if self.stochastic else 1
+        with torch.no_grad():
+            mu, size = self.encode(x)
+            purified = self.purifier.draw(mu, source, size, draws=draws, sigma=self._level)
+        logits: Tensor = self.classifier(straight_through(purified, x.repeat(draws, 1, 1, 1)))
+        return logits.view(draws, len(x), -1)
+
+    def bare(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(x)
+        return logits
+
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        image: Tensor = self.purifier(x, source, sigma=self._level)
+        return image
+
+    def parts(self) -> dict[str, Model]:
+        head = self.classifier
+        return {"classifier": head, "purifier": self.purifier}  # type: ignore[dict-item]
+
+    def describe(self) -> dict[str, Any]:
+        head = self.classifier
+        if not isinstance(head, ResNetLite):
+            raise ConfigError(
+                f"a classifier of type {type(head).__name__} cannot be saved by alp; "
+                "save it yourself, and the purifier alone with alp.save(defended.purifier, path)"
+            )
+        return {
+            "kind": "defended",
+            "purifier": to_dict(self.purifier.config),
+            "draws": self.draws,
+            "classifier": to_dict(head.config),
+        }
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        return cls(
+            ResNetLite(from_dict(ClassifierConfig, description["classifier"])),
+            Purifier(from_dict(PurifierConfig, description["purifier"])),
+            description["draws"],
+        )
+
+
+def defend(classifier: nn.Module, purifier: Purifier, draws: int = DRAWS) -> Defended:
+    """Put ``purifier`` in front of ``classifier``, any module from [0,1] images to logits.
+
+    Raises:
+        ConfigError: ``draws`` is no whole number above zero.
+    """
+    return Defended(classifier, purifier, draws)

@@ -1,0 +1,224 @@
+"""The Asymmetric Latent Purifier: encoder, learned Gaussian noise, decoder.
+
+The encoder is where the compute belongs, since it runs once an image. The decoder is light, since
+it runs once a draw.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alp import seeding
+from alp.config import PurifierConfig, from_dict, to_dict
+from alp.defences.base import Model
+from alp.defences.classifier import PlainBlock
+from alp.defences.pretrained import Pretrained
+from alp.errors import ConfigError
+
+STRIDE = 4
+"""Pixels of the image per latent cell, along each axis."""
+
+PATCH = 3 * STRIDE**2
+"""Pixel values of the image per latent cell."""
+
+
+class Encoder(nn.Module):
+    """Image to latent mean: (B, 3, H, W) in [0,1] -> mu (B, latent_channels, H / 4, W / 4).
+
+    H and W have to be multiples of ``STRIDE``; ``Purifier`` pads other sizes. A linear transform
+    of each 4 x 4 patch goes around the network: with the decoder's it starts as an orthonormal
+    transform code, so that the first thing to be learned is the noise level and not the identity.
+    """
+
+    def __init__(self, config: PurifierConfig) -> None:
+        super().__init__()
+        width = config.width
+        transform = nn.Conv2d(PATCH, config.latent_channels, 1)
+        nn.init.orthogonal_(transform.weight, gain=2.0)
+        self.linear = nn.Sequential(nn.PixelUnshuffle(STRIDE), transform)
+        self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, 1, 1))
+        self.fine = nn.Sequential(*(PlainBlock(width) for _ in range(config.blocks)))
+        self.down = nn.Conv2d(width, 2 * width, 3, 2, 1)
+        self.coarse = nn.Sequential(*(PlainBlock(2 * width) for _ in range(config.blocks)))
+        self.head = nn.Conv2d(2 * width, config.latent_channels, 3, 1, 1)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = 2 * x - 1
+        h = self.fine(self.stem(x))
+        h = self.coarse(self.down(F.relu(h)))
+        mu: Tensor = self.linear(x) + self.head(F.relu(h))
+        return mu
+
+
+class Decoder(nn.Module):
+    """Latent to image: z (B, latent_channels, h, w) -> (B, 3, 4 h, 4 w).
+
+    The output is not clamped: in training a clamp would cut the gradient at 0 and 1. ``Purifier``
+    clamps what it returns as a picture.
+    """
+
+    def __init__(self, config: PurifierConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.linear = nn.Sequential(
+            nn.Conv2d(config.latent_channels, PATCH, 1), nn.PixelShuffle(STRIDE)
+        )
+        self.stem = nn.Conv2d(config.latent_channels, 2 * width, 3, 1, 1)
+        self.up = nn.PixelShuffle(2)
+        self.mix = nn.Conv2d(width // 2, width, 3, 1, 1)
+        image = nn.Conv2d(width, 12, 3, 1, 1)
+        nn.init.zeros_(image.weight)
+        self.head = nn.Sequential(image, nn.PixelShuffle(2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.up(F.relu(self.stem(z)))
+        x: Tensor = (self.linear(z) + self.head(F.relu(self.mix(h))) + 1) / 2
+        return x
+
+
+NO_NOISE = -1000.0
+"""The rho of a deterministic autoencoder: its softplus is 0 exactly, in float64 too, and unlike
+-inf it survives the averaging of weights."""
+
+
+class LatentNoise(nn.Module):
+    """``z = mu + sigma * n`` with ``n ~ N(0, I)`` and ``sigma = softplus(rho)``.
+
+    ``noise`` of the configuration chooses one learned scalar (the paper), one learned value per
+    latent channel, or a constant. ``rho`` has the shape () or (C, 1, 1).
+    """
+
+    rho: Tensor
+
+    def __init__(self, config: PurifierConfig) -> None:
+        super().__init__()
+        shape = (config.latent_channels, 1, 1) if config.noise == "per-channel" else ()
+        rho = torch.full(shape, math.log(math.expm1(config.sigma)) if config.sigma else NO_NOISE)
+        if config.noise == "fixed":
+            self.register_buffer("rho", rho)
+        else:
+            self.rho = nn.Parameter(rho)
+
+    @property
+    def sigma(self) -> Tensor:
+        """The noise level: () or (C, 1, 1), in the units of the latent."""
+        return F.softplus(self.rho)
+
+    def forward(self, mu: Tensor, source: seeding.Source, sigma: float | None = None) -> Tensor:
+        """One draw: mu (B, C, h, w) -> z of the same shape.
+
+        ``sigma`` overrides the noise level, for sweeps; 0 gives ``mu``.
+        """
+        noise = seeding.normal(mu.shape, source).to(mu)
+        return mu + (self.sigma if sigma is None else sigma) * noise
+
+
+class Purifier(Pretrained, nn.Module):
+    """x (B, 3, H, W) in [0,1] -> a purified x of the same shape, another one for every draw.
+
+    Heights and widths that are not multiples of 4 are padded by replication and cropped back.
+    """
+
+    classifies = False
+    draws = 1
+
+    def __init__(self, config: PurifierConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or PurifierConfig()
+        self.encoder = Encoder(self.config)
+        self.noise = LatentNoise(self.config)
+        self.decoder = Decoder(self.config)
+        forth, back = self.encoder.linear[1], self.decoder.linear[0]
+        assert isinstance(forth, nn.Conv2d)
+        assert isinstance(back, nn.Conv2d)
+        with torch.no_grad():  # the transposed transform: its inverse, where the latent holds it
+            back.weight.copy_(forth.weight.transpose(0, 1) / 4)
+            nn.init.zeros_(cast(Tensor, back.bias))
+            nn.init.zeros_(cast(Tensor, forth.bias))
+
+    @property
+    def sigma(self) -> float:
+        """The noise level: the scalar, or the mean over channels."""
+        return float(self.noise.sigma.detach().mean())
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Latent mean: (B, 3, H, W) -> (B, C, ceil(H / 4), ceil(W / 4)).
+
+        Raises:
+            ConfigError: ``x`` is not a non-empty batch of RGB images.
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or not x.numel():
+            raise ConfigError(
+                f"images have shape {tuple(x.shape)}; give a non-empty (batch, 3, height, width)"
+            )
+        bottom, right = -x.shape[2] % STRIDE, -x.shape[3] % STRIDE
+        if bottom or right:
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        mu: Tensor = self.encoder(x.contiguous(memory_format=torch.channels_last))
+        return mu
+
+    def decode(self, z: Tensor, size: tuple[int, int]) -> Tensor:
+        """Latents (B, C, h, w) -> images (B, 3, *size), cropped, not clamped."""
+        image: Tensor = self.decoder(z)
+        return image[..., : size[0], : size[1]]
+
+    def draw(
+        self,
+        mu: Tensor,
+        source: seeding.Source,
+        size: tuple[int, int],
+        *,
+        draws: int = 1,
+        sigma: float | None = None,
+        stop_gradient: bool | None = None,
+    ) -> Tensor:
+        """Decode draws of the latent: mu (B, C, h, w) -> (draws * B, 3, *size) in [0,1], draw
+        after draw.
+
+        Args:
+            source: generator of the noise, advanced by the draws.
+            size: height and width of the images.
+            draws: how many of each latent.
+            sigma: a noise level instead of the learned one, for sweeps; 0 decodes the mean.
+            stop_gradient: cut the gradient at the latent; by default as configured, and never
+                while training.
+        """
+        if stop_gradient is None:
+            stop_gradient = self.config.stop_gradient and not self.training
+        z = torch.cat([self.noise(mu, source, sigma) for _ in range(draws)])
+        return self.decode(z.detach() if stop_gradient else z, size).clamp(0, 1)
+
+    def forward(
+        self,
+        x: Tensor,
+        source: seeding.Source | None = None,
+        *,
+        sigma: float | None = None,
+        stop_gradient: bool | None = None,
+    ) -> Tensor:
+        """Purify: encode, draw once, decode.
+
+        Without ``source`` the noise is seeded by the operating system.
+        """
+        source = seeding.entropy(x.device) if source is None else source
+        size = (x.shape[-2], x.shape[-1])
+        return self.draw(self.encode(x), source, size, sigma=sigma, stop_gradient=stop_gradient)
+
+    def parts(self) -> dict[str, Model]:
+        """Role to model of what a package stores in a file of its own."""
+        return {"model": self}
+
+    def describe(self) -> dict[str, Any]:
+        """The architecture as plain JSON values: enough to build it again."""
+        return {"kind": "purifier", "config": to_dict(self.config)}
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        """An untrained purifier of what ``describe`` gave."""
+        return cls(from_dict(PurifierConfig, description["config"]))

@@ -1,0 +1,122 @@
+"""Gaussian noise on the pixels in front of a classifier, with mean logits or with votes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from alp import seeding
+from alp.config import ClassifierConfig, from_dict, to_dict
+from alp.defences.base import DEFENCES, Defence, Preprocessed, counted
+from alp.defences.classifier import ResNetLite
+from alp.defences.pretrained import Pretrained
+from alp.defences.purified import DRAWS
+from alp.errors import ConfigError
+
+
+@final
+@DEFENCES.register("input-noise")
+class InputNoise(Pretrained, Defence):
+    """x (B, 3, H, W) in [0,1] -> logits (B, K): the mean of the classifier's logits over draws of
+    ``x + sigma * n``, ``n ~ N(0, I)`` (randomised smoothing's noise; Cohen et al. 2019, section 3).
+
+    The control that shows what a purifier adds to noise on the pixels. ``sigma`` is in pixel units.
+    Without ``source`` the draws are seeded by the operating system.
+    """
+
+    def __init__(self, classifier: nn.Module, sigma: float, draws: int = DRAWS) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self._sigma = noise_level(sigma)
+        self.draws = counted(draws)
+
+    @property
+    def sigma(self) -> float:
+        return self._sigma
+
+    def sample(self, state: Tensor, source: seeding.Source, draws: int = 1) -> Tensor:
+        """Images (B, 3, H, W) -> logits (draws, B, K)."""
+        shape = state.shape
+        noisy = [state + self.sigma * seeding.normal(shape, source).to(state) for _ in range(draws)]
+        logits: Tensor = self.classifier(torch.cat(noisy))
+        return logits.view(draws, len(state), logits.shape[-1])
+
+    def describe(self) -> dict[str, Any]:
+        head = self.classifier
+        if not isinstance(head, ResNetLite):
+            raise ConfigError(
+                f"a classifier of type {type(head).__name__} cannot be saved by alp; save it "
+                "yourself"
+            )
+        return {
+            "kind": "input-noise",
+            "sigma": self.sigma,
+            "draws": self.draws,
+            "classifier": to_dict(head.config),
+        }
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        head = ResNetLite(from_dict(ClassifierConfig, description["classifier"]))
+        return cls(head, description["sigma"], description["draws"])
+
+
+CHUNK = 1000
+"""Images that the classifier sees at a time, as in the authors' evaluation."""
+
+
+@final
+@DEFENCES.register("smoothing")
+class RandomisedSmoothing(Preprocessed):
+    """The most frequent decision under Gaussian noise of the input (Cohen et al. 2019, PREDICT):
+    the counts of each class stand for its logits. Attackers get the logits behind the votes."""
+
+    surrogate = "mean logits in place of votes"
+
+    def __init__(self, classifier: nn.Module, sigma: float = 0.25, draws: int = 100) -> None:
+        """``sigma``: standard deviation of the noise, on images in [0,1]; ``draws``: votes (the
+        authors' prediction takes 100, their certificate 100,000).
+
+        Raises:
+            ConfigError: a setting is not above zero.
+        """
+        super().__init__(classifier, draws)
+        self._sigma = noise_level(sigma)
+
+    @property
+    def sigma(self) -> float:
+        return self._sigma
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"draws": self.draws, "sigma": self.sigma}
+
+    def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return x + self.sigma * seeding.normal(x.shape, source).to(x)
+
+    def forward(
+        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
+    ) -> Tensor:
+        """How many of the votes each class gets, (B,K)."""
+        source = seeding.entropy(x.device) if source is None else source
+        votes = counted(self.draws if draws is None else draws)
+        many = x.repeat(votes, 1, 1, 1)
+        noisy = many + self.sigma * seeding.normal(many.shape, source).to(x)
+        parts = [self.classifier(part) for part in torch.split(noisy, CHUNK)]
+        logits = torch.cat(parts).view(votes, len(x), -1)
+        cast = torch.zeros_like(logits).scatter_(2, logits.argmax(2, keepdim=True), 1)
+        return cast.sum(0)
+
+
+def noise_level(sigma: float) -> float:
+    """``sigma``, if it is a noise level.
+
+    Raises:
+        ConfigError: it is no finite number above zero.
+    """
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma < math.inf:
+        raise ConfigError(f"sigma is {sigma!r}; give a finite number above zero")
+    return float(sigma)

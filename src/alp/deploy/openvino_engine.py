@@ -1,0 +1,67 @@
+"""OpenVINO on the processor, from the same ONNX models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from alp.defences import Defended
+from alp.deploy.engine import Engine, Floats, Shapes
+from alp.deploy.graphs import build_graphs
+from alp.deploy.onnx_models import models_in
+
+HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+"""Precision to that of the operations which are not quantised. Always set: where the processor
+multiplies bfloat16, OpenVINO takes it unasked."""
+
+
+class OpenVinoEngine(Engine):
+    """The models ``encoder``, ``draws`` and ``decoder``; each compiled when it is first asked."""
+
+    def __init__(
+        self, shapes: Shapes, models: Mapping[str, bytes], threads: int, precision: str
+    ) -> None:
+        super().__init__(shapes)
+        self.threads = threads
+        self._models = models
+        self._compiled: dict[str, Any] = {}
+        self._config = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+        }
+
+    def encode(self, images: Floats) -> Floats:
+        return self._run("encoder", images=images)
+
+    def decode_classify(self, mu: Floats, noise: Floats) -> Floats:
+        return self._run("draws", mu=mu, noise=noise)
+
+    def decode(self, mu: Floats, noise: Floats) -> Floats:
+        return self._run("decoder", mu=mu, noise=noise)
+
+    def _run(self, name: str, **inputs: Floats) -> Floats:
+        if name not in self._compiled:
+            import openvino
+
+            core = openvino.Core()
+            model = core.read_model(self._models[name])
+            self._compiled[name] = core.compile_model(model, "CPU", self._config)
+        # Shared memory has been seen to be corrupted.
+        answer = self._compiled[name](inputs, share_inputs=False, share_outputs=False)
+        logits: Floats = answer[0]
+        return logits
+
+
+def build(
+    defended: Defended,
+    threads: int,
+    precision: str,
+    size: tuple[int, int],
+    calibration: Floats | None,
+) -> Engine:
+    """See :func:`alp.deploy.build`."""
+    graphs = build_graphs(defended, size)
+    models = models_in(precision, graphs, calibration)
+    return OpenVinoEngine(graphs.shapes, models, threads, precision)

@@ -1,0 +1,88 @@
+"""PyTorch itself, operator by operator: what the other backends are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alp.defences import Defended
+from alp.deploy.engine import Engine, Floats, Random
+from alp.deploy.graphs import Graphs, build_graphs
+
+Halves = tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]]
+"""Encoder, decoder with classifier, and decoder alone."""
+
+
+class TorchEngine(Engine):
+    """The graphs on the device of the model."""
+
+    def __init__(self, graphs: Graphs, halves: Halves, threads: int, precision: str) -> None:
+        super().__init__(graphs.shapes)
+        self.device = graphs.decode.sigma.device
+        self.threads = threads
+        self.low = precision == "bfloat16"
+        self._encode, self._draw, self._decode = halves
+
+    def encode(self, images: Floats) -> Floats:
+        return self._run(self._encode, images)
+
+    def decode_classify(self, mu: Floats, noise: Floats) -> Floats:
+        return self._run(self._draw, mu, noise)
+
+    def decode(self, mu: Floats, noise: Floats) -> Floats:
+        return self._run(self._decode, mu, noise)
+
+    def predict(self, images: Floats, draws: int | None = None, generator: Random = None) -> Floats:
+        if self.device.type == "cpu":
+            return super().predict(images, draws, generator)
+        return self.predict_at_once(images, draws, generator)
+
+    def predict_at_once(
+        self, images: Floats, draws: int | None = None, generator: Random = None
+    ) -> Floats:
+        """``predict`` with all draws in one call and their noise made on the device, for GPUs."""
+        self.check(images)
+        draws, random = self.counted(draws), np.random.default_rng(generator)
+        source = torch.Generator(self.device).manual_seed(int(random.integers(2**63)))
+        with self._settings():
+            mu = self._encode(torch.from_numpy(images).to(self.device)).clone()
+            noise = torch.randn((draws, *mu.shape), generator=source, device=self.device)
+            return _numpy(self._draw(mu, noise).mean(0))
+
+    def _run(self, graph: Callable[..., Tensor], *arrays: Floats) -> Floats:
+        with self._settings():
+            return _numpy(graph(*(torch.from_numpy(each).to(self.device) for each in arrays)))
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        # The number of threads is the process's: lent for the call, and put back.
+        before = torch.get_num_threads()
+        kind = self.device.type
+        low = torch.autocast(kind, torch.bfloat16) if self.low else nullcontext()
+        torch.set_num_threads(self.threads)
+        try:
+            with torch.inference_mode(), low:
+                yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _numpy(answer: Tensor) -> Floats:
+    made: Floats = answer.float().cpu().numpy()
+    return made
+
+
+def build(
+    defended: Defended,
+    threads: int,
+    precision: str,
+    size: tuple[int, int],
+    calibration: Floats | None,
+) -> Engine:
+    """See :func:`alp.deploy.build`."""
+    graphs = build_graphs(defended, size)
+    return TorchEngine(graphs, (graphs.encode, graphs.draw, graphs.decode), threads, precision)

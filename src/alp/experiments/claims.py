@@ -1,0 +1,82 @@
+"""The published claims (claims.json), and the numbers among them in the units of the tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+DATA = "cifar10"
+"""The data set of every published number: beside another one's they would mislead."""
+
+LEVEL = "single"
+"""The attacker knowledge that the paper's robust accuracies are for: gradients of one draw."""
+
+_COLUMNS = {"robust": LEVEL, "psnr": "psnr", "sigma": "sigma", "latency": "latency_ms"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper."""
+
+    id: str
+    """Its name."""
+    sentence: str
+    """What is claimed, in our words."""
+    place: str
+    """Table, figure or part of the paper."""
+    items: tuple[str, ...]
+    """The experiments whose records it is measured on."""
+    quantity: str
+    """What is measured (a name in :data:`alp.experiments.measures.MEASURES`)."""
+    criterion: Literal["about", "at least", "at most", "more than"]
+    """How the measurement has to compare with ``value``; ``about``: within ``tolerance``."""
+    value: float
+    """As published; for a claim in words (``stated``) the bound that we read into them."""
+    unit: str
+    """The unit of ``value`` and of ``tolerance``."""
+    tolerance: float = 0.0
+    """How far from ``value`` a measurement may be that is ``about`` it."""
+    row: str = ""
+    """The defence that it is about."""
+    against: str = ""
+    """The defence that it is compared with."""
+    sd: float | None = None
+    """Its published deviation over trials."""
+    stated: str = ""
+    """What the paper says where that is no number."""
+    protocols: tuple[str, ...] = ()
+    """What the attacker knows, in the order of the page; the paper's own protocol first."""
+    setting: dict[str, float] | None = None
+    """Where it is measured: ``eps``, ``sigma``."""
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """Every claim, in the order of the file."""
+    text = files("alp.experiments").joinpath("claims.json").read_text("utf-8")
+    return tuple(_claim(values) for values in json.loads(text)["claims"])
+
+
+def _claim(values: dict[str, Any]) -> Claim:
+    lists: dict[str, Any] = {
+        key: tuple(values[key]) for key in ("items", "protocols") if key in values
+    }
+    return Claim(**(values | lists))
+
+
+def published(data: str, knowledge: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Row to column to published value, accuracies in [0,1]: what a table of measurements on
+    ``data`` at these levels of ``knowledge`` prints beside them. Empty for other data."""
+    found: dict[str, dict[str, float]] = {}
+    if data != DATA:
+        return found
+    for claim in claims():
+        column = _COLUMNS.get(claim.quantity)
+        if column and (column != LEVEL or LEVEL in knowledge):
+            value = claim.value / 100 if claim.unit == "%" else claim.value
+            found.setdefault(claim.row, {})[column] = value
+    return found

@@ -1,0 +1,122 @@
+"""The paper's claims beside the records: reproduced, not reproduced, or true only under some
+protocols. Needs neither model nor data, and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from alp.errors import AlpError, choose
+from alp.experiments.claims import DATA, Claim, claims
+from alp.experiments.measures import MEASURES, Runs, Value
+from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
+from alp.report.claims import Finding, Judged
+
+_KINDS = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest", KIND_BENCH: "speed"}
+"""The experiment of a record that does not name it, by its kind."""
+
+FORMS = {
+    "%": "{:.2f}\u202f%",
+    "points": "{:.2f} points",
+    "% of the mean": "{:.1f}\u202f% of the mean",
+    "dB": "{:.2f}\u202fdB",
+    "ms": "{:.2f}\u202fms",
+    "latent units": "{:.3f}",
+    "times": "{:,.0f}\u202f\u00d7",
+}
+"""Unit to the text of a value in it."""
+
+
+def judge(kept: Sequence[Kept]) -> list[Judged]:
+    """Every claim with what the records say of it; none where no record is about any.
+
+    A claim is about CIFAR-10: records of other data say nothing of it. Of several runs the
+    experiment's own comes before what other commands made, whose rows are other models, and then
+    the one with the most images, over all trials.
+    """
+    runs = _runs(kept)
+    judged = [_judged(claim, runs) for claim in claims()]
+    return judged if any(each.findings for each in judged) else []
+
+
+def _runs(kept: Iterable[Kept]) -> Runs:
+    """Experiment to the records of the run that counts."""
+    found: dict[str, dict[str, list[Kept]]] = {}
+    for each in kept:
+        item = each.item or _KINDS.get(each.record.kind, "")
+        data = each.record.header.get("data")
+        if isinstance(data, dict) and data.get("name") == DATA:
+            found.setdefault(item, {}).setdefault(each.folder, []).append(each)
+    return {
+        item: max(
+            folders.values(),
+            key=lambda run: (run[0].item == item, sum(len(each.record) for each in run)),
+        )
+        for item, folders in found.items()
+    }
+
+
+def _judged(claim: Claim, runs: Runs) -> Judged:
+    measure = choose(MEASURES, claim.quantity, "quantity of a claim")
+    try:
+        values = list(measure(runs, claim))
+    # A record that lacks what the measure needs is refused where the page shows it.
+    except (AlpError, LookupError, TypeError):
+        values = []
+    commands = " and ".join(f"`alp reproduce {item}`" for item in claim.items)
+    return Judged(
+        id=claim.id,
+        sentence=claim.sentence,
+        place=claim.place,
+        published=claim.stated or _published(claim),
+        value=None if claim.stated else claim.value,
+        holds=_criterion(claim),
+        measure=f"no record of {DATA}: run {commands}",
+        findings=tuple(_finding(claim, value) for value in values),
+    )
+
+
+def _finding(claim: Claim, value: Value) -> Finding:
+    form = FORMS[claim.unit]
+    beside = []
+    if value.interval is not None:
+        low, high = (form.format(end).split("\u202f")[0].split(" ")[0] for end in value.interval)
+        beside.append(f"{low} to {high}")
+    if value.sd is not None:
+        beside.append(f"SD {value.sd:.2g}")
+    return Finding(
+        protocol=value.protocol,
+        value=value.value,
+        words=_minus(form.format(value.value)),
+        interval=_minus("; ".join(beside)),
+        holds=_holds(claim, value),
+        records=tuple(each.path for each in value.records),
+    )
+
+
+def _holds(claim: Claim, value: Value) -> bool:
+    if claim.criterion == "about":
+        return abs(value.value - claim.value) <= claim.tolerance
+    if claim.criterion == "at least":
+        return value.value >= claim.value
+    if claim.criterion == "at most":
+        return value.value <= claim.value
+    lowest = value.value if value.interval is None else value.interval.low
+    return lowest > claim.value
+
+
+def _published(claim: Claim) -> str:
+    text = _minus(FORMS[claim.unit].format(claim.value))
+    return text if claim.sd is None else f"{text}, SD {claim.sd:g}"
+
+
+def _criterion(claim: Claim) -> str:
+    form = FORMS[claim.unit]
+    if claim.criterion == "about":
+        return f"counts within {form.format(claim.tolerance)} of the published value"
+    bound = _minus(form.format(claim.value))
+    surely = "surely " if claim.criterion == "more than" else ""
+    return f"counts when {surely}{claim.criterion} {bound}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")

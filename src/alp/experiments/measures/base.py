@@ -1,0 +1,68 @@
+"""What a measurement of a claim is, and the parts that several measures share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alp.experiments.claims import Claim
+from alp.records import Kept
+from alp.records.statistics import Interval, mean_sd, normal_quantile
+
+Runs = Mapping[str, Sequence[Kept]]
+"""Experiment to the records of one run of it; an experiment that was not run is absent."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measurement, in the unit of the claim."""
+
+    protocol: str
+    """Under which; empty where there is only one."""
+    value: float
+    """The number."""
+    records: Sequence[Kept]
+    """What it was measured on."""
+    interval: Interval | None = None
+    """Its 95 % interval over images."""
+    sd: float | None = None
+    """Its sample deviation over trials."""
+
+
+Measure = Callable[[Runs, Claim], Iterable[Value]]
+"""A measurement of a claim under each protocol that the records allow; none where they do not."""
+
+
+def over_trials(
+    protocol: str, values: Sequence[float], records: Sequence[Kept], scale: float = 1.0
+) -> Value:
+    """Mean and deviation over trials."""
+    mean, sd = mean_sd([scale * value for value in values])
+    return Value(protocol, mean, records, sd=None if math.isnan(sd) else sd)
+
+
+def difference(
+    protocol: str, a: NDArray[np.floating], b: NDArray[np.floating], records: Sequence[Kept]
+) -> Value:
+    """Points by which ``a`` is right more often than ``b``: shares of trials on the same images,
+    (n,) each, with the normal interval of their paired difference."""
+    apart = 100 * (a.astype(np.float64) - b.astype(np.float64))
+    error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+    half = normal_quantile(0.95) * float(error)
+    mean = float(apart.mean())
+    return Value(protocol, mean, records, Interval(mean - half, mean + half))
+
+
+def named(records: Iterable[Kept], name: str) -> list[Kept]:
+    """The records of one defence."""
+    return [each for each in records if each.record.name == name]
+
+
+def same_images(records: Sequence[Kept]) -> bool:
+    """Whether the records are of the same images, so that they may be compared one by one."""
+    digests = {each.record.header.get("data_digest") for each in records}
+    return len(digests) == 1 and len({len(each.record) for each in records}) == 1

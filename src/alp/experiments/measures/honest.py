@@ -1,0 +1,58 @@
+"""Measures by the adaptive evaluation: what masking and the purifier are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alp.experiments.claims import Claim
+from alp.experiments.measures.base import Runs, Value, difference, named, same_images
+from alp.records import Kept, robust_share, worst
+
+ITEM = "honest"
+WORST = "worst case"
+
+
+def cost(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points of clean accuracy that an attacker of each level takes from a row."""
+    records = named(runs.get(ITEM, ()), claim.row)
+    if records and same_images(records):
+        clean = _mean([_clean(each) for each in records])
+        for level in claim.protocols:
+            shares = [_under(each, level) for each in records]
+            found = [share for share in shares if share is not None]
+            if len(found) == len(records):
+                yield difference(level, clean, _mean(found), records)
+
+
+def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that the worst case of a row is above another's, on the same images."""
+    row, other = (named(runs.get(ITEM, ()), name) for name in (claim.row, claim.against))
+    if row and other and same_images([*row, *other]):
+        first, second = (
+            _mean([robust_share(each.record) for each in group]) for group in (row, other)
+        )
+        yield difference(WORST, first, second, [*row, *other])
+
+
+def _clean(kept: Kept) -> NDArray[np.floating]:
+    fresh = kept.record.columns["clean_fresh"]
+    share: NDArray[np.floating] = fresh / kept.record.header["evaluations"]
+    return share
+
+
+def _under(kept: Kept, level: str) -> NDArray[np.floating] | None:
+    """The share of predictions that an attacker of ``level`` leaves right, (n,); None where the
+    suite has none that attacked every image."""
+    header = kept.record.header
+    if level == WORST:
+        return robust_share(kept.record)
+    names = [e["name"] for e in header["entries"] if e["level"] == level and not e["closing"]]
+    return worst(kept.record.columns, names, header["evaluations"]) if names else None
+
+
+def _mean(shares: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+    mean: NDArray[np.floating] = np.mean(shares, axis=0, dtype=np.float64)
+    return mean

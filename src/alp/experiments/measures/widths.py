@@ -1,0 +1,34 @@
+"""The measure of the bottleneck: what latents of different widths let through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from alp.experiments.claims import Claim
+from alp.experiments.measures.base import Runs, Value, difference, same_images
+from alp.records import KIND_POINTS, Kept, measured
+
+
+def passed(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points by which the widest latent lets more of an attack through than the narrowest, as
+    shares of its length."""
+    records = [each for each in runs.get(claim.items[0], ()) if each.record.kind == KIND_POINTS]
+    rising = sorted(records, key=_channels)
+    if len(rising) > 1 and same_images(rising):
+        narrow, wide = rising[0], rising[-1]
+        for level in claim.protocols:
+            yield from _apart(level, narrow, wide)
+
+
+def _apart(level: str, narrow: Kept, wide: Kept) -> Iterator[Value]:
+    ends: Sequence[Kept] = (wide, narrow)
+    shares = [
+        point.passed for each in ends for point in measured(each.record) if point.level == level
+    ]
+    if len(shares) == len(ends):
+        words = f"{level}, {_channels(wide)} over {_channels(narrow)} channels"
+        yield difference(words, shares[0], shares[1], ends)
+
+
+def _channels(kept: Kept) -> int:
+    return int(kept.record.header["extra"]["latent_channels"])

@@ -1,0 +1,423 @@
+"""Finished trainings and the records of their evaluation in, a package of weights out.
+
+What half precision on disk costs a model.
+
+Which records judge which packaged rows, and what they say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alp import seeding
+from alp.config import digest, to_dict
+from alp.data import Images
+from alp.data.quality import psnr
+from alp.defences.base import Model
+from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.packaged import (
+    CARD,
+    FORMAT,
+    MANIFEST,
+    OFFERS,
+    Package,
+    assembled,
+    open_package,
+    require_classifier,
+    seal,
+)
+from alp.errors import CheckpointError, ConfigError, choose
+from alp.evaluation.suites import SUITES
+from alp.experiments.judging import BATCH
+from alp.files import read_json
+from alp.records import (
+    KIND_VERDICT,
+    Record,
+    conclude,
+    robust_share,
+    summarise,
+)
+from alp.records.statistics import paired_difference
+from alp.version import __version__
+
+TOLERANCE = 0.001
+"""Share of the decisions that may change: 0.1 points."""
+
+DECIBELS = 0.01
+"""Change of a purifier's PSNR that may be."""
+
+_DRAWS = 4
+"""Draws that are averaged: rounding acts on each alike, and all of them take long."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A model as trained beside the same with its kernels rounded to float16, on the same images
+    and draws."""
+
+    half: bool
+    """Whether it is stored in half precision: where no more than 0.1 % of the decisions change,
+    and of a purifier alone, where the PSNR changes by no more than 0.01 dB."""
+    images: int
+    """How many were compared."""
+    measure: str
+    """What ``trained`` and ``rounded`` are: accuracy, or psnr of a purifier alone."""
+    difference: float | None
+    """The largest difference of an output, a logit or a pixel in [0,1]; None where rounding
+    leaves one that is not finite."""
+    equal: float
+    """Share of equal decisions; of a purifier, which takes none, of images that are purified
+    equally well to 0.01 dB."""
+    trained: float
+    """Accuracy in [0,1], or PSNR in dB, as trained."""
+    rounded: float
+    """The same, rounded."""
+
+
+def appraise(model: Model, rounded: Model, images: Images) -> Agreement:
+    """Compare a model with its rounded twin on ``images``."""
+    differences, equal, scores = [], [], []
+    for batch, (_, x, y) in enumerate(images.batches(BATCH)):
+        outputs = [_output(each, x, batch) for each in (model, rounded)]
+        differences.append(float((outputs[0] - outputs[1]).abs().max()))
+        if not model.classifies:
+            quality = torch.stack([psnr(x, output) for output in outputs])
+            equal.append((quality[0] - quality[1]).abs() <= DECIBELS)
+            scores.append(quality)
+        else:
+            decisions = torch.stack([output.argmax(1) for output in outputs])
+            equal.append(decisions[0] == decisions[1])
+            scores.append((decisions == y).double())
+    same = torch.cat(equal)
+    changed = int((~same).sum())
+    trained, after = torch.cat(scores, 1).double().mean(1).tolist()
+    difference = float(torch.tensor(differences).max())  # NaN, if there is one
+    finite = math.isfinite(difference)
+    close = (
+        abs(trained - after) <= DECIBELS
+        if not model.classifies
+        else changed <= TOLERANCE * len(same)
+    )
+    return Agreement(
+        half=close and finite,
+        images=len(images),
+        measure="psnr" if not model.classifies else "accuracy",
+        difference=difference if finite else None,
+        equal=1 - changed / len(same),
+        trained=trained,
+        rounded=after,
+    )
+
+
+@torch.inference_mode()
+def _output(model: Model, x: Tensor, batch: int) -> Tensor:
+    source = seeding.generator(0, "appraise", batch)
+    if not model.classifies:
+        return model(x, source)  # type: ignore[no-any-return]
+    defence = require_classifier(model, "the model")
+    return defence(x, source, draws=min(defence.draws, _DRAWS))  # type: ignore[no-any-return]
+
+
+_TERMS = ("threat", "knowledge", "data", "data_digest", "seed", "device", "versions")
+"""What makes a number of a record readable, and two records comparable."""
+
+_COMPARABLE = ("suite", "threat", "data_digest", "seed")
+
+
+def evaluations_of(
+    rows: Mapping[str, Any], records: Sequence[Record]
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Row to its ``verdicts`` and ``protocols``, the most thorough first.
+
+    A record belongs to the row whose weights, as trained or as packaged, and whose draws it names;
+    ``as_packaged`` says which. A record of none of the rows is warned of and left out.
+
+    Args:
+        rows: name to a row of the manifest.
+
+    Raises:
+        RecordError: a record is damaged, or of a kind that is no evaluation.
+    """
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {
+        row: {"verdicts": [], "protocols": []} for row in rows
+    }
+    for record in records:
+        told = conclude(record) if record.kind == KIND_VERDICT else summarise(record)
+        own = [row for row in rows if _judges(record, rows[row])]
+        if not own:
+            warnings.warn(
+                f"the record {record.name!r} judges other weights than those of the rows, or "
+                "another number of draws; it is left out",
+                stacklevel=2,
+            )
+        told |= {key: record.header[key] for key in _TERMS}
+        if record.kind == KIND_VERDICT:
+            told["attacks"] = [each["name"] for each in record.header["entries"]]
+        else:
+            told["attack"] = record.header["attack"]
+        for row in own:
+            packaged = record.header["weights"]["model"] == rows[row]["digest"]
+            place = "verdicts" if record.kind == KIND_VERDICT else "protocols"
+            found[row][place].append(told | {"as_packaged": packaged})
+    thorough = list(SUITES)
+    for each in found.values():
+        each["verdicts"].sort(key=lambda told: (-thorough.index(told["suite"]), -told["images"]))
+        each["protocols"].sort(key=lambda told: -told["images"])
+    return found
+
+
+def differences(
+    rows: Mapping[str, Any], row: str, records: Sequence[Record]
+) -> list[dict[str, Any]]:
+    """The worst case of ``row`` minus that of every other row that was judged on the same images
+    by the same suite, with its paired 95 % interval, in [-1,1]."""
+    verdicts = [record for record in records if record.kind == KIND_VERDICT]
+    mine = [record for record in verdicts if _judges(record, rows[row])]
+    found = []
+    for against in rows:
+        others = [] if against == row else [r for r in verdicts if _judges(r, rows[against])]
+        for first in mine:
+            for second in others:
+                if not _comparable(first, second):
+                    continue
+                value, interval = paired_difference(robust_share(first), robust_share(second))
+                found.append(
+                    {
+                        "row": row,
+                        "against": against,
+                        "suite": first.header["suite"],
+                        "images": len(first),
+                        "value": value,
+                        "low": interval.low,
+                        "high": interval.high,
+                    }
+                )
+    return sorted(found, key=lambda each: -each["images"])
+
+
+def _judges(record: Record, row: Mapping[str, Any]) -> bool:
+    made_with = record.header["weights"].get("model")
+    known = (row["digest"], row["training"]["weights_digest"])
+    return made_with in known and record.header["draws"] == row["draws"]
+
+
+def _comparable(first: Record, second: Record) -> bool:
+    return all(first.header[key] == second.header[key] for key in _COMPARABLE)
+
+
+DEFAULT = "defended"
+"""The row that the name of a package alone stands for."""
+
+POINTS = 40
+"""Points of a training's curves in a manifest."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that a package may have."""
+
+    title: str
+    """What tables call it."""
+    draws: int | None = None
+    """Draws of its prediction, where they are not those of the weights file."""
+
+
+ROWS = {
+    "purifier": Row("ALP purifier"),
+    "standard": Row("baseline"),
+    "adversarial": Row("AT"),
+    "standalone": Row("ALP standalone", 1),
+    "defended": Row("A-ALP + AT"),
+    "control": Row("AT of the same size as A-ALP + AT"),
+    "input-noise": Row("AT + noise at the input"),
+    "frozen-sigma": Row("A-ALP + AT, sigma frozen"),
+    "zero-sigma": Row("A-ALP + AT, sigma 0", 1),
+}
+"""Name to row: those of Table II, and the controls."""
+
+DATA_LICENCES = {
+    "cifar10": "CIFAR-10 (Krizhevsky 2009) is distributed without a licence; its authors ask to "
+    "be cited",
+    "shapes": "drawn by alp, MIT",
+}
+
+Card = Callable[[Mapping[str, Any]], str]
+"""A manifest to its model card."""
+
+
+def pack(
+    name: str,
+    trained: Mapping[str, Path],
+    out: Path,
+    images: Images,
+    card: Card,
+    *,
+    records: Sequence[Record] = (),
+    report: Callable[[str, Agreement], None] = lambda row, agreement: None,
+) -> Package:
+    """Write the package ``out/name``: safetensors, ``manifest.json`` and the model card.
+
+    A row is stored in half precision where that changes nothing on ``images``
+    (:func:`alp.experiments.release.appraise`). Parts that two rows share are stored once. The
+    folder replaces an older one as a whole when it is finished.
+
+    Args:
+        trained: row to the folder of a finished training.
+        images: validation images on which the precision is decided.
+        records: of the rows' evaluation, found by the digest of the weights.
+        report: called after each row.
+
+    Raises:
+        UnknownNameError: there is no such row.
+        ConfigError: the default row is missing, or the package is larger than its limit.
+        CheckpointError: a training is missing, unfinished or damaged.
+        RecordError: a record is damaged, or of a kind that is no evaluation.
+    """
+    for row in trained:
+        choose(ROWS, row, "row")
+    if DEFAULT not in trained:
+        raise ConfigError(f"the rows are {', '.join(trained)}; one has to be {DEFAULT!r}")
+    staged = out / f".{secrets.token_hex(4)}.{name}"
+    staged.mkdir(parents=True)
+    try:
+        manifest = _Packing(staged, images, report).run(name, trained, records)
+        (staged / CARD).write_text(card(manifest))
+        manifest["files"][CARD] = _file(staged / CARD)
+        (staged / MANIFEST).write_bytes(seal(manifest))
+        _require_small(name, open_package(staged))
+        _replace(staged, out / name)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    package = open_package(out / name)
+    package.verify()
+    return package
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """One run of :func:`pack`."""
+
+    folder: Path
+    images: Images
+    report: Callable[[str, Agreement], None]
+
+    def run(
+        self, name: str, trained: Mapping[str, Path], records: Sequence[Record]
+    ) -> dict[str, Any]:
+        """Write the weights; the manifest without the card's digest."""
+        rows: dict[str, Any] = {}
+        stored: dict[str, str] = {}
+        for row in (row for row in ROWS if row in trained):
+            model, training = _trained(trained[row], ROWS[row].draws)
+            files, packed, agreement = self._store(row, model)
+            rows[row] = {
+                "title": ROWS[row].title,
+                "model": packed.describe(),
+                "parameters": sum(each.numel() for each in packed.parameters()),
+                "draws": packed.draws,
+                "sigma": packed.sigma,
+                "digest": weights_digest(packed),
+                "files": {role: self._once(stored, file) for role, file in files.items()},
+                "precision": to_dict(agreement),
+                "training": training,
+            }
+            self.report(row, agreement)
+        for row, found in evaluations_of(rows, records).items():
+            rows[row]["evaluation"] = found
+        data = rows[DEFAULT]["training"]["data"]
+        return {
+            "format": FORMAT,
+            "name": name,
+            "default": DEFAULT,
+            "alp": __version__,
+            "rows": rows,
+            "differences": differences(rows, DEFAULT, records),
+            "licences": {"weights": "MIT", "data": DATA_LICENCES.get(data, "that of its source")},
+            "files": {path.name: _file(path) for path in sorted(self.folder.glob("*.safetensors"))},
+        }
+
+    def _store(self, row: str, model: Model) -> tuple[dict[str, str], Model, Agreement]:
+        """Write a row's parts: their files, the model that they hold, and how it agrees."""
+        parts = model.parts()
+        files = {
+            role: f"{row}.safetensors" if role == "model" else f"{row}-{role}.safetensors"
+            for role in parts
+        }
+
+        def stored(half: bool) -> Model:
+            for role, part in parts.items():
+                save(part, self.folder / files[role], half=half)
+            found = {role: load_model(self.folder / file) for role, file in files.items()}
+            return assembled(found, model.describe())
+
+        agreement = appraise(model, stored(half=True), self.images)
+        return files, stored(agreement.half), agreement
+
+    def _once(self, stored: dict[str, str], file: str) -> str:
+        """The file that holds what ``file`` does: an earlier one, where there is one."""
+        path = self.folder / file
+        model = load_model(path)
+        key = digest([model.describe(), weights_digest(model), path.stat().st_size])
+        first = stored.setdefault(key, file)
+        if first != file:
+            path.unlink()
+        return first
+
+
+def _trained(folder: Path, draws: int | None) -> tuple[Model, dict[str, Any]]:
+    """A finished training's model, and its record with thinner curves."""
+    model = load_model(folder / "weights.safetensors")
+    record = read_json(folder / "training.json", CheckpointError)
+    if weights_digest(model) != record.get("weights_digest"):
+        raise CheckpointError(
+            f"{folder / 'weights.safetensors'} is not what the training.json beside it describes; "
+            "train again"
+        )
+    if draws is not None and model.classifies:
+        model = require_classifier(model, str(folder)).with_draws(draws)
+    curve = {name: _thinner(values) for name, values in record.pop("curve", {}).items()}
+    return model, record | {"curve": curve}
+
+
+def _thinner(values: Sequence[float]) -> list[float]:
+    count = min(POINTS, len(values))
+    places = [round(len(values) * (point + 1) / count) - 1 for point in range(count)]
+    return [float(f"{values[place]:.5g}") for place in places]
+
+
+def _file(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def _require_small(name: str, package: Package) -> None:
+    if name in OFFERS and package.size > OFFERS[name].limit:
+        told = ", ".join(
+            f"{file} {each['bytes']:,}" for file, each in package.manifest["files"].items()
+        )
+        raise ConfigError(
+            f"{name} has {package.size:,} bytes, its limit is {OFFERS[name].limit:,} (all files: "
+            f"{told}); train a smaller model for the row {DEFAULT!r}"
+        )
+
+
+def _replace(staged: Path, target: Path) -> None:
+    """Rename ``staged`` to ``target``, over an older folder."""
+    if not target.exists():
+        staged.rename(target)
+        return
+    older = staged.with_name(f"{staged.name}.old")
+    target.rename(older)
+    staged.rename(target)
+    shutil.rmtree(older)

@@ -1,0 +1,227 @@
+"""Experiments from their protocol to their records, their tables and their page.
+
+The page of any records beside the paper: needs neither model nor data, and no torch.
+
+An experiment's table as data: measurements and published values, from records alone.
+
+How long experiments take at scale ``cpu``, told before they start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alp.config import to_dict
+from alp.errors import ConfigError, RecordError, choose
+from alp.executors import is_first_process
+from alp.experiments import EXPERIMENTS
+from alp.experiments.claims import published
+from alp.experiments.findings import judge
+from alp.experiments.lab import Lab, Report
+from alp.experiments.protocol import Protocol
+from alp.files import read_json, write_json
+from alp.records import KIND_ROBUSTNESS, Record
+from alp.report import Written, write_report
+from alp.report.figures import FIGURES
+from alp.report.tables import Published, Section, sections
+
+
+def write_page(folder: Path, out: Path | None = None, title: str | None = None) -> Written:
+    """Make the page of every record below ``folder``, with the paper's claims where it has records
+    of them, at ``out``, by default ``folder/report.html``. Whoever makes it, from the same records
+    it has the same bytes.
+
+    Raises:
+        RecordError: there is no such folder.
+        AlpError: jinja2 or matplotlib is not installed.
+    """
+    return write_report(
+        folder, out or folder / "report.html", title=title, published=published, judge=judge
+    )
+
+
+def section_of(records: Sequence[Record], published: Published) -> Section:
+    """The records as one table: published rows first, then in the order of the records.
+
+    Raises:
+        RecordError: there is none, or they are of several protocols.
+    """
+    names = dict.fromkeys([*published, *(record.name for record in records)])
+    order = {name: published.get(name, {}) for name in names}
+    parts, refused = sections(records, order)
+    if refused:
+        raise refused[0]
+    if len(parts) != 1:
+        raise RecordError(f"the records follow {len(parts)} protocols; a table has one")
+    return parts[0]
+
+
+def table(section: Section, published: Published) -> dict[str, Any]:
+    """The table as JSON values.
+
+    It holds no time of day and no latency, so that a repetition gives the same bytes.
+
+    Returns:
+        ``protocol`` (data, digest, images, threat, attack, knowledge), ``rows`` and ``warnings``.
+        A row has ``name``, ``draws``, ``trials``; ``clean``, ``worst`` and under ``robust`` each
+        level: ``value``, ``low``, ``high`` and ``sd`` over trials, in [0,1]; ``psnr``, ``ssim``
+        and ``sigma``: ``value`` and ``sd``; and ``published``, column to published value.
+    """
+    return {
+        "protocol": section.protocol | {"knowledge": section.knowledge},
+        "rows": [_row(row, published.get(row["name"], {})) for row in section.rows],
+        "warnings": section.warnings,
+    }
+
+
+def _row(row: Mapping[str, Any], claims: Mapping[str, float]) -> dict[str, Any]:
+    left_out = ("latency_ms", "warnings", "images")
+    measured = {key: value for key, value in row.items() if key not in left_out}
+    beside = {key: value for key, value in claims.items() if key != "latency_ms"}
+    return measured | {"published": beside}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A finished experiment."""
+
+    records: list[Record]
+    """The raw results."""
+    caption: str
+    """What its figure shows; empty where it has none."""
+    section: Section | None
+    """The records as a table; None where they are of a kind that has none."""
+    table: dict[str, Any] | None
+    """What the item's ``table.json`` holds."""
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """Finished experiments."""
+
+    items: dict[str, Item]
+    """Name to what it made."""
+    published: Published
+    """The published values beside the table."""
+    report: Path
+    """The page."""
+
+
+def reproduce(
+    names: Sequence[str],
+    protocol: Protocol,
+    folder: Path,
+    report: Report = lambda what, done, total, detail: None,
+) -> Reproduced:
+    """Run the experiments ``names``, all where there is none, in ``folder``: ``models``, shared by
+    all; for each item a folder of its name with ``records`` and, where it has one, ``table.json``;
+    and ``report.html`` of all records that are there.
+
+    Killed at any point and called again it goes on without repeating what is done, to the same
+    records. The folder may be used again with more trials, and for other items.
+
+    Args:
+        report: called with (what is being done, finished images, all images, detail).
+
+    Raises:
+        UnknownNameError: no such experiment.
+        ConfigError: the folder holds experiments under another protocol.
+        AlpError: data, models or records are damaged or missing.
+    """
+    chosen = {name: choose(EXPERIMENTS, name, "experiment") for name in names or EXPERIMENTS}
+    _claim_folder(folder, protocol)
+    claims = published(protocol.dataset, protocol.knowledge)
+    items = {}
+    for name, experiment in chosen.items():
+        records = experiment(Lab(folder, name, protocol, report))
+        items[name] = _item(name, records, protocol, claims)
+        if is_first_process() and items[name].table:
+            write_json(folder / name / "table.json", items[name].table)
+    if is_first_process():
+        write_page(folder)
+    return Reproduced(items, claims, folder / "report.html")
+
+
+def _item(name: str, records: list[Record], protocol: Protocol, claims: Published) -> Item:
+    caption = FIGURES[name].caption(records) if name in FIGURES else ""
+    if {record.kind for record in records} != {KIND_ROBUSTNESS}:
+        return Item(records, caption, None, None)
+    section = section_of(records, claims)
+    content = {"experiment": name, "scale": protocol.scale, "seed": protocol.seed}
+    return Item(records, caption, section, content | table(section, claims))
+
+
+def _claim_folder(folder: Path, protocol: Protocol) -> None:
+    """Keep the protocol in the folder, and refuse a folder with another one.
+
+    Where it runs and where weights lie may differ, and trials may be added; fewer would leave
+    records of the others.
+    """
+    free = ("engine", "weights")
+    settings = {key: value for key, value in to_dict(protocol).items() if key not in free}
+    wanted = {**settings, "data": protocol.dataset}
+    path = folder / "protocol.json"
+    if path.exists():
+        found = read_json(path, ConfigError)
+        for key, value in wanted.items():
+            grown = key == "trials" and isinstance(found.get(key), int) and found[key] <= value
+            if found.get(key) != value and not grown:
+                raise ConfigError(
+                    f"{folder} holds experiments with {key} {found.get(key)!r}, not {value!r}; "
+                    "give another folder, or the same protocol"
+                )
+    if is_first_process():
+        write_json(path, wanted)
+
+
+TRAININGS = {"shared": 61.0, "trial": 15.0}
+"""Core-minutes of the classifiers that all but ``sigma`` need, and of a trial's three models
+(:mod:`alp.training.recipes`)."""
+
+VARIANTS = {"bottleneck": 38.0, "rate-distortion": 29.0}
+"""Core-minutes of the trainings that an experiment has of its own."""
+
+EVALUATIONS = {
+    "hierarchy": 35.0,
+    "sweep": 11.0,
+    "tradeoff": 8.0,
+    "tsne": 2.0,
+    "reliability": 16.0,
+    "grids": 2.0,
+    "robustness-curve": 10.0,
+    "bottleneck": 5.0,
+    "rate-distortion": 4.0,
+    "honest": 19.0,
+    "speed": 8.0,
+}
+"""Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC
+(Zen 4)."""
+
+_OF_ALL_TRIALS = ("hierarchy", "sigma", "reliability", "grids")
+
+
+def core_minutes(names: Sequence[str], protocol: Protocol) -> float:
+    """What the experiments take if nothing of them is done yet."""
+    every = any(name in _OF_ALL_TRIALS for name in names)
+    total = (protocol.trials if every else 1) * TRAININGS["trial"]
+    if set(names) != {"sigma"}:
+        total += TRAININGS["shared"]
+    for name in names:
+        trials = protocol.trials / 5 if name in _OF_ALL_TRIALS else 1
+        total += VARIANTS.get(name, 0.0)
+        total += EVALUATIONS.get(name, 0.0) * trials * protocol.images / 1000
+    return total
+
+
+def estimate(names: Sequence[str], protocol: Protocol) -> str:
+    """The cost of the experiments in words; empty at a scale where it is not known."""
+    if protocol.scale != "cpu":
+        return ""
+    hours = core_minutes(names, protocol) / 60
+    return (
+        f"about {hours:.1f} core-hours of work if nothing of it is done yet, a little more than "
+        f"{hours / 2:.1f} hours on two cores"
+    )

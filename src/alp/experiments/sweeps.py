@@ -1,0 +1,147 @@
+"""The paper's robustness matrix: FGSM's eps against sigma.
+
+The paper does not say what its attacker knows, so each of four levels has a matrix. Record of the
+kind ``points`` (:mod:`alp.records.points`): A-ALP + AT of trial 0 at each level, eps and
+sigma, and clean at each sigma.
+
+The paper's figure 3: accuracy and PSNR over sigma.
+
+Record of the kind ``points`` (:mod:`alp.records.points`): A-ALP + AT of trial 0 at noise
+levels in the latent's units, clean and under the protocol's attack and radius.
+
+Accuracy against the radius of the attack, for each level of attacker knowledge.
+
+Records of the kind ``points`` (:mod:`alp.records.points`): A-ALP + AT of trial 0 under
+every level, and AT alone, for which all levels are one (``single``).
+
+The paper's figure 5: the mean of the trials and their deviation, over sigma and over eps.
+
+Records of the kind ``points`` (:mod:`alp.records.points`), one a trial of A-ALP + AT: at
+the protocol's radius over noise levels in the latent's units, and at the learned noise level
+(``sigma`` None) over radii, clean and under the protocol's attack.
+"""
+
+from __future__ import annotations
+
+from alp.attacks import FGSM
+from alp.evaluation.points import Point
+from alp.experiments import EXPERIMENTS, trained
+from alp.experiments.lab import Lab
+from alp.records import Record
+
+SWEEP_RADII = (0.1, 0.2, 0.3)
+"""The paper's radii: 0.3 is far beyond what leaves a picture as it is."""
+
+SWEEP_SIGMAS = (0.0, 0.5, 1.0, 1.5, 2.0)
+"""The paper's noise levels, in units of the latent."""
+
+SWEEP_LEVELS = {"oblivious": 1, "single": 1, "masked": 1, "eot": 10}
+"""What the attacker knows, and the draws that its gradient averages."""
+
+SWEEP_SHARE = 0.2
+"""Of the protocol's images."""
+
+
+@EXPERIMENTS.register("sweep", order=3, summary="the robustness matrix: FGSM's eps against sigma")
+def sweep(lab: Lab) -> list[Record]:
+    """The matrix of one model."""
+    sigmas = lab.grid(SWEEP_SIGMAS)
+    points = [Point(sigma=sigma) for sigma in sigmas]
+    points += [
+        Point(level, eps, sigma, averaged)
+        for level, averaged in SWEEP_LEVELS.items()
+        for eps in SWEEP_RADII
+        for sigma in sigmas
+    ]
+    images = lab.share_of_images(SWEEP_SHARE)
+    model = trained.defended(lab, 0)
+    return [lab.points("defended-0", trained.DEFENDED, model, FGSM(), points, images)]
+
+
+TRADEOFF_SIGMAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+"""The range of the paper, twice as fine."""
+
+TRADEOFF_LEVELS = {"single": 1, "eot": 5}
+"""What the attacker knows, and the draws that its gradient averages."""
+
+TRADEOFF_SHARE = 0.15
+"""Of the protocol's images."""
+
+
+@EXPERIMENTS.register("tradeoff", order=4, summary="figure 3: accuracy and PSNR over sigma")
+def tradeoff(lab: Lab) -> list[Record]:
+    """Both curves of one model."""
+    sigmas, eps = lab.grid(TRADEOFF_SIGMAS), lab.protocol.threat.eps
+    points = [Point(sigma=sigma) for sigma in sigmas]
+    points += [
+        Point(level, eps, sigma, averaged)
+        for level, averaged in TRADEOFF_LEVELS.items()
+        for sigma in sigmas
+    ]
+    images = lab.share_of_images(TRADEOFF_SHARE)
+    model = trained.defended(lab, 0)
+    return [lab.points("defended-0", trained.DEFENDED, model, lab.protocol.attack, points, images)]
+
+
+CURVE_RADII = (1 / 255, 2 / 255, 4 / 255, 8 / 255, 16 / 255, 32 / 255)
+"""From one grey level to what repaints a picture."""
+
+CURVE_LEVELS = {"oblivious": 1, "masked": 1, "single": 1, "bpda": 4, "eot": 5}
+"""What the attacker knows, and the draws that its gradient averages."""
+
+CURVE_SHARE = 0.15
+"""Of the protocol's images."""
+
+
+@EXPERIMENTS.register("robustness-curve", order=8, summary="accuracy against eps, by attacker")
+def robustness_curve(lab: Lab) -> list[Record]:
+    """The curves of both models on the same images."""
+    radii = lab.grid(CURVE_RADII)
+    points = [Point()]
+    points += [
+        Point(level, eps, None, averaged)
+        for level, averaged in CURVE_LEVELS.items()
+        for eps in radii
+    ]
+    alone = [Point(), *(Point("single", eps) for eps in radii)]
+    images, attack = lab.share_of_images(CURVE_SHARE), lab.protocol.attack
+    both, bare = trained.defended(lab, 0), trained.adversarial(lab).defence
+    return [
+        lab.points("defended-0", trained.DEFENDED, both, attack, points, images),
+        lab.points("adversarial", trained.AT, bare, attack, alone, images),
+    ]
+
+
+RELIABILITY_SIGMAS = (0.0, 0.5, 1.0, 1.5, 2.0)
+"""The paper's noise levels, in units of the latent."""
+
+RELIABILITY_RADII = (2 / 255, 4 / 255, 8 / 255, 12 / 255, 16 / 255)
+"""Radii around the usual one."""
+
+RELIABILITY_LEVEL = "single"
+"""What the attacker knows: the paper's protocol."""
+
+RELIABILITY_SHARE = 0.15
+"""Of the protocol's images."""
+
+
+@EXPERIMENTS.register("reliability", order=6, summary="figure 5: mean and deviation of trials")
+def reliability(lab: Lab) -> list[Record]:
+    """The curves of every trial, on the same images."""
+    sigmas = lab.grid(RELIABILITY_SIGMAS)
+    points = [Point(sigma=sigma) for sigma in (None, *sigmas)]
+    points += [Point(RELIABILITY_LEVEL, lab.protocol.threat.eps, sigma) for sigma in sigmas]
+    points += [Point(RELIABILITY_LEVEL, eps) for eps in lab.grid(RELIABILITY_RADII)]
+    images = lab.share_of_images(RELIABILITY_SHARE)
+    return [
+        lab.points(
+            f"defended-{trial}",
+            trained.DEFENDED,
+            trained.defended(lab, trial),
+            lab.protocol.attack,
+            points,
+            images,
+            trial=trial,
+        )
+        for trial in range(lab.protocol.trials)
+    ]

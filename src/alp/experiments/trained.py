@@ -1,0 +1,119 @@
+"""The models of the paper, each trained once for all experiments.
+
+Baseline: a standard classifier. AT: an adversarially trained one. Standalone: the purifier with one
+draw before a standard classifier that was fine-tuned on purified images. A-ALP + AT: the purifier
+with the consensus before the adversarially trained classifier, fine-tuned adversarially on purified
+images. What has a purifier is trained once a trial, each trial from its own seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from alp.defences import Defended
+from alp.defences.base import Model
+from alp.defences.packaged import require_defended
+from alp.experiments.lab import Lab
+from alp.training.recipes import recipe
+from alp.training.stages import PurifierStage, Stage
+from alp.training.train import Trained
+
+BASELINE, STANDALONE, AT, DEFENDED = "baseline", "ALP standalone", "AT", "A-ALP + AT"
+
+SHORTER = 0.4
+"""Of the purifier's usual length the share that a variant's training takes."""
+
+S = TypeVar("S", bound=Stage)
+
+
+def standard(lab: Lab) -> Trained:
+    """The standard classifier."""
+    return lab.given("standard", 0) or lab.train("standard", "standard")
+
+
+def adversarial(lab: Lab) -> Trained:
+    """The adversarially trained classifier."""
+    return lab.given("adversarial", 0) or lab.train("adversarial", "adversarial")
+
+
+def purifier(lab: Lab, trial: int) -> Trained:
+    """The purifier of a trial."""
+    given = lab.given("purifier", trial)
+    return given or lab.train(f"purifier-{trial}", "purifier", trial=trial)
+
+
+def standalone(lab: Lab, trial: int) -> Defended:
+    """The purifier with one draw before a standard classifier."""
+    made = lab.given("standalone", trial) or lab.train(
+        f"standalone-{trial}",
+        "standard-purified",
+        trial=trial,
+        purifier=purifier(lab, trial).path,
+        classifier=standard(lab).path,
+    )
+    return with_draws(made.model, 1)
+
+
+def defended(lab: Lab, trial: int) -> Defended:
+    """A-ALP + AT with the protocol's consensus."""
+    # One that was made otherwise, end to end say, is no trial of the same recipe.
+    given = lab.given("defended", trial) if lab.protocol.trials == 1 else None
+    made = given or lab.train(
+        f"defended-{trial}",
+        "adversarial-purified",
+        trial=trial,
+        purifier=purifier(lab, trial).path,
+        classifier=adversarial(lab).path,
+    )
+    return with_draws(made.model, lab.protocol.draws)
+
+
+def with_draws(model: Model, draws: int) -> Defended:
+    """``model``, deployed with ``draws`` draws."""
+    return require_defended(model, "the trained model").with_draws(draws)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A-ALP + AT with another purifier, both of shorter trainings than the paper's own."""
+
+    channels: int | None = None
+    """Channels of the latent; None for the usual number."""
+    psnr: float | None = None
+    """The reconstruction that the constraint asks for in dB; None for the usual one."""
+
+
+def variant(lab: Lab, wanted: Variant) -> Defended:
+    """The variant of trial 0; variants of equal settings share their training."""
+    channels, psnr = settings(lab, wanted)
+    place = f"c{channels}-{psnr:g}dB"
+
+    def purifying(stage: Stage) -> Stage:
+        assert isinstance(stage, PurifierStage)
+        return replace(
+            _shorter(stage, SHORTER),
+            purifier=replace(stage.purifier, latent_channels=channels),
+            rate=replace(stage.rate, psnr=psnr),
+        )
+
+    front = lab.train(f"purifier-{place}", "purifier", change=purifying)
+    made = lab.train(
+        f"defended-{place}",
+        "adversarial-purified",
+        purifier=front.path,
+        classifier=adversarial(lab).path,
+        change=lambda stage: _shorter(stage, 0.5),
+    )
+    return with_draws(made.model, lab.protocol.draws)
+
+
+def settings(lab: Lab, wanted: Variant) -> tuple[int, float]:
+    """Channels and dB of a variant."""
+    usual = recipe("purifier", lab.protocol.scale).stage
+    assert isinstance(usual, PurifierStage)
+    return wanted.channels or usual.purifier.latent_channels, wanted.psnr or usual.rate.psnr
+
+
+def _shorter(stage: S, share: float) -> S:
+    return replace(stage, optim=replace(stage.optim, epochs=share * stage.optim.epochs))

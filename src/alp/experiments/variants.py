@@ -1,0 +1,84 @@
+"""Purifiers of other widths and other constraints, and what they let through.
+
+``bottleneck``: latents of 16 to 512 channels at equal spatial size (the paper's claim: a wide
+latent passes the attack through). ``rate-distortion``: the usual latent as the constraint on the
+reconstruction moves. Each variant is trained from scratch, a little shorter than the paper's own
+models, with a classifier of its own behind it.
+
+Records of the kind ``points`` (:mod:`alp.records.points`), one a variant, clean and
+under the protocol's attack and radius at two levels. ``extra`` of the header has
+``latent_channels``, ``constraint_db`` (the reconstruction that the constraint asks for), and, on
+the evaluated images, ``bits_per_pixel`` (rate of an image over its pixels), ``bits_per_latent`` and
+``latent_snr``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from alp.data import Images
+from alp.defences import Defended
+from alp.evaluation.points import Point
+from alp.experiments import EXPERIMENTS, trained
+from alp.experiments.lab import Lab
+from alp.experiments.trained import Variant
+from alp.records import Record
+from alp.training.losses import rate
+
+WIDTHS = (16, 32, 64, 128, 256, 512)
+"""Channels of the latent; 48 hold a 4 x 4 patch of pixels whole."""
+
+CONSTRAINTS = (20.0, 22.0, 24.0, 26.2, 29.0)
+"""dB around the usual constraint."""
+
+LEVELS = ("oblivious", "single")
+"""What the attacker knows."""
+
+SHARE = 0.2
+"""Of the protocol's images."""
+
+_BATCH = 100
+
+
+@EXPERIMENTS.register("bottleneck", order=9, summary="what latents of 16 to 512 channels let pass")
+def bottleneck(lab: Lab) -> list[Record]:
+    """A variant a width."""
+    return [_measured(lab, Variant(channels=width)) for width in lab.grid(WIDTHS)]
+
+
+@EXPERIMENTS.register("rate-distortion", order=10, summary="PSNR, bits and accuracy")
+def rate_distortion(lab: Lab) -> list[Record]:
+    """A variant a constraint."""
+    return [_measured(lab, Variant(psnr=psnr)) for psnr in lab.grid(CONSTRAINTS)]
+
+
+def _measured(lab: Lab, wanted: Variant) -> Record:
+    model = trained.variant(lab, wanted)
+    channels, psnr = trained.settings(lab, wanted)
+    images = lab.share_of_images(SHARE)
+    extra = {"latent_channels": channels, "constraint_db": psnr, **_rate(model, images)}
+    points = [Point(), *(Point(level, lab.protocol.threat.eps) for level in LEVELS)]
+    place, name = f"c{channels}-{psnr:g}dB", f"{channels} channels, {psnr:g} dB"
+    return lab.points(place, name, model, lab.protocol.attack, points, images, extra=extra)
+
+
+def _rate(model: Defended, images: Images) -> dict[str, float]:
+    """What the latent of a mean image carries."""
+    purifier = model.purifier
+    nats = power = pixels = values = 0.0
+    with torch.no_grad():
+        noise = purifier.noise.sigma
+        for _, x, _ in images.batches(_BATCH):
+            mu = purifier.encode(x)
+            nats += float(rate(mu, noise).double().sum())
+            power += float(mu.square().double().sum())
+            pixels += len(x) * x.shape[-2] * x.shape[-1]
+            values += mu.numel()
+    bits = nats / math.log(2)
+    return {
+        "bits_per_pixel": bits / pixels,
+        "bits_per_latent": bits / values,
+        "latent_snr": power / values / float(noise.square().mean()),
+    }

@@ -1,0 +1,1 @@
+"""Serving: purified copies of pictures in bulk."""

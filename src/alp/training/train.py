@@ -1,0 +1,217 @@
+"""A stage's settings and images in, weights and their record out.
+
+Trainings get their adversary here, since ``training`` may not know ``attacks``.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from alp import seeding
+from alp.attacks import NFGSM, PGD, THREATS
+from alp.config import EngineConfig, digest, to_dict
+from alp.data import Images
+from alp.defences import Defended, InputNoise, Purifier, ResNetLite
+from alp.defences.base import Defence, Model
+from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.packaged import load_kind, require_classifier
+from alp.errors import AlpError, CheckpointError, ConfigError, choose
+from alp.files import read_json, write_json
+from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
+from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
+from alp.version import __version__
+
+POINTS = 200
+"""Points of a training's curves in its record."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    model: Model
+    """In evaluation mode, on the CPU."""
+    path: Path
+    """The weights."""
+    record: dict[str, Any]
+    """What ``training.json`` beside the weights holds."""
+
+    @property
+    def defence(self) -> Defence:
+        """The model, which has to classify; a ConfigError where it does not."""
+        return require_classifier(self.model, str(self.path))
+
+
+def train(
+    stage: Stage,
+    folder: Path,
+    images: Images,
+    *,
+    seed: int = 0,
+    engine: EngineConfig | None = None,
+    purifier: Path | None = None,
+    classifier: Path | None = None,
+    report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
+) -> Trained:
+    """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
+
+    Called again with the same settings it resumes an interrupted training, to the same weights,
+    and returns a finished one at once.
+
+    Args:
+        images: the training images.
+        purifier: weights of the purifier in front of the classifier (classifier, joint).
+        classifier: weights to start from (classifier, joint).
+        report: called after each step with (finished steps, all steps, scalars of the step).
+
+    Raises:
+        ConfigError: the stage and the given weights do not go together.
+        CheckpointError: weights or checkpoint are damaged, or ``folder`` holds another training.
+        TrainingError: the loss is no longer finite.
+        AlpError: the training engine is not installed.
+    """
+    if find_spec("lightning_fabric") is None:
+        raise AlpError('training needs lightning_fabric: pip install "alp[train]"')
+    from alp.training.engine import build_engine, limit_threads, peak_memory
+    from alp.training.loop import Run, fit
+
+    engine = engine or EngineConfig()
+    # First of all, and for a finished training too: what follows a resumed one, an evaluation say,
+    # has to add its floats as what follows an uninterrupted one.
+    limit_threads(engine)
+    task, parents = _build_task(stage, images, seed, purifier, classifier)
+    settings = {
+        "stage": type(stage).__name__,
+        "settings": to_dict(stage),
+        "data": images.name,
+        "split": images.split,
+        "data_digest": images.digest,
+        "seed": seed,
+        "parents": parents,
+    }
+    key = digest(settings)
+    weights, record_path = folder / "weights.safetensors", folder / "training.json"
+    if record_path.exists():
+        return _finished(weights, record_path, key)
+    fabric = build_engine(engine)
+    checkpoint = folder / "checkpoint.safetensors"
+    run = Run(
+        images, stage.optim, stage.augment, seed, checkpoint, key, save_every=engine.save_every
+    )
+    module, progress = fit(task, run, fabric, report)
+    model = cast(Model, module.cpu())
+    record = settings | {
+        "key": key,
+        "steps": run.steps,
+        "seconds": round(progress.seconds, 1),
+        "images_per_second": round(run.steps * stage.optim.batch_size / progress.seconds, 1),
+        "peak_memory_mib": round(peak_memory() / 2**20),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "precision": str(fabric.strategy.precision.precision),
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+        "threads": torch.get_num_threads(),
+        "versions": {"alp": __version__, "torch": torch.__version__},
+        "python": platform.python_version(),
+        "curve": thin(progress.history, POINTS),
+        "weights_digest": weights_digest(model),
+    }
+    if fabric.is_global_zero:
+        save(model, weights)
+        write_json(record_path, record)
+        checkpoint.unlink(missing_ok=True)
+    fabric.barrier()
+    if not fabric.is_global_zero:  # whose own batch statistics differ
+        return _finished(weights, record_path, key)
+    return Trained(model, weights, record)
+
+
+def _build_task(
+    stage: Stage, images: Images, seed: int, purifier: Path | None, classifier: Path | None
+) -> tuple[Task, dict[str, str]]:
+    """The stage's task, and the digests of the weights that it starts from."""
+    parents: dict[str, str] = {}
+    if isinstance(stage, PurifierStage):
+        if purifier is not None or classifier is not None:
+            raise ConfigError("the purifier stage starts from scratch; give it no weights")
+        with seeding.initialising(seed, "purifier"):
+            return PurifierTask(stage, Purifier(stage.purifier)), parents
+    if classifier is None:
+        with seeding.initialising(seed, "classifier"):
+            head = ResNetLite(stage.classifier)
+    else:
+        head = load_kind(classifier, ResNetLite)
+        parents["classifier"] = weights_digest(head)
+    if head.config.classes != len(images.classes):
+        raise ConfigError(
+            f"the classifier has {head.config.classes} classes, but {images.name} has "
+            f"{len(images.classes)}; set classifier.classes, or start from other weights"
+        )
+    perturb = perturbation(stage.adversary)
+    if purifier is None:
+        if isinstance(stage, JointStage):
+            raise ConfigError("the joint stage fine-tunes a purifier too; give its weights")
+        model = InputNoise(head, stage.input_noise) if stage.input_noise else head
+        return ClassifierTask(stage, model, perturb), parents
+    if stage.input_noise:
+        raise ConfigError(
+            f"input_noise is {stage.input_noise}, and a purifier is given; noise goes to the "
+            "input or to the latent: leave one of them out"
+        )
+    front = load_kind(purifier, Purifier)
+    parents["purifier"] = weights_digest(front)
+    behind = Defended(head, front)
+    if isinstance(stage, JointStage):
+        return JointTask(stage, behind, perturb), parents
+    behind.purifier.requires_grad_(False)
+    return ClassifierTask(stage, behind, perturb), parents
+
+
+def perturbation(adversary: AdversaryConfig) -> Perturb | None:
+    """The attack of adversarial training, as ``training`` takes it."""
+    if adversary.method == "none":
+        return None
+    threat = choose(THREATS, adversary.norm, "norm")(adversary.eps)
+    attack = NFGSM() if adversary.method == "nfgsm" else PGD(steps=adversary.steps)
+    return lambda target, x, y, source: attack(target, x, y, threat, source)
+
+
+def _finished(weights: Path, record_path: Path, key: str) -> Trained:
+    record = read_json(record_path, CheckpointError)
+    if record.get("key") != key:
+        raise CheckpointError(
+            f"{record_path.parent} holds a finished training with other settings; "
+            "give another folder, or delete that one"
+        )
+    model = load_model(weights)
+    if weights_digest(model) != record.get("weights_digest"):
+        raise CheckpointError(
+            f"{weights} is not what {record_path} describes; delete the folder to train again"
+        )
+    return Trained(model, weights, record)
+
+
+def thin(history: dict[str, list[float]], points: int) -> dict[str, list[float]]:
+    """Means over at most ``points`` equal intervals, with the ``step`` at which each ends."""
+    count = len(next(iter(history.values()), []))
+    ends = [round(count * (i + 1) / points) for i in range(points)] if count > points else None
+    edges = [0, *(ends or range(1, count + 1))]
+    spans = list(pairwise(edges))
+    curve: dict[str, list[float]] = {"step": [float(high) for _, high in spans]}
+    for name, values in history.items():
+        curve[name] = [sum(values[low:high]) / (high - low) for low, high in spans]
+    return curve
+
+
+def in_brief(scalars: Mapping[str, float]) -> str:
+    """The scalars of a step that tell how a training goes, for a progress display."""
+    shown = [name for name in ("loss", "accuracy", "sigma") if name in scalars]
+    return "  ".join(f"{name} {scalars[name]:.3f}" for name in shown)

@@ -1,0 +1,126 @@
+"""A model evaluated into a folder: once, resumably, and on the stated terms."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from alp.attacks import PGD, Linf
+from alp.config import ClassifierConfig, PurifierConfig
+from alp.data import Images
+from alp.defences import Defended, Purifier, ResNetLite, defend
+from alp.defences.checkpoint import weights_digest
+from alp.errors import ConfigError, RecordError
+from alp.experiments.judging import BATCH, device_of, evaluate_model
+from alp.seeding import generator, initialising, uniform
+
+TERMS = {
+    "threat": Linf(0.1),
+    "attack": PGD(steps=1),
+    "knowledge": ("oblivious", "single"),
+    "seed": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Defended:
+    with initialising(0, "model"):
+        head = ResNetLite(ClassifierConfig("tiny", 4))
+        return defend(head, Purifier(PurifierConfig(8, 8, 1)), draws=2).eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    pixels = uniform((BATCH + 5, 3, 12, 12), generator(0, "pixels")).mul(255).to(torch.uint8)
+    return Images.of(pixels, torch.arange(BATCH + 5) % 4, "abcd", "toy", "test")
+
+
+def run(model, images, folder: Path, progress=None, **terms):
+    terms = SimpleNamespace(**{**TERMS, **terms})
+    return evaluate_model(model, images, terms, folder, "row-0", name="row", progress=progress)
+
+
+@pytest.fixture(scope="module")
+def whole(model, images, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    run(model, images, folder)
+    return folder
+
+
+def test_the_record_says_what_was_evaluated(model, images, whole: Path) -> None:
+    record = run(model, images, whole)
+    header = record.header
+    assert header["name"] == "row"
+    assert header["draws"] == 2
+    assert header["sigma"] == pytest.approx(model.purifier.sigma)
+    assert header["weights"] == {"model": weights_digest(model)}
+    assert header["latency"]["images"] == 1
+    assert len(record.columns["single_correct"]) == len(images)
+    assert (whole / "records" / "row-0.json").exists()
+    assert not (whole / "batches" / "row-0").exists()
+
+
+def test_a_finished_evaluation_is_read(model, images, whole: Path) -> None:
+    files = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    run(model, images, whole, progress=lambda *done: pytest.fail("evaluated again"))
+    assert files == {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+
+
+def test_a_killed_evaluation_resumes_to_the_same_record(model, images, whole, tmp_path) -> None:
+    """But for the latency, which is measured once and kept."""
+    shutil.copytree(whole / "latency", tmp_path / "latency")
+
+    def kill(done: int, count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(model, images, tmp_path, progress=kill)
+    assert not (tmp_path / "records").exists()
+    steps: list[int] = []
+    run(model, images, tmp_path, progress=lambda done, count: steps.append(done))
+    for name in ("row-0.json", "row-0.parquet"):
+        resumed, expected = (f / "records" / name for f in (tmp_path, whole))
+        assert resumed.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"threat": Linf(0.2)}, {"attack": PGD(steps=2)}, {"knowledge": ["single"]}],
+)
+def test_a_record_of_other_terms_is_refused(model, images, whole: Path, change) -> None:
+    with pytest.raises(RecordError, match="give another folder, or delete the record"):
+        run(model, images, whole, **change)
+
+
+def test_a_record_of_another_model_or_other_images_is_refused(model, images, whole) -> None:
+    with pytest.raises(RecordError, match="this evaluation"):
+        run(defend(model.classifier, model.purifier, draws=3), images, whole)
+    with initialising(1, "model"):
+        other = defend(ResNetLite(ClassifierConfig("tiny", 4)), model.purifier, draws=2).eval()
+    with pytest.raises(RecordError, match="weights"):
+        run(other, images, whole)
+    with pytest.raises(RecordError, match="this evaluation"):
+        run(model, images.subset(torch.arange(len(images)).flip(0)), whole)
+
+
+def test_the_model_is_left_as_it_was(model, images, tmp_path) -> None:
+    before = weights_digest(model)
+    run(model, images.subset(torch.arange(3)), tmp_path)
+    assert weights_digest(model) == before
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_purifier_alone_is_refused(model, images, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="purifier alone"):
+        run(model.purifier, images, tmp_path)
+
+
+def test_devices() -> None:
+    assert device_of("cpu") == "cpu"
+    assert device_of("auto") in ("cpu", "cuda", "mps")
+    with pytest.raises(ConfigError, match="no device 'abacus'; give one of: auto"):
+        device_of("abacus")

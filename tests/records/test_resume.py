@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from alp.attacks import FGSM, PGD, Linf
+from alp.errors import ConfigError
+from alp.evaluation import About, evaluate_protocol
+from alp.records import write
+
+ABOUT = About("toy", draws=4, sigma=0.05, weights={"classifier": "ab"})
+
+
+class Killed(BaseException):
+    """Nothing catches it: what a kill looks like from inside."""
+
+
+def _evaluate(subject, images, folder, kill_after=None, **options):
+    def progress(done, total):
+        if done == kill_after:
+            raise Killed
+
+    settings = {"about": ABOUT, "seed": 0, "batch_size": 10, "attack": PGD(steps=2), **options}
+    return evaluate_protocol(
+        subject,
+        images,
+        Linf(0.01),
+        knowledge=["oblivious", "single"],
+        progress=progress,
+        resume=folder,
+        **settings,
+    )
+
+
+def test_a_killed_evaluation_goes_on_to_the_identical_files(defended, images, tmp_path):
+    whole = write(_evaluate(defended, images, None), tmp_path / "whole")
+    with pytest.raises(Killed):
+        _evaluate(defended, images, tmp_path / "resume", kill_after=30)
+    assert len(list((tmp_path / "resume").glob("batch-*.parquet"))) == 3
+    defended.seeds.clear()
+    resumed = write(_evaluate(defended, images, tmp_path / "resume"), tmp_path / "resumed")
+    assert len(defended.seeds["purify"]) == 2, "three of five batches were done"
+    assert resumed.read_bytes() == whole.read_bytes()
+    parquet = [path.with_suffix(".parquet").read_bytes() for path in (whole, resumed)]
+    assert parquet[0] == parquet[1]
+
+
+def test_a_finished_evaluation_computes_nothing_again(defended, images, tmp_path):
+    first = _evaluate(defended, images, tmp_path)
+    defended.seeds.clear()
+    assert _evaluate(defended, images, tmp_path).same(first)
+    assert defended.seeds == {}
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "swap"])
+def test_a_damaged_batch_is_computed_again(defended, images, tmp_path, damage):
+    first = _evaluate(defended, images, tmp_path)
+    path, other = sorted(tmp_path.glob("batch-*.parquet"))[:2]
+    raw = bytearray(path.read_bytes())
+    if damage == "flip":
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+    elif damage == "cut":
+        path.write_bytes(raw[:10])
+    else:
+        path.unlink()
+        shutil.copy(other, tmp_path / other.name.replace("batch-000001", "batch-000000"))
+    defended.seeds.clear()
+    assert _evaluate(defended, images, tmp_path).same(first)
+    assert len(defended.seeds["purify"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"batch_size": 20}, "batch_size"),
+        ({"attack": FGSM()}, "attack"),
+        ({"about": replace(ABOUT, weights={"classifier": "cd"})}, "weights"),
+        ({"about": replace(ABOUT, sigma=0.1)}, "sigma"),
+    ],
+)
+def test_the_folder_of_another_evaluation_is_refused(defended, images, tmp_path, change, differs):
+    with pytest.raises(Killed):
+        _evaluate(defended, images, tmp_path, kill_after=10)
+    with pytest.raises(ConfigError, match=rf"another evaluation \(differs in: {differs}\)"):
+        _evaluate(defended, images, tmp_path, **change)
+
+
+def test_a_batch_of_another_evaluation_is_not_taken(defended, images, tmp_path):
+    _evaluate(defended, images, tmp_path / "a", seed=1)
+    (tmp_path / "a" / "configuration.json").unlink()
+    found = _evaluate(defended, images, tmp_path / "a")
+    assert found.same(_evaluate(defended, images, None))
+
+
+def test_latency_differs_from_run_to_run_and_refuses_nothing(defended, images, tmp_path):
+    first = _evaluate(defended, images, tmp_path)
+    timed = replace(ABOUT, latency={"predict": {"median_ms": 1.5}})
+    second = _evaluate(defended, images, tmp_path, about=timed)
+    assert second.header["latency"] == {"predict": {"median_ms": 1.5}}
+    assert second.columns["psnr"].tolist() == first.columns["psnr"].tolist()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"seed": 0', "\xff"])
+def test_a_damaged_configuration_is_refused(defended, images, tmp_path, text):
+    (tmp_path / "configuration.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        _evaluate(defended, images, tmp_path)
+
+
+def test_results_without_the_weights_digest_are_not_kept(defended, images, tmp_path):
+    with pytest.raises(ConfigError, match="digests of the weights"):
+        _evaluate(defended, images, tmp_path, about=About("toy"))
