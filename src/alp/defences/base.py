@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy, deepcopy
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,13 @@ from alp import seeding
 from alp.errors import ConfigError
 from alp.registry import Registry
 
-if TYPE_CHECKING:
-    from alp.defences.purifier import Purifier
-
 DEFENCES: Registry[type[Defence]] = Registry("DEFENCES", "alp.defences", "alp.defences")
 """Name to class. A new defence is one file: a subclass with ``@DEFENCES.register("NAME")``."""
+
+PURIFIERS: Registry[type[PurifierBase]] = Registry("PURIFIERS", "alp.defences", "alp.purifiers")
+"""Name to class of what purifies images but classifies nothing."""
+
+M = TypeVar("M", bound=nn.Module)
 
 GROUP = 64
 """Rows that the random half of a prediction takes at a time where the batch is smaller."""
@@ -34,9 +36,6 @@ GROUP = 64
 ROWS = 256
 """Rows that the random half takes at a time for an attacker: more fall out of a processor's
 cache."""
-
-Model: TypeAlias = "Defence | Purifier"
-"""What is trained, saved and loaded: a defence, or a purifier alone."""
 
 CAPABILITIES = frozenset({"masked", "bpda", "bare", "purify"})
 """What a defence may show beside its logits."""
@@ -158,7 +157,7 @@ class Defence(nn.Module, ABC):
         other.draws = number
         return other
 
-    def parts(self) -> dict[str, Model]:
+    def parts(self) -> dict[str, nn.Module]:
         """Role to model of what a package stores in a file of its own; by default it is whole."""
         return {"model": self}
 
@@ -311,6 +310,41 @@ class Wrapper(Defence):
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         return self.inner.purify(x, source)
+
+
+class PurifierBase(nn.Module, ABC):
+    """A purifier alone: images (B,3,H,W) in [0,1] -> purified images of the same shape, another
+    one for every draw. It is trained, saved and loaded, and it stands in front of a classifier."""
+
+    classifies = False
+    draws = 1
+
+    @property
+    @abstractmethod
+    def sigma(self) -> float:
+        """The noise level, in the units of what the noise is added to."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """As :meth:`Defence.describe`."""
+
+    @classmethod
+    @abstractmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        """As :meth:`Defence.from_description`."""
+
+    def parts(self) -> dict[str, nn.Module]:
+        """As :meth:`Defence.parts`."""
+        return {"model": self}
+
+
+Model: TypeAlias = Defence | PurifierBase
+"""What is trained, saved and loaded: a defence, or a purifier alone."""
+
+
+def channels_last(module: M) -> M:
+    """The same module with channels-last weights: 2 to 4 times faster 3x3 convolutions on a CPU."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def counted(draws: int) -> int:

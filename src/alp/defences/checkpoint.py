@@ -17,9 +17,7 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 
 from alp.config import digest
-from alp.defences.base import DEFENCES, Model
-from alp.defences.classifier import channels_last
-from alp.defences.purifier import Purifier
+from alp.defences.base import DEFENCES, PURIFIERS, Model, channels_last
 from alp.errors import CheckpointError, ConfigError
 from alp.files import write_atomically
 
@@ -54,14 +52,12 @@ def build(description: dict[str, Any]) -> Model:
     Raises:
         ConfigError: the description is not one that a model's ``describe`` gave.
     """
-    kind = description.get("kind")
-    if kind == "purifier":
-        return Purifier.from_description(description)
-    if not isinstance(kind, str) or kind not in DEFENCES:
-        raise ConfigError(
-            f"model kind is {kind!r}; it is one of: {', '.join(['purifier', *DEFENCES])}"
-        )
-    return DEFENCES[kind].from_description(description)
+    kind = str(description.get("kind"))
+    if kind in PURIFIERS:
+        return PURIFIERS[kind].from_description(description)
+    if kind in DEFENCES:
+        return DEFENCES[kind].from_description(description)
+    raise ConfigError(f"model kind is {kind!r}; it is one of: {', '.join([*PURIFIERS, *DEFENCES])}")
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:

@@ -5,7 +5,7 @@ Residual blocks shared by the encoder and the classifier.
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar, final
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,6 @@ from torch.nn import functional as F
 from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.base import DEFENCES, Deterministic
 from alp.defences.pretrained import Pretrained
-
-M = TypeVar("M", bound=nn.Module)
 
 
 class PreActBlock(nn.Module):
@@ -57,11 +55,6 @@ class PlainBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.conv2(F.relu(self.conv1(F.relu(x))))
         return out
-
-
-def channels_last(module: M) -> M:
-    """The same module with channels-last weights: 2 to 4 times faster 3x3 convolutions on a CPU."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.defences.base import DEFENCES, Preprocessed
-from alp.defences.classifier import channels_last
+from alp.defences.base import DEFENCES, Preprocessed, channels_last
 from alp.errors import ConfigError
 
 T = 1000

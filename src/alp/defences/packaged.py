@@ -215,7 +215,7 @@ def load_purifier(path: str | Path) -> Purifier:
 
 def require_classifier(model: Model, name: str) -> Defence:
     """``model``, called ``name``, if it classifies; raises a ConfigError if it does not."""
-    if isinstance(model, Purifier):
+    if not isinstance(model, Defence):
         raise ConfigError(
             f"{name} is a purifier alone, which classifies nothing; give a classifier, or train "
             "one behind it with 'alp train standard-purified'"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.config import ClassifierConfig, PurifierConfig, from_dict, to_dict
-from alp.defences.base import DEFENCES, Defence, Model, counted, straight_through
+from alp.defences.base import DEFENCES, Defence, counted, straight_through
 from alp.defences.classifier import ResNetLite
 from alp.defences.pretrained import Pretrained
 from alp.defences.purifier import Purifier
@@ -131,9 +131,8 @@ class Defended(Pretrained, Defence):
         image: Tensor = self.purifier(x, source, sigma=self._level)
         return image
 
-    def parts(self) -> dict[str, Model]:
-        head = self.classifier
-        return {"classifier": head, "purifier": self.purifier}  # type: ignore[dict-item]
+    def parts(self) -> dict[str, nn.Module]:
+        return {"classifier": self.classifier, "purifier": self.purifier}
 
     def describe(self) -> dict[str, Any]:
         head = self.classifier

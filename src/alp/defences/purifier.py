@@ -7,7 +7,7 @@ it runs once a draw.
 from __future__ import annotations
 
 import math
-from typing import Any, Self, cast
+from typing import Any, Self, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.config import PurifierConfig, from_dict, to_dict
-from alp.defences.base import Model
+from alp.defences.base import PURIFIERS, PurifierBase
 from alp.defences.classifier import PlainBlock
 from alp.defences.pretrained import Pretrained
 from alp.errors import ConfigError
@@ -119,14 +119,13 @@ class LatentNoise(nn.Module):
         return mu + (self.sigma if sigma is None else sigma) * noise
 
 
-class Purifier(Pretrained, nn.Module):
+@final
+@PURIFIERS.register("purifier")
+class Purifier(Pretrained, PurifierBase):
     """x (B, 3, H, W) in [0,1] -> a purified x of the same shape, another one for every draw.
 
     Heights and widths that are not multiples of 4 are padded by replication and cropped back.
     """
-
-    classifies = False
-    draws = 1
 
     def __init__(self, config: PurifierConfig | None = None) -> None:
         super().__init__()
@@ -210,15 +209,9 @@ class Purifier(Pretrained, nn.Module):
         size = (x.shape[-2], x.shape[-1])
         return self.draw(self.encode(x), source, size, sigma=sigma, stop_gradient=stop_gradient)
 
-    def parts(self) -> dict[str, Model]:
-        """Role to model of what a package stores in a file of its own."""
-        return {"model": self}
-
     def describe(self) -> dict[str, Any]:
-        """The architecture as plain JSON values: enough to build it again."""
         return {"kind": "purifier", "config": to_dict(self.config)}
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        """An untrained purifier of what ``describe`` gave."""
         return cls(from_dict(PurifierConfig, description["config"]))

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from alp import seeding
 from alp.defences import Defended, Purifier
-from alp.defences.classifier import channels_last
+from alp.defences.base import channels_last
 from alp.defences.purifier import STRIDE
 from alp.deploy.engine import Shapes
 from alp.errors import ConfigError

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -357,7 +357,7 @@ class _Packing:
 
         def stored(half: bool) -> Model:
             for role, part in parts.items():
-                save(part, self.folder / files[role], half=half)
+                save(cast(Model, part), self.folder / files[role], half=half)
             found = {role: load_model(self.folder / file) for role, file in files.items()}
             return assembled(found, model.describe())
 

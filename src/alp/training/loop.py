@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from alp import seeding
 from alp.config import OptimConfig
 from alp.data import Augment, Images
-from alp.defences.classifier import channels_last
+from alp.defences.base import channels_last
 from alp.errors import ConfigError, TrainingError
 from alp.training.optim import build_optimizer, factor
 from alp.training.state import Progress, load_state, save_state
