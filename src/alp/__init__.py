@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alp.defences.packaged import load
     from alp.deploy import Consensus, SequentialDefended, export_onnx
     from alp.errors import AlpError
-    from alp.evaluation import About, evaluate, evaluate_protocol
+    from alp.evaluation import About, EvalConfig, Grid, PaperProtocol, Point, evaluate
     from alp.records import conclude
     from alp.report import write_report
     from alp.training import ClassifierStage, JointStage, PurifierStage
@@ -44,10 +44,14 @@ __all__ = [
     "Consensus",
     "Defence",
     "Defended",
+    "EvalConfig",
+    "Grid",
     "Images",
     "JointStage",
     "LatentNoise",
     "Linf",
+    "PaperProtocol",
+    "Point",
     "Purifier",
     "PurifierStage",
     "ResNetLite",
@@ -58,7 +62,6 @@ __all__ = [
     "conclude",
     "defend",
     "evaluate",
-    "evaluate_protocol",
     "export_onnx",
     "load",
     "load_data",
@@ -80,7 +83,7 @@ __getattr__ = lazily(
         "alp.defences.packaged": ("load",),
         "alp.deploy": ("Consensus", "SequentialDefended", "export_onnx"),
         "alp.errors": ("AlpError",),
-        "alp.evaluation": ("About", "evaluate", "evaluate_protocol"),
+        "alp.evaluation": ("About", "EvalConfig", "Grid", "PaperProtocol", "Point", "evaluate"),
         "alp.records": ("conclude",),
         "alp.report": ("write_report",),
         "alp.training": ("ClassifierStage", "JointStage", "PurifierStage"),

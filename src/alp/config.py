@@ -199,6 +199,15 @@ def check_types(config: Any) -> None:
             raise ConfigError(f"{kind}.{name} is {value!r}; give {wanted}")
 
 
+def whole(config: Any, *names: str) -> None:
+    """Raise ConfigError unless every named field is a whole number."""
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            kind = type(config).__name__
+            raise ConfigError(f"{kind}.{name} is {value!r}; give a whole number")
+
+
 def positive(config: Any, *names: str) -> None:
     """Raise ConfigError unless every named field is a finite number above zero."""
     for name in names:

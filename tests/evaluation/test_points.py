@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from alp.evaluation.points import Point, evaluate_points
 
 from alp.attacks import FGSM, PGD
 from alp.data import Images
@@ -12,7 +13,6 @@ from alp.defences import Defended
 from alp.defences.adapters import Deterministic, Purified
 from alp.errors import ConfigError, RecordError, UnknownNameError
 from alp.evaluation import About
-from alp.evaluation.points import Point, evaluate_points
 from alp.records import CLEAN, Record, accuracy, choose_points, mean, measured
 from alp.seeding import generator
 

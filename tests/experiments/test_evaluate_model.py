@@ -15,7 +15,7 @@ from alp.data import Images
 from alp.defences import Defended, Purifier, ResNetLite, defend
 from alp.defences.checkpoint import weights_digest
 from alp.errors import ConfigError, RecordError
-from alp.experiments.judging import BATCH, device_of, evaluate_model
+from alp.experiments.workspace import BATCH, device_of, evaluate_model
 from alp.seeding import generator, initialising, uniform
 
 TERMS = {

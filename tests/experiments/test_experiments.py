@@ -11,18 +11,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from alp.evaluation.points import Point
 
 from alp.attacks import FGSM
 from alp.defences import Defended, Purifier
 from alp.defences.checkpoint import weights_digest
 from alp.defences.packaged import load
 from alp.errors import AlpError, ConfigError, RecordError
-from alp.evaluation.points import Point
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.lab import Lab
 from alp.experiments.protocol import Protocol
 from alp.experiments.reproduce import reproduce
 from alp.experiments.tsne import own_class
+from alp.experiments.workspace import Workspace
 from alp.records import (
     KIND_EMBEDDING,
     KIND_PICTURES,
@@ -55,8 +55,8 @@ def records_of(folder: Path, item: str) -> list[Record]:
     return records
 
 
-def lab(folder: Path, protocol: Protocol, item: str = "sweep") -> Lab:
-    return Lab(folder, item, protocol, lambda *what: None)
+def workspace(folder: Path, protocol: Protocol, item: str = "sweep") -> Workspace:
+    return Workspace(folder, item, protocol, lambda *what: None)
 
 
 @pytest.mark.parametrize("item", ITEMS)
@@ -213,12 +213,12 @@ def test_given_weights_stand_in_for_the_trainings_of_the_first_trial(
     assert not any(what.startswith("train") for what in seen)
     (mine,), (theirs,) = records_of(out, "sweep"), records_of(whole, "sweep")
     assert mine.same(theirs)
-    assert lab(out, given).given("defended", trial=1) is None
-    assert lab(out, given).given("standard", trial=0) is None
+    assert workspace(out, given).given("defended", trial=1) is None
+    assert workspace(out, given).given("standard", trial=0) is None
 
 
 def test_a_package_gives_its_rows(protocol: Protocol, tmp_path: Path) -> None:
-    here = lab(tmp_path, replace(protocol, weights="cifar10-lite"))
+    here = workspace(tmp_path, replace(protocol, weights="cifar10-lite"))
     purifier = here.given("purifier", 0)
     assert purifier is not None
     assert isinstance(purifier.model, Purifier)
@@ -235,36 +235,38 @@ def test_a_given_defended_model_is_no_trial_among_others(
     def refuse(*_: object, **__: object) -> None:
         raise Trains
 
-    monkeypatch.setattr(Lab, "train", refuse)
+    monkeypatch.setattr(Workspace, "train", refuse)
     given = replace(protocol, weights="cifar10-lite")
-    alone = trained.defended(lab(tmp_path, replace(given, trials=1)), 0)
+    alone = trained.defended(workspace(tmp_path, replace(given, trials=1)), 0)
     packaged = load(Path("cifar10-lite"))
     assert isinstance(packaged, Defended)
     assert weights_digest(alone.purifier) == weights_digest(packaged.purifier)
     with pytest.raises(Trains):
-        trained.defended(lab(tmp_path, replace(given, trials=2)), 0)
+        trained.defended(workspace(tmp_path, replace(given, trials=2)), 0)
 
 
 def test_a_record_of_another_model_is_refused(
     whole: Path, protocol: Protocol, tmp_path: Path
 ) -> None:
-    here = lab(whole, protocol)
+    here = workspace(whole, protocol)
     other, images = trained.standalone(here, 0), here.share_of_images(0.5)
     shutil.copytree(whole / "sweep", tmp_path / "sweep")
     with pytest.raises(RecordError, match="another model"):
-        lab(tmp_path, protocol).points("defended-0", "other", other, FGSM(), [Point()], images)
+        workspace(tmp_path, protocol).points(
+            "defended-0", "other", other, FGSM(), [Point()], images
+        )
 
 
 def test_sigma_is_that_of_the_purifiers(whole: Path, protocol: Protocol) -> None:
     for trial, record in enumerate(records_of(whole, "sigma")):
-        made = trained.purifier(lab(whole, protocol), trial)
+        made = trained.purifier(workspace(whole, protocol), trial)
         assert record.header["sigma"] == made.model.sigma
         assert record.columns["sigma"].tolist() == made.record["curve"]["sigma"]
 
 
 def test_experiments_share_their_images(whole: Path, protocol: Protocol) -> None:
     """The images of a share are the first ones of the whole."""
-    here = lab(whole, protocol)
+    here = workspace(whole, protocol)
     some = here.share_of_images(0.9)
     assert len(some) == 8
     assert np.array_equal(some.images.numpy(), here.test_images.images.numpy()[:8])
@@ -272,8 +274,8 @@ def test_experiments_share_their_images(whole: Path, protocol: Protocol) -> None
 
 def test_a_grid_is_thinned_for_tests_only(whole: Path, protocol: Protocol) -> None:
     values = (1, 2, 3, 4, 5)
-    assert lab(whole, protocol).grid(values) == [1, 3, 5]
-    assert lab(whole, replace(protocol, scale="cpu")).grid(values) == [1, 2, 3, 4, 5]
+    assert workspace(whole, protocol).grid(values) == [1, 3, 5]
+    assert workspace(whole, replace(protocol, scale="cpu")).grid(values) == [1, 2, 3, 4, 5]
 
 
 def test_scales_have_their_numbers() -> None:

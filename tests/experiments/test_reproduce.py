@@ -11,9 +11,9 @@ import pytest
 from alp.config import EngineConfig
 from alp.errors import ConfigError, UnknownNameError
 from alp.experiments import EXPERIMENTS
-from alp.experiments.lab import Lab
 from alp.experiments.protocol import Protocol
 from alp.experiments.reproduce import reproduce
+from alp.experiments.workspace import Workspace
 from alp.records import write
 
 PROTOCOL = Protocol(trials=2)
@@ -21,11 +21,11 @@ PROTOCOL = Protocol(trials=2)
 
 @pytest.fixture(autouse=True)
 def stub(make_record, monkeypatch) -> None:
-    def experiment(lab: Lab):
-        lab.report("train", 1, 1, "")
-        records = [make_record(trial=trial) for trial in range(lab.protocol.trials)]
+    def experiment(workspace: Workspace):
+        workspace.report("train", 1, 1, "")
+        records = [make_record(trial=trial) for trial in range(workspace.protocol.trials)]
         for record in records:
-            write(record, lab.folder / "records" / f"defended-{record.header['trial']}")
+            write(record, workspace.folder / "records" / f"defended-{record.header['trial']}")
         return records
 
     monkeypatch.setitem(EXPERIMENTS, "stub", experiment)

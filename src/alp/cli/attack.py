@@ -80,7 +80,7 @@ def run(settings: Settings) -> None:
     from alp.cli.console import say, say_json
     from alp.data import load_data
     from alp.defences.packaged import load_classifier
-    from alp.experiments.judging import device_of
+    from alp.executors import device_of
 
     device = device_of(settings.device)
     defence = load_classifier(settings.weights, settings.draws).to(device)
@@ -104,8 +104,8 @@ def attacked(
 
     from alp import seeding
     from alp.cli.console import progress
-    from alp.evaluation import craft, judge
-    from alp.experiments.judging import BATCH
+    from alp.evaluation import generate, judge
+    from alp.experiments.workspace import BATCH
 
     level, seed, draws = settings.knowledge, settings.seed, settings.averaged
     parts: list[dict[str, Tensor]] = []
@@ -113,7 +113,9 @@ def attacked(
         for batch, (index, clean, labels) in enumerate(images.batches(BATCH)):
             x, y = clean.to(device), labels.to(device)
             threat, attack = settings.threat, settings.attack
-            x_adv = craft(defence, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws)
+            x_adv = generate(
+                defence, level, x, y, threat, attack, seed=seed, batch=batch, draws=draws
+            )
             source = seeding.generator(seed, "purify", batch, device=x.device)
             with torch.no_grad():
                 purified = defence.purify(x_adv, source)
@@ -158,8 +160,9 @@ def write(tensors: dict[str, Tensor], stochastic: bool, settings: Settings) -> N
 def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> dict[str, Any]:
     """Protocol, accuracies with their intervals, and distances, as JSON values."""
     from alp.evaluation import About
-    from alp.evaluation.header import robustness_header
-    from alp.experiments.judging import BATCH
+    from alp.evaluation.header import attackers, header
+    from alp.experiments.workspace import BATCH
+    from alp.records import KIND_ROBUSTNESS
     from alp.records.statistics import wilson
 
     def accuracy(name: str) -> dict[str, float]:
@@ -167,12 +170,11 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
         low, high = wilson(right, len(images))
         return {"value": right / len(images), "low": low, "high": high}
 
-    levels = [settings.knowledge]
-    about, device = About(settings.weights.name), settings.device
-    header = robustness_header(
-        about, images, settings.threat, settings.attack, levels, settings.seed, BATCH, device
-    )
-    protocol = {key: header[key] for key in ("images", "data", "threat", "attack", "knowledge")}
+    where = {"seed": settings.seed, "batch_size": BATCH, "device": settings.device}
+    own = attackers(settings.attack, settings.threat, [settings.knowledge])
+    about = About(settings.weights.name)
+    begun = header(KIND_ROBUSTNESS, about, images, settings.threat, where, own)
+    protocol = {key: begun[key] for key in ("images", "data", "threat", "attack", "knowledge")}
     return {
         "protocol": protocol | {"seed": settings.seed, "averaged": settings.averaged},
         "clean": accuracy("clean_prediction"),

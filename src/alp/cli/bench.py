@@ -85,7 +85,7 @@ def run(settings: Settings) -> None:
     from alp.data import load_data
     from alp.defences.checkpoint import weights_digest
     from alp.defences.packaged import load_defended
-    from alp.experiments.judging import device_of
+    from alp.executors import device_of
     from alp.records import write
     from alp.report.figures.bench import write_plot
 

@@ -13,9 +13,8 @@ from alp.attacks.library import LIBRARY_ATTACKS
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from alp.defences.base import Defence
+    from alp.deploy.deployment import Deployment
     from alp.deploy.engine import Floats
-    from alp.experiments.judging import Deployment
 
 
 METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"} | LIBRARY_ATTACKS
@@ -67,45 +66,14 @@ class Chosen(Protocol):
     def seed(self) -> int: ...
 
 
-def deployment_of(settings: Chosen) -> Deployment | None:
-    """How the settings deploy a defended model; None where it is called as it is."""
-    from alp.deploy import Consensus
-    from alp.experiments.judging import Deployment
+def deployment_of(settings: Chosen) -> Deployment:
+    """How the settings deploy a defended model."""
+    from alp.deploy.deployment import Deployment
 
-    if not settings.sequential and settings.backend is None:
-        return None
-    words = []
+    images = None
     if settings.backend is not None:
-        words.append(f"backend {settings.backend}, {settings.precision}")
-    if settings.sequential:
-        rule = Consensus()
-        words.append(
-            f"sequential consensus: looks after {rule.first} draws and every {rule.group}, "
-            f"error {rule.error:g}"
-        )
-
-    def build(defence: Defence) -> Defence:
-        from alp.defences.packaged import require_defended
-        from alp.deploy import EngineTarget, SequentialDefended
-        from alp.deploy import build as build_engine
-
-        model = require_defended(defence, "what --backend and --sequential deploy")
-
-        consensus = Consensus(draws=model.draws) if settings.sequential else None
-        if settings.backend is None:
-            return SequentialDefended(model.classifier, model.purifier, consensus).eval()
-        # Of the evaluated images' size, which the engine is built for.
         images = calibration_images(settings.data, settings.seed, CALIBRATION)
-        engine = build_engine(
-            settings.backend,
-            model,
-            precision=settings.precision,
-            size=(images.shape[2], images.shape[3]),
-            calibration=images,
-        )
-        return EngineTarget(engine, model, consensus)
-
-    return Deployment("; ".join(words), build)
+    return Deployment(settings.backend, settings.precision, settings.sequential, images)
 
 
 def calibration_images(data: str, seed: int, count: int) -> Floats:

@@ -71,14 +71,15 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
-    from alp.cli.console import note, progress, quieten_engine, say, say_json
+    from alp.cli.console import note, progress, say, say_json
     from alp.cli.tables import caveat_lines, span, table, verdict_lines
     from alp.data import load_data
     from alp.defences.packaged import load_classifier
-    from alp.experiments.judging import Panel, judge_model
+    from alp.evaluation import EvalConfig
+    from alp.evaluation.saved import about, evaluate_into
+    from alp.executors import device_of
     from alp.records import conclude
 
-    quieten_engine()
     named = names(settings.weights)
     models = [load_classifier(path, settings.draws) for path in named.values()]
     others = {
@@ -86,27 +87,34 @@ def run(settings: Settings) -> None:
     }
     split = load_data(settings.data, settings.split)
     images = split.take(min(settings.images, len(split)), settings.seed)
-    panel = Panel(
-        suite=settings.suite,
-        threat=settings.threat,
-        surrogates=others,
-        attack_precision=settings.attack_precision,
-        seed=settings.seed,
-        device=settings.device,
-        processes=settings.processes,
-    )
-    deployment = deployment_of(settings)
+    config = EvalConfig.of(settings, draws=None, device=device_of(settings.device))
+    deploy = deployment_of(settings)
     records = []
     with progress("s of work") as show:
         for name, model in zip(named, models, strict=True):
 
             def report(what: str, done: float, total: float, name: str = name) -> None:
                 if what == "start":
-                    note(f"evaluate {name}: about {span(total)} on this machine")
+                    note(
+                        f"evaluate {name}: about {span(total / settings.processes)} on this machine"
+                    )
                 show(f"evaluate {name}", round(done), round(total), what)
 
+            extra = {"deployed": deploy.words} if deploy.words else {}
             records.append(
-                judge_model(model, images, panel, settings.out, name, report, deployment=deployment)
+                evaluate_into(
+                    settings.out,
+                    name,
+                    model,
+                    images,
+                    config,
+                    about(model, name, surrogates=others, extra=extra),
+                    surrogates=others,
+                    deploy=deploy,
+                    processes=settings.processes,
+                    progress=report,
+                    note=lambda text: note(f"alp: warning: {text}"),
+                )
             )
     conclusions = [conclude(record) for record in records]
     if settings.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -55,32 +56,38 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the warnings."""
+    import torch
+
+    from alp.bench import profile
     from alp.cli.console import progress, say, say_json
     from alp.cli.tables import show_section, with_latency
     from alp.data import load_data
     from alp.defences.packaged import load_classifier
-    from alp.experiments.judging import device_of, evaluate_model
+    from alp.evaluation import EvalConfig, PaperProtocol
+    from alp.evaluation.saved import about, evaluate_into
+    from alp.executors import device_of
     from alp.experiments.reproduce import section_of, table
 
     named = names(settings.weights)
     models = [load_classifier(path, settings.draws) for path in named.values()]
-    device = device_of(settings.device)
     split = load_data(settings.data, settings.split)
     images = split.take(min(settings.images, len(split)), settings.seed)
+    suite, device = PaperProtocol(settings.attack, settings.knowledge), device_of(settings.device)
+    config = EvalConfig(suite, settings.threat, seed=settings.seed, batch_size=100, device=device)
+    first = images.batch(torch.arange(1))[0].to(device)
     records = []
-    with progress() as show:
+    with progress("s of work") as show:
         for name, model in zip(named, models, strict=True):
-            report = partial(show, f"evaluate {name}")
             records.append(
-                evaluate_model(
-                    model,
-                    images,
-                    settings,
+                evaluate_into(
                     settings.out,
                     name,
-                    name=name,
-                    device=device,
-                    progress=report,
+                    model,
+                    images,
+                    config,
+                    about(model, name),
+                    profile=lambda defence: profile(defence, first),
+                    progress=partial(report, show, name),
                 )
             )
     section = section_of(records, {})
@@ -91,3 +98,8 @@ def run(settings: Settings) -> None:
         return
     show_section(section, {})
     say(f"records    {settings.out / 'records'}")
+
+
+def report(show: Callable[..., object], name: str, what: str, done: float, total: float) -> None:
+    """Show how far the evaluation of ``name`` is."""
+    show(f"evaluate {name}", round(done), round(total), what)

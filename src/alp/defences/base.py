@@ -153,8 +153,14 @@ class Defence(nn.Module, ABC):
         number = counted(draws)
         if not self.stochastic:
             return self
-        other = copy(self)
+        other = self._twin()
         other.draws = number
+        return other
+
+    def _twin(self) -> Self:
+        """A copy that shares all modules and may be given other settings."""
+        other = copy(self)
+        other._modules = dict(self._modules)
         return other
 
     def parts(self) -> dict[str, nn.Module]:
@@ -177,7 +183,7 @@ class Defence(nn.Module, ABC):
 
     def in_float64(self) -> Self:
         """A copy whose modules compute in float64. What is not a module stays as it is."""
-        twin, copies = copy(self), {}  # type: ignore[var-annotated]
+        twin, copies = self._twin(), {}  # type: ignore[var-annotated]
         twin._modules = {
             name: part if part is None else deepcopy(part, copies).double()
             for name, part in self._modules.items()
@@ -310,6 +316,12 @@ class Wrapper(Defence):
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         return self.inner.purify(x, source)
+
+    def at_sigma(self, sigma: float) -> Self:
+        other = self._twin()
+        other.inner = self.inner.at_sigma(sigma)
+        other.draws = other.inner.draws
+        return other
 
 
 class PurifierBase(nn.Module, ABC):

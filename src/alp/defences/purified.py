@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, NamedTuple, Self, final
 
 import torch
@@ -57,7 +56,7 @@ class Defended(Pretrained, Defence):
 
     def at_sigma(self, sigma: float) -> Defended:
         """The same weights at the noise level ``sigma``; without noise one draw is all of them."""
-        other = copy(self)
+        other = self._twin()
         other._level = sigma
         other.draws = self.draws if sigma else 1
         return other

@@ -12,12 +12,13 @@ from alp.evaluation.knowledge import KNOWLEDGE
 from alp.lazy import lazily
 
 if TYPE_CHECKING:
+    from alp.evaluation.config import EvalConfig
     from alp.evaluation.evaluator import evaluate
+    from alp.evaluation.grid import Grid, Point
     from alp.evaluation.header import About
-    from alp.evaluation.robustness import evaluate_protocol
-    from alp.evaluation.running import Share
+    from alp.evaluation.protocol import PaperProtocol
     from alp.evaluation.suites import SUITES, Entry, Probes, Suite
-    from alp.evaluation.tasks import craft
+    from alp.evaluation.tasks import generate
     from alp.evaluation.verdict import counts, judge
 
 __all__ = [
@@ -25,25 +26,28 @@ __all__ = [
     "SUITES",
     "About",
     "Entry",
+    "EvalConfig",
+    "Grid",
+    "PaperProtocol",
+    "Point",
     "Probes",
-    "Share",
     "Suite",
     "counts",
-    "craft",
     "evaluate",
-    "evaluate_protocol",
+    "generate",
     "judge",
 ]
 
 __getattr__ = lazily(
     __name__,
     {
+        "alp.evaluation.config": ("EvalConfig",),
         "alp.evaluation.evaluator": ("evaluate",),
+        "alp.evaluation.grid": ("Grid", "Point"),
         "alp.evaluation.header": ("About",),
-        "alp.evaluation.robustness": ("evaluate_protocol",),
-        "alp.evaluation.running": ("Share",),
+        "alp.evaluation.protocol": ("PaperProtocol",),
         "alp.evaluation.suites": ("SUITES", "Entry", "Probes", "Suite"),
-        "alp.evaluation.tasks": ("craft",),
+        "alp.evaluation.tasks": ("generate",),
         "alp.evaluation.verdict": ("counts", "judge"),
     },
 )

@@ -64,7 +64,7 @@ def score(defence: Defence, source: Generator, draws: int) -> Target:
 
 
 def transfer(defence: Defence, source: Generator, draws: int) -> Target:
-    """The attacker attacks another model and hopes; the target is that model's defence."""
+    """The attacker attacks another model and hopes that what fools it fools this one too."""
     return lambda x: defence.logits(x, source, draws)
 
 

@@ -1,16 +1,12 @@
-"""The parts of an evaluation, each of which can be done, and kept, batch by batch.
-
-The attacked images of a batch, as every level of attacker knowledge makes them.
-"""
+"""The tasks of an evaluation, each of which can be done, and kept, batch by batch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,16 +15,14 @@ from alp import seeding
 from alp.attacks import Attack, Threat, expected
 from alp.data.quality import WINDOW, psnr, ssim
 from alp.errors import ConfigError
-from alp.evaluation.checks import Check, Scene
-from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE
-from alp.evaluation.suites import Entry, Suite
+from alp.evaluation.knowledge import KNOWLEDGE
 from alp.evaluation.verdict import counts
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
 
 
-def craft(
+def generate(
     defence: Defence,
     level: str,
     x: Tensor,
@@ -78,12 +72,12 @@ def _require_inside(x_adv: Tensor, distance: Tensor, threat: Threat, attack: Att
 
 
 Part = dict[str, NDArray[Any]]
-"""The columns that a unit makes of a batch."""
+"""The columns that a task makes of a batch."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What all units of an evaluation share."""
+class Context:
+    """What all tasks of an evaluation share."""
 
     defence: Defence
     """The target."""
@@ -91,18 +85,21 @@ class Bench:
     """Other models by name."""
     threat: Threat
     """The attacker's ball."""
-    suite: Suite
-    """What is done."""
     seed: int
     """Seed of all randomness."""
 
-    def right(self, x: Tensor, y: Tensor, point: str, batch: int) -> Tensor:
-        """How many of R predictions of ``x`` are right, (B,), on draws of their own."""
-        rounds = self.suite.evaluations
+    def right(self, x: Tensor, y: Tensor, point: str, batch: int, rounds: int) -> Tensor:
+        """How many of ``rounds`` predictions of ``x`` are right, (B,), on draws of their own."""
         return counts(self.defence, x, y, self.seed, point, batch, rounds)
 
+    def purified(self, x: Tensor, batch: int) -> Tensor:
+        """One purified draw of ``x``; the same noise whenever a batch of this number is asked."""
+        source = seeding.generator(self.seed, "purify", batch, device=x.device)
+        with torch.no_grad():
+            return self.defence.purify(x, source)
 
-class Unit(Protocol):
+
+class Task(Protocol):
     """A part of an evaluation."""
 
     @property
@@ -115,10 +112,10 @@ class Unit(Protocol):
 
     @property
     def after(self) -> int:
-        """How many of the first units' columns it has to see."""
+        """How many of the first tasks' columns it has to see."""
 
     @property
-    def work(self) -> tuple[float, float]:
+    def cost(self) -> tuple[float, float]:
         """Draws that an image takes, with a gradient and without one."""
 
     def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
@@ -129,137 +126,16 @@ ALL = 2**62
 """More images than there are."""
 
 
-@dataclass(frozen=True)
-class CleanUnit:
-    """The clean images: how often they are right, and what purification does to them."""
-
-    bench: Bench
-    name = "clean"
-    images = ALL
-    after = 0
-
-    @property
-    def work(self) -> tuple[float, float]:
-        return 0, 2 * self.bench.suite.evaluations * self.bench.defence.draws
-
-    def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
-        source = seeding.generator(self.bench.seed, "purify", batch, device=x.device)
-        with torch.no_grad():
-            purified = self.bench.defence.purify(x, source)
-        small = min(x.shape[-2:]) < WINDOW
-        return _columns(
-            {
-                "clean_select": self.bench.right(x, y, "select/clean", batch),
-                "clean_fresh": self.bench.right(x, y, "fresh/clean", batch),
-                "psnr": psnr(x, purified),
-                "ssim": torch.full((len(x),), math.nan) if small else ssim(x, purified),
-            }
-        )
+def quality(x: Tensor, purified: Tensor) -> dict[str, Tensor]:
+    """``psnr`` (dB) and ``ssim`` of purified images, each (B,); no SSIM (NaN) of images that are
+    smaller than its window."""
+    small = min(x.shape[-2:]) < WINDOW
+    return {
+        "psnr": psnr(x, purified),
+        "ssim": torch.full((len(x),), math.nan) if small else ssim(x, purified),
+    }
 
 
-@dataclass(frozen=True)
-class EntryUnit:
-    """An entry of the suite. It attacks what the units before it have left: the images that each
-    of them has right at least once in R predictions, the clean unit first of all. What black boxes
-    have broken is not kept from white ones, which are to be compared with them. The fresh
-    predictions are made only where they can count: where the attack did better than the clean
-    image."""
-
-    bench: Bench
-    entry: Entry
-    after: int = 1
-    images = ALL
-
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def work(self) -> tuple[float, float]:
-        gradients, scores = self.entry.attack.calls
-        left = 0.7 if self.after == 1 else 0.5  # guesses; good enough for an estimate
-        judged = 1.5 * self.bench.suite.evaluations * self.bench.defence.draws
-        return left * gradients * self.entry.draws, left * (scores * self.entry.draws + judged)
-
-    def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
-        bench, entry = self.bench, self.entry
-        apart = () if entry.level in BLACK_BOX else BLACK_BOX
-        left = np.ones(len(x), dtype=bool)
-        for part in earlier:
-            for name, values in part.items():
-                if name.endswith("_select") and name.split()[0] not in apart:
-                    left &= values != 0
-        alive = torch.from_numpy(left)
-        select, fresh = (torch.full((len(x),), -1, dtype=torch.int16) for _ in range(2))
-        distance = torch.zeros(len(x))
-        if alive.any():
-            rows = alive.to(x.device)
-            defence = bench.surrogates[entry.surrogate] if entry.surrogate else bench.defence
-            x_adv = craft(
-                defence,
-                entry.level,
-                x[rows],
-                y[rows],
-                bench.threat,
-                entry.attack,
-                seed=bench.seed,
-                batch=batch,
-                name=entry.name,
-                draws=entry.draws,
-                objective=entry.objective,
-            )
-            select[alive] = bench.right(x_adv, y[rows], f"select/{entry.name}", batch).cpu()
-            clean = torch.from_numpy(earlier[0]["clean_select"].copy())
-            better = alive & (select < clean)
-            if better.any():
-                of_these = better[alive].to(x.device)
-                fresh[better] = bench.right(
-                    x_adv[of_these], y[rows][of_these], f"fresh/{entry.name}", batch
-                ).cpu()
-            distance[alive] = bench.threat.distance(x_adv, x[rows]).float().cpu()
-        columns = {"attacked": alive, "select": select, "fresh": fresh, "distance": distance}
-        return _columns({f"{self.name}_{name}": values for name, values in columns.items()})
-
-
-@dataclass(frozen=True)
-class CheckUnit:
-    """A check, on the first images."""
-
-    bench: Bench
-    check: Check
-    after = 0
-
-    @property
-    def name(self) -> str:
-        return f"check {self.check.name}"
-
-    @property
-    def images(self) -> int:
-        return self.bench.suite.probes.images
-
-    @property
-    def work(self) -> tuple[float, float]:
-        return self.check.work(self.bench.suite)
-
-    def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
-        bench = self.bench
-        suite = bench.suite
-        scene = Scene(
-            bench.defence, bench.threat, suite.probes, suite.evaluations, bench.seed, batch
-        )
-        numbers = self.check.measure(scene, x, y)
-        return _columns({f"{self.check.name}_{key}": each for key, each in numbers.items()})
-
-    def conclude(self, record: Part, suite: Suite) -> dict[str, Any]:
-        """The finding, as the record keeps it."""
-        prefix = f"{self.check.name}_"
-        own = {
-            name.removeprefix(prefix): values[: self.images]
-            for name, values in record.items()
-            if name.startswith(prefix)
-        }
-        return asdict(self.check.conclude(own, record, suite))
-
-
-def _columns(tensors: Mapping[str, Tensor]) -> Part:
+def as_columns(tensors: Mapping[str, Tensor]) -> Part:
+    """Tensors (B,) as the columns of a part."""
     return {name: values.cpu().numpy() for name, values in tensors.items()}

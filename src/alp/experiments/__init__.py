@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from alp.registry import Registry
 
 if TYPE_CHECKING:
-    from alp.experiments.lab import Lab
+    from alp.experiments.workspace import Workspace
     from alp.records import Record
 
 __all__ = ["EXPERIMENTS"]
 
-EXPERIMENTS: Registry[Callable[[Lab], list[Record]]] = Registry(
+EXPERIMENTS: Registry[Callable[[Workspace], list[Record]]] = Registry(
     "EXPERIMENTS", "alp.experiments", "alp.experiments"
 )
 """Name to experiment, in the order in which all are run."""

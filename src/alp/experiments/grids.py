@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from alp.defences import Defended
-from alp.evaluation.header import own_header
-from alp.evaluation.points import Point
+from alp.evaluation.grid import Point
+from alp.evaluation.header import attackers, header
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.lab import Lab
 from alp.experiments.tsne import SETS, views
+from alp.experiments.workspace import Workspace
 from alp.records import KIND_PICTURES, Record
 
 PICTURES = 6
@@ -35,35 +35,35 @@ SHARE = 0.5
 
 
 @EXPERIMENTS.register("grids", order=7, summary="appendix: pictures, and the distribution of PSNR")
-def grids(lab: Lab) -> list[Record]:
+def grids(workspace: Workspace) -> list[Record]:
     """The pictures of the first trial, and the distributions of all."""
-    model = trained.defended(lab, 0)
-    about = lab.about(trained.DEFENDED, model)
-    records = [lab.record("pictures-0", about, lambda: _pictures(lab, model))]
-    images = lab.share_of_images(SHARE)
+    model = trained.defended(workspace, 0)
+    about = workspace.about(trained.DEFENDED, model)
+    records = [workspace.record("pictures-0", about, lambda: _pictures(workspace, model))]
+    images = workspace.share_of_images(SHARE)
     records += [
-        lab.points(
+        workspace.points(
             f"defended-{trial}",
             trained.DEFENDED,
-            trained.defended(lab, trial),
-            lab.protocol.attack,
+            trained.defended(workspace, trial),
+            workspace.protocol.attack,
             [Point()],
             images,
             trial=trial,
         )
-        for trial in range(lab.protocol.trials)
+        for trial in range(workspace.protocol.trials)
     ]
     return records
 
 
-def _pictures(lab: Lab, model: Defended) -> Record:
-    protocol = lab.protocol
-    images = lab.test_images.take(min(PICTURES, len(lab.test_images)), protocol.seed)
+def _pictures(workspace: Workspace, model: Defended) -> Record:
+    protocol = workspace.protocol
+    images = workspace.test_images.take(min(PICTURES, len(workspace.test_images)), protocol.seed)
     columns: dict[str, NDArray[Any]] = {
         "index": np.arange(len(images)),
         "label": images.labels.numpy(),
     }
-    (batch,) = views(lab, model, LEVEL, images)
+    (batch,) = views(workspace, model, LEVEL, images)
     for name in SETS:
         shares = batch.logits[name].softmax(1).cpu()
         columns |= {
@@ -71,20 +71,16 @@ def _pictures(lab: Lab, model: Defended) -> Record:
             f"{name}_prediction": shares.argmax(1).numpy(),
             f"{name}_confidence": shares.amax(1).numpy(),
         }
-    header = own_header(
-        KIND_PICTURES,
-        lab.about(trained.DEFENDED, model),
-        images,
-        protocol.threat,
-        protocol.attack,
-        [LEVEL],
-        protocol.seed,
-        len(images),
-        lab.device,
-        level=LEVEL,
-        sets=list(SETS),
-    )
-    return Record(header, columns)
+    own = {
+        **attackers(protocol.attack, protocol.threat, [LEVEL]),
+        "warnings": [],
+        "level": LEVEL,
+        "sets": list(SETS),
+    }
+    where = {"seed": protocol.seed, "batch_size": len(images), "device": workspace.device}
+    told = workspace.about(trained.DEFENDED, model)
+    begun = header(KIND_PICTURES, told, images, protocol.threat, where, own)
+    return Record(begun, columns)
 
 
 def _png(image: Tensor) -> str:

@@ -39,7 +39,7 @@ from alp.defences.packaged import (
 )
 from alp.errors import CheckpointError, ConfigError, choose
 from alp.evaluation.suites import SUITES
-from alp.experiments.judging import BATCH
+from alp.experiments.workspace import BATCH
 from alp.files import read_json
 from alp.records import (
     KIND_VERDICT,

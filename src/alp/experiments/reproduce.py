@@ -20,8 +20,8 @@ from alp.executors import is_first_process
 from alp.experiments import EXPERIMENTS
 from alp.experiments.claims import published
 from alp.experiments.findings import judge
-from alp.experiments.lab import Lab, Report
 from alp.experiments.protocol import Protocol
+from alp.experiments.workspace import Report, Workspace
 from alp.files import read_json, write_json
 from alp.records import KIND_ROBUSTNESS, Record
 from alp.report import Written, write_report
@@ -136,7 +136,7 @@ def reproduce(
     claims = published(protocol.dataset, protocol.knowledge)
     items = {}
     for name, experiment in chosen.items():
-        records = experiment(Lab(folder, name, protocol, report))
+        records = experiment(Workspace(folder, name, protocol, report))
         items[name] = _item(name, records, protocol, claims)
         if is_first_process() and items[name].table:
             write_json(folder / name / "table.json", items[name].table)

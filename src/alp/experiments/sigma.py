@@ -10,7 +10,7 @@ import numpy as np
 
 from alp.evaluation import About
 from alp.experiments import EXPERIMENTS
-from alp.experiments.lab import Lab
+from alp.experiments.workspace import Workspace
 from alp.records import KIND_TRAINING, Record
 from alp.records.record import LAYOUTS
 from alp.training.train import Trained
@@ -19,27 +19,27 @@ CURVES = LAYOUTS[KIND_TRAINING].columns
 
 
 @EXPERIMENTS.register("sigma", order=2, summary="figure 2: sigma against training")
-def sigma(lab: Lab) -> list[Record]:
+def sigma(workspace: Workspace) -> list[Record]:
     """The curves of the purifiers of all trials, as their trainings kept them."""
-    return [_of_trial(lab, trial) for trial in range(lab.protocol.trials)]
+    return [_of_trial(workspace, trial) for trial in range(workspace.protocol.trials)]
 
 
-def _of_trial(lab: Lab, trial: int) -> Record:
+def _of_trial(workspace: Workspace, trial: int) -> Record:
     # Not the weights that a protocol may give: they have no curve.
-    trained = lab.train(f"purifier-{trial}", "purifier", trial=trial)
-    about = lab.about("purifier", trained.model, trial)
-    return lab.record(f"purifier-{trial}", about, lambda: _record(lab, trained, about))
+    trained = workspace.train(f"purifier-{trial}", "purifier", trial=trial)
+    about = workspace.about("purifier", trained.model, trial)
+    return workspace.record(f"purifier-{trial}", about, lambda: _record(workspace, trained, about))
 
 
-def _record(lab: Lab, trained: Trained, about: About) -> Record:
+def _record(workspace: Workspace, trained: Trained, about: About) -> Record:
     kept = trained.record
     header = {
         "kind": KIND_TRAINING,
-        "item": lab.item,
+        "item": workspace.item,
         "name": about.name,
         "trial": about.trial,
         "seed": kept["seed"],
-        "scale": lab.protocol.scale,
+        "scale": workspace.protocol.scale,
         "steps": kept["steps"],
         "batch_size": kept["settings"]["optim"]["batch_size"],
         "psnr": kept["settings"]["rate"]["psnr"],

@@ -17,7 +17,7 @@ from alp.defences.base import Preprocessed
 from alp.defences.diffusion import DiffPure, UNet
 from alp.defences.transforms import JPEG
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.lab import Lab
+from alp.experiments.workspace import Workspace
 from alp.records import Record
 
 DIFFUSION = ("diffpure", "one-step")
@@ -60,33 +60,33 @@ class Turns:
 @EXPERIMENTS.register(
     "speed", order=12, summary="what a prediction costs beside a purifier by diffusion"
 )
-def speed(lab: Lab) -> list[Record]:
+def speed(workspace: Workspace) -> list[Record]:
     """The record of one run of the benchmark."""
-    model = trained.defended(lab, 0)
-    about = lab.about(trained.DEFENDED, model)
-    return [lab.record("defended-0", about, lambda: _record(lab, model))]
+    model = trained.defended(workspace, 0)
+    about = workspace.about(trained.DEFENDED, model)
+    return [workspace.record("defended-0", about, lambda: _record(workspace, model))]
 
 
-def _record(lab: Lab, model: Defended) -> Record:
-    protocol = lab.protocol
-    images = lab.share_of_images(SHARE)
+def _record(workspace: Workspace, model: Defended) -> Record:
+    protocol = workspace.protocol
+    images = workspace.share_of_images(SHARE)
     turns = Turns(Consensus(draws=model.draws), (protocol.engine.threads,), protocol.seed)
     if protocol.scale == "smoke":
         turns = Turns(turns.consensus, (1,), protocol.seed, ("eager",), rounds=3, seconds=0.05)
     baselines, warnings = _baselines(model, protocol.scale == "smoke")
     timed = bench(
-        model.to(lab.device),
+        model.to(workspace.device),
         images.images.float() / 255,
         turns,
         name=trained.DEFENDED,
         baselines=baselines,
         data={"name": images.name, "split": images.split, "digest": images.digest},
-        progress=lambda what, done, total: lab.report(f"time {what}", done, total, ""),
+        progress=lambda what, done, total: workspace.report(f"time {what}", done, total, ""),
     )
     own = {
-        "item": lab.item,
+        "item": workspace.item,
         "trial": 0,
-        "weights": dict(lab.about(trained.DEFENDED, model).weights),
+        "weights": dict(workspace.about(trained.DEFENDED, model).weights),
         "warnings": [*timed.header["warnings"], *warnings],
     }
     return Record(timed.header | own, timed.columns)

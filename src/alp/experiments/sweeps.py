@@ -24,9 +24,9 @@ the protocol's radius over noise levels in the latent's units, and at the learne
 from __future__ import annotations
 
 from alp.attacks import FGSM
-from alp.evaluation.points import Point
+from alp.evaluation.grid import Point
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.lab import Lab
+from alp.experiments.workspace import Workspace
 from alp.records import Record
 
 SWEEP_RADII = (0.1, 0.2, 0.3)
@@ -43,9 +43,9 @@ SWEEP_SHARE = 0.2
 
 
 @EXPERIMENTS.register("sweep", order=3, summary="the robustness matrix: FGSM's eps against sigma")
-def sweep(lab: Lab) -> list[Record]:
+def sweep(workspace: Workspace) -> list[Record]:
     """The matrix of one model."""
-    sigmas = lab.grid(SWEEP_SIGMAS)
+    sigmas = workspace.grid(SWEEP_SIGMAS)
     points = [Point(sigma=sigma) for sigma in sigmas]
     points += [
         Point(level, eps, sigma, averaged)
@@ -53,9 +53,9 @@ def sweep(lab: Lab) -> list[Record]:
         for eps in SWEEP_RADII
         for sigma in sigmas
     ]
-    images = lab.share_of_images(SWEEP_SHARE)
-    model = trained.defended(lab, 0)
-    return [lab.points("defended-0", trained.DEFENDED, model, FGSM(), points, images)]
+    images = workspace.share_of_images(SWEEP_SHARE)
+    model = trained.defended(workspace, 0)
+    return [workspace.points("defended-0", trained.DEFENDED, model, FGSM(), points, images)]
 
 
 TRADEOFF_SIGMAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
@@ -69,18 +69,22 @@ TRADEOFF_SHARE = 0.15
 
 
 @EXPERIMENTS.register("tradeoff", order=4, summary="figure 3: accuracy and PSNR over sigma")
-def tradeoff(lab: Lab) -> list[Record]:
+def tradeoff(workspace: Workspace) -> list[Record]:
     """Both curves of one model."""
-    sigmas, eps = lab.grid(TRADEOFF_SIGMAS), lab.protocol.threat.eps
+    sigmas, eps = workspace.grid(TRADEOFF_SIGMAS), workspace.protocol.threat.eps
     points = [Point(sigma=sigma) for sigma in sigmas]
     points += [
         Point(level, eps, sigma, averaged)
         for level, averaged in TRADEOFF_LEVELS.items()
         for sigma in sigmas
     ]
-    images = lab.share_of_images(TRADEOFF_SHARE)
-    model = trained.defended(lab, 0)
-    return [lab.points("defended-0", trained.DEFENDED, model, lab.protocol.attack, points, images)]
+    images = workspace.share_of_images(TRADEOFF_SHARE)
+    model = trained.defended(workspace, 0)
+    return [
+        workspace.points(
+            "defended-0", trained.DEFENDED, model, workspace.protocol.attack, points, images
+        )
+    ]
 
 
 CURVE_RADII = (1 / 255, 2 / 255, 4 / 255, 8 / 255, 16 / 255, 32 / 255)
@@ -94,9 +98,9 @@ CURVE_SHARE = 0.15
 
 
 @EXPERIMENTS.register("robustness-curve", order=8, summary="accuracy against eps, by attacker")
-def robustness_curve(lab: Lab) -> list[Record]:
+def robustness_curve(workspace: Workspace) -> list[Record]:
     """The curves of both models on the same images."""
-    radii = lab.grid(CURVE_RADII)
+    radii = workspace.grid(CURVE_RADII)
     points = [Point()]
     points += [
         Point(level, eps, None, averaged)
@@ -104,11 +108,11 @@ def robustness_curve(lab: Lab) -> list[Record]:
         for eps in radii
     ]
     alone = [Point(), *(Point("single", eps) for eps in radii)]
-    images, attack = lab.share_of_images(CURVE_SHARE), lab.protocol.attack
-    both, bare = trained.defended(lab, 0), trained.adversarial(lab).defence
+    images, attack = workspace.share_of_images(CURVE_SHARE), workspace.protocol.attack
+    both, bare = trained.defended(workspace, 0), trained.adversarial(workspace).defence
     return [
-        lab.points("defended-0", trained.DEFENDED, both, attack, points, images),
-        lab.points("adversarial", trained.AT, bare, attack, alone, images),
+        workspace.points("defended-0", trained.DEFENDED, both, attack, points, images),
+        workspace.points("adversarial", trained.AT, bare, attack, alone, images),
     ]
 
 
@@ -126,22 +130,22 @@ RELIABILITY_SHARE = 0.15
 
 
 @EXPERIMENTS.register("reliability", order=6, summary="figure 5: mean and deviation of trials")
-def reliability(lab: Lab) -> list[Record]:
+def reliability(workspace: Workspace) -> list[Record]:
     """The curves of every trial, on the same images."""
-    sigmas = lab.grid(RELIABILITY_SIGMAS)
+    sigmas = workspace.grid(RELIABILITY_SIGMAS)
     points = [Point(sigma=sigma) for sigma in (None, *sigmas)]
-    points += [Point(RELIABILITY_LEVEL, lab.protocol.threat.eps, sigma) for sigma in sigmas]
-    points += [Point(RELIABILITY_LEVEL, eps) for eps in lab.grid(RELIABILITY_RADII)]
-    images = lab.share_of_images(RELIABILITY_SHARE)
+    points += [Point(RELIABILITY_LEVEL, workspace.protocol.threat.eps, sigma) for sigma in sigmas]
+    points += [Point(RELIABILITY_LEVEL, eps) for eps in workspace.grid(RELIABILITY_RADII)]
+    images = workspace.share_of_images(RELIABILITY_SHARE)
     return [
-        lab.points(
+        workspace.points(
             f"defended-{trial}",
             trained.DEFENDED,
-            trained.defended(lab, trial),
-            lab.protocol.attack,
+            trained.defended(workspace, trial),
+            workspace.protocol.attack,
             points,
             images,
             trial=trial,
         )
-        for trial in range(lab.protocol.trials)
+        for trial in range(workspace.protocol.trials)
     ]

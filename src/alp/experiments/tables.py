@@ -14,27 +14,27 @@ from collections.abc import Callable
 from alp.data import Images
 from alp.defences.base import Defence
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.lab import Lab
+from alp.experiments.workspace import Workspace
 from alp.records import Record
 
 
 @EXPERIMENTS.register("hierarchy", order=1, summary="Table II: baseline, ALP alone, AT, A-ALP + AT")
-def hierarchy(lab: Lab) -> list[Record]:
+def hierarchy(workspace: Workspace) -> list[Record]:
     """Train what is missing, evaluate what is missing, return the records of all rows and trials.
 
     Raises:
         AlpError: data, checkpoints or records are damaged or of other settings.
     """
     records = [
-        lab.evaluate("baseline", trained.BASELINE, trained.standard(lab).defence),
-        lab.evaluate("adversarial", trained.AT, trained.adversarial(lab).defence),
+        workspace.evaluate("baseline", trained.BASELINE, trained.standard(workspace).defence),
+        workspace.evaluate("adversarial", trained.AT, trained.adversarial(workspace).defence),
     ]
-    for trial in range(lab.protocol.trials):
-        alone = trained.standalone(lab, trial)
-        both = trained.defended(lab, trial)
+    for trial in range(workspace.protocol.trials):
+        alone = trained.standalone(workspace, trial)
+        both = trained.defended(workspace, trial)
         records += [
-            lab.evaluate(f"standalone-{trial}", trained.STANDALONE, alone, trial=trial),
-            lab.evaluate(f"defended-{trial}", trained.DEFENDED, both, trial=trial),
+            workspace.evaluate(f"standalone-{trial}", trained.STANDALONE, alone, trial=trial),
+            workspace.evaluate(f"defended-{trial}", trained.DEFENDED, both, trial=trial),
         ]
     return records
 
@@ -47,20 +47,22 @@ SHARE = 0.15
 
 
 @EXPERIMENTS.register("honest", order=11, summary="the hierarchy under adaptive attacks")
-def honest(lab: Lab) -> list[Record]:
+def honest(workspace: Workspace) -> list[Record]:
     """The verdict on each row."""
-    images = lab.share_of_images(SHARE)
+    images = workspace.share_of_images(SHARE)
     rows: list[tuple[str, str, Callable[[], Defence]]] = [
-        ("baseline", trained.BASELINE, lambda: trained.standard(lab).defence),
-        ("standalone-0", trained.STANDALONE, lambda: trained.standalone(lab, 0)),
-        ("adversarial", trained.AT, lambda: trained.adversarial(lab).defence),
-        ("defended-0", trained.DEFENDED, lambda: trained.defended(lab, 0)),
+        ("baseline", trained.BASELINE, lambda: trained.standard(workspace).defence),
+        ("standalone-0", trained.STANDALONE, lambda: trained.standalone(workspace, 0)),
+        ("adversarial", trained.AT, lambda: trained.adversarial(workspace).defence),
+        ("defended-0", trained.DEFENDED, lambda: trained.defended(workspace, 0)),
     ]
-    return [_row(lab, place, name, model(), images) for place, name, model in lab.grid(rows)]
+    return [
+        _row(workspace, place, name, model(), images) for place, name, model in workspace.grid(rows)
+    ]
 
 
-def _row(lab: Lab, place: str, name: str, model: Defence, images: Images) -> Record:
+def _row(workspace: Workspace, place: str, name: str, model: Defence, images: Images) -> Record:
     surrogates: dict[str, Defence] = {}
     if "masked" in model.capabilities:  # what fools AT alone may fool what is behind a purifier
-        surrogates[trained.AT] = trained.adversarial(lab).defence
-    return lab.judge(place, name, model, images, SUITE, surrogates)
+        surrogates[trained.AT] = trained.adversarial(workspace).defence
+    return workspace.judge(place, name, model, images, SUITE, surrogates)

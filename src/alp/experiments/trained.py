@@ -14,7 +14,7 @@ from typing import TypeVar
 from alp.defences import Defended
 from alp.defences.base import Model
 from alp.defences.packaged import require_defended
-from alp.experiments.lab import Lab
+from alp.experiments.workspace import Workspace
 from alp.training.recipes import recipe
 from alp.training.stages import PurifierStage, Stage
 from alp.training.train import Trained
@@ -27,46 +27,46 @@ SHORTER = 0.4
 S = TypeVar("S", bound=Stage)
 
 
-def standard(lab: Lab) -> Trained:
+def standard(workspace: Workspace) -> Trained:
     """The standard classifier."""
-    return lab.given("standard", 0) or lab.train("standard", "standard")
+    return workspace.given("standard", 0) or workspace.train("standard", "standard")
 
 
-def adversarial(lab: Lab) -> Trained:
+def adversarial(workspace: Workspace) -> Trained:
     """The adversarially trained classifier."""
-    return lab.given("adversarial", 0) or lab.train("adversarial", "adversarial")
+    return workspace.given("adversarial", 0) or workspace.train("adversarial", "adversarial")
 
 
-def purifier(lab: Lab, trial: int) -> Trained:
+def purifier(workspace: Workspace, trial: int) -> Trained:
     """The purifier of a trial."""
-    given = lab.given("purifier", trial)
-    return given or lab.train(f"purifier-{trial}", "purifier", trial=trial)
+    given = workspace.given("purifier", trial)
+    return given or workspace.train(f"purifier-{trial}", "purifier", trial=trial)
 
 
-def standalone(lab: Lab, trial: int) -> Defended:
+def standalone(workspace: Workspace, trial: int) -> Defended:
     """The purifier with one draw before a standard classifier."""
-    made = lab.given("standalone", trial) or lab.train(
+    made = workspace.given("standalone", trial) or workspace.train(
         f"standalone-{trial}",
         "standard-purified",
         trial=trial,
-        purifier=purifier(lab, trial).path,
-        classifier=standard(lab).path,
+        purifier=purifier(workspace, trial).path,
+        classifier=standard(workspace).path,
     )
     return with_draws(made.model, 1)
 
 
-def defended(lab: Lab, trial: int) -> Defended:
+def defended(workspace: Workspace, trial: int) -> Defended:
     """A-ALP + AT with the protocol's consensus."""
     # One that was made otherwise, end to end say, is no trial of the same recipe.
-    given = lab.given("defended", trial) if lab.protocol.trials == 1 else None
-    made = given or lab.train(
+    given = workspace.given("defended", trial) if workspace.protocol.trials == 1 else None
+    made = given or workspace.train(
         f"defended-{trial}",
         "adversarial-purified",
         trial=trial,
-        purifier=purifier(lab, trial).path,
-        classifier=adversarial(lab).path,
+        purifier=purifier(workspace, trial).path,
+        classifier=adversarial(workspace).path,
     )
-    return with_draws(made.model, lab.protocol.draws)
+    return with_draws(made.model, workspace.protocol.draws)
 
 
 def with_draws(model: Model, draws: int) -> Defended:
@@ -84,9 +84,9 @@ class Variant:
     """The reconstruction that the constraint asks for in dB; None for the usual one."""
 
 
-def variant(lab: Lab, wanted: Variant) -> Defended:
+def variant(workspace: Workspace, wanted: Variant) -> Defended:
     """The variant of trial 0; variants of equal settings share their training."""
-    channels, psnr = settings(lab, wanted)
+    channels, psnr = settings(workspace, wanted)
     place = f"c{channels}-{psnr:g}dB"
 
     def purifying(stage: Stage) -> Stage:
@@ -97,20 +97,20 @@ def variant(lab: Lab, wanted: Variant) -> Defended:
             rate=replace(stage.rate, psnr=psnr),
         )
 
-    front = lab.train(f"purifier-{place}", "purifier", change=purifying)
-    made = lab.train(
+    front = workspace.train(f"purifier-{place}", "purifier", change=purifying)
+    made = workspace.train(
         f"defended-{place}",
         "adversarial-purified",
         purifier=front.path,
-        classifier=adversarial(lab).path,
+        classifier=adversarial(workspace).path,
         change=lambda stage: _shorter(stage, 0.5),
     )
-    return with_draws(made.model, lab.protocol.draws)
+    return with_draws(made.model, workspace.protocol.draws)
 
 
-def settings(lab: Lab, wanted: Variant) -> tuple[int, float]:
+def settings(workspace: Workspace, wanted: Variant) -> tuple[int, float]:
     """Channels and dB of a variant."""
-    usual = recipe("purifier", lab.protocol.scale).stage
+    usual = recipe("purifier", workspace.protocol.scale).stage
     assert isinstance(usual, PurifierStage)
     return wanted.channels or usual.purifier.latent_channels, wanted.psnr or usual.rate.psnr
 

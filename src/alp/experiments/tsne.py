@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -26,11 +27,10 @@ from alp import seeding
 from alp.data import Images
 from alp.defences import Defended, ResNetLite
 from alp.errors import AlpError
-from alp.evaluation import craft
-from alp.evaluation.header import own_header
+from alp.evaluation import generate
+from alp.evaluation.header import attackers, header
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.judging import BATCH
-from alp.experiments.lab import Lab
+from alp.experiments.workspace import BATCH, Workspace
 from alp.records import KIND_EMBEDDING, Record
 
 SETS = ("clean", "attacked", "purified")
@@ -46,20 +46,20 @@ class Views:
     labels: Tensor
     """Classes, (B,)."""
     pictures: dict[str, Tensor]
-    """Set to images (B,3,H,W) in [0,1], on the lab's device."""
+    """Set to images (B,3,H,W) in [0,1], on the workspace's device."""
     logits: dict[str, Tensor]
     """Set to logits (B,K): of the bare classifier for ``clean`` and ``attacked``, and of the whole
     defence, all draws, of the attacked image for ``purified``."""
 
 
-def views(lab: Lab, model: Defended, level: str, images: Images) -> Iterator[Views]:
+def views(workspace: Workspace, model: Defended, level: str, images: Images) -> Iterator[Views]:
     """Batch by batch, attacked by who knows ``level`` under the protocol's threat and attack."""
-    protocol, device = lab.protocol, lab.device
+    protocol, device = workspace.protocol, workspace.device
     here = deepcopy(model).to(device)
     done = 0
     for batch, (index, x, y) in enumerate(images.batches(BATCH)):
         x, y = x.to(device), y.to(device)
-        attacked = craft(
+        attacked = generate(
             here, level, x, y, protocol.threat, protocol.attack, seed=protocol.seed, batch=batch
         )
         with torch.no_grad():
@@ -72,7 +72,7 @@ def views(lab: Lab, model: Defended, level: str, images: Images) -> Iterator[Vie
                 "purified": here(attacked, judging),
             }
         done += len(x)
-        lab.report(f"attack {lab.item} {level}", done, len(images), "")
+        workspace.report(f"attack {workspace.item} {level}", done, len(images), "")
         pictures = dict(zip(SETS, (x, attacked, purified), strict=True))
         yield Views(index, y, pictures, logits)
 
@@ -94,7 +94,7 @@ SHARE = 0.4
 @EXPERIMENTS.register(
     "tsne", order=5, summary="figure 4: features of clean, attacked and purified images"
 )
-def tsne(lab: Lab) -> list[Record]:
+def tsne(workspace: Workspace) -> list[Record]:
     """An embedding a level.
 
     Raises:
@@ -102,21 +102,25 @@ def tsne(lab: Lab) -> list[Record]:
     """
     if find_spec("sklearn") is None:
         raise AlpError('the experiment tsne needs scikit-learn: pip install "alp[report]"')
-    model = trained.defended(lab, 0)
-    about = lab.about(trained.DEFENDED, model)
+    model = trained.defended(workspace, 0)
+    about = workspace.about(trained.DEFENDED, model)
     return [
-        lab.record(f"defended-0-{level}", about, lambda level=level: _record(lab, model, level))  # type: ignore[misc]
+        workspace.record(
+            f"defended-0-{level}",
+            about,
+            partial(_record, workspace, model, level),
+        )
         for level in LEVELS
     ]
 
 
-def _record(lab: Lab, model: Defended, level: str) -> Record:
-    images, protocol = lab.share_of_images(SHARE), lab.protocol
+def _record(workspace: Workspace, model: Defended, level: str) -> Record:
+    images, protocol = workspace.share_of_images(SHARE), workspace.protocol
     network = cast(ResNetLite, model.classifier)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in SETS}
     predictions: dict[str, list[NDArray[Any]]] = {name: [] for name in SETS}
     labels = images.labels.numpy()
-    for batch in views(lab, model, level, images):
+    for batch in views(workspace, model, level, images):
         with torch.no_grad():
             for name in SETS:
                 seen = network.features(batch.pictures[name].cpu())
@@ -135,22 +139,18 @@ def _record(lab: Lab, model: Defended, level: str) -> Record:
             f"{name}_prediction": np.concatenate(predictions[name]),
             f"{name}_share": shares,
         }
-    header = own_header(
-        KIND_EMBEDDING,
-        lab.about(trained.DEFENDED, model),
-        images,
-        protocol.threat,
-        protocol.attack,
-        [level],
-        protocol.seed,
-        len(labels),
-        lab.device,
-        level=level,
-        sets=list(SETS),
-        neighbours=neighbours,
-        perplexity=perplexity,
-    )
-    return Record(header, columns)
+    own = {
+        **attackers(protocol.attack, protocol.threat, [level]),
+        "warnings": [],
+        "level": level,
+        "sets": list(SETS),
+        "neighbours": neighbours,
+        "perplexity": perplexity,
+    }
+    where = {"seed": protocol.seed, "batch_size": len(labels), "device": workspace.device}
+    told = workspace.about(trained.DEFENDED, model)
+    begun = header(KIND_EMBEDDING, told, images, protocol.threat, where, own)
+    return Record(begun, columns)
 
 
 def own_class(

@@ -20,10 +20,10 @@ import torch
 
 from alp.data import Images
 from alp.defences import Defended
-from alp.evaluation.points import Point
+from alp.evaluation.grid import Point
 from alp.experiments import EXPERIMENTS, trained
-from alp.experiments.lab import Lab
 from alp.experiments.trained import Variant
+from alp.experiments.workspace import Workspace
 from alp.records import Record
 from alp.training.losses import rate
 
@@ -43,25 +43,27 @@ _BATCH = 100
 
 
 @EXPERIMENTS.register("bottleneck", order=9, summary="what latents of 16 to 512 channels let pass")
-def bottleneck(lab: Lab) -> list[Record]:
+def bottleneck(workspace: Workspace) -> list[Record]:
     """A variant a width."""
-    return [_measured(lab, Variant(channels=width)) for width in lab.grid(WIDTHS)]
+    return [_measured(workspace, Variant(channels=width)) for width in workspace.grid(WIDTHS)]
 
 
 @EXPERIMENTS.register("rate-distortion", order=10, summary="PSNR, bits and accuracy")
-def rate_distortion(lab: Lab) -> list[Record]:
+def rate_distortion(workspace: Workspace) -> list[Record]:
     """A variant a constraint."""
-    return [_measured(lab, Variant(psnr=psnr)) for psnr in lab.grid(CONSTRAINTS)]
+    return [_measured(workspace, Variant(psnr=psnr)) for psnr in workspace.grid(CONSTRAINTS)]
 
 
-def _measured(lab: Lab, wanted: Variant) -> Record:
-    model = trained.variant(lab, wanted)
-    channels, psnr = trained.settings(lab, wanted)
-    images = lab.share_of_images(SHARE)
+def _measured(workspace: Workspace, wanted: Variant) -> Record:
+    model = trained.variant(workspace, wanted)
+    channels, psnr = trained.settings(workspace, wanted)
+    images = workspace.share_of_images(SHARE)
     extra = {"latent_channels": channels, "constraint_db": psnr, **_rate(model, images)}
-    points = [Point(), *(Point(level, lab.protocol.threat.eps) for level in LEVELS)]
+    points = [Point(), *(Point(level, workspace.protocol.threat.eps) for level in LEVELS)]
     place, name = f"c{channels}-{psnr:g}dB", f"{channels} channels, {psnr:g} dB"
-    return lab.points(place, name, model, lab.protocol.attack, points, images, extra=extra)
+    return workspace.points(
+        place, name, model, workspace.protocol.attack, points, images, extra=extra
+    )
 
 
 def _rate(model: Defended, images: Images) -> dict[str, float]:

@@ -61,7 +61,7 @@ class Scene:
         asked = defence or self.defence
 
         def target(x: Tensor) -> Tensor:
-            return asked.sample(x, self.source(f"draw/{purpose}", device), self.probes.draws)
+            return asked.logits(x, self.source(f"draw/{purpose}", device), self.probes.draws)
 
         return expected(target, "logits")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,23 +11,25 @@ from typing import Any, TypeVar
 import torch
 
 from alp.attacks import Attack
+from alp.bench.latency import profile
 from alp.data import Images, load_data
 from alp.defences.base import Defence, Model
-from alp.defences.checkpoint import weights_digest
 from alp.defences.packaged import load, packaged_names
-from alp.errors import RecordError
-from alp.evaluation import About
-from alp.evaluation.points import Point, evaluate_points
-from alp.executors import is_first_process
-from alp.experiments.judging import Panel, device_of, evaluate_model, judge_model
+from alp.evaluation import About, EvalConfig, Grid, PaperProtocol, Point
+from alp.evaluation.saved import about, evaluate_into
+from alp.executors import device_of
 from alp.experiments.protocol import Protocol
-from alp.records import Record, read, write
+from alp.records import Record
+from alp.records.once import made_once
 from alp.training.recipes import recipe
 from alp.training.stages import PurifierStage, Stage
 from alp.training.train import Trained, in_brief, train
 
 Report = Callable[[str, int, int, str], None]
 """Called with (what is being done, finished images, all images, detail)."""
+
+BATCH = 100
+"""Images that are evaluated at a time."""
 
 LEAST = 8
 """Images that an experiment looks at, whatever its share."""
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Lab:
+class Workspace:
     """A folder of experiments, as one of them sees it. Everything is made once: called again after
     a kill, each method resumes where it was, or reads what is there."""
 
@@ -129,17 +129,12 @@ class Lab:
 
     def evaluate(self, place: str, name: str, model: Defence, *, trial: int = 0) -> Record:
         """Evaluate ``model`` under the protocol into ``records/place``."""
-        return evaluate_model(
-            model,
-            self.test_images,
-            self.protocol,
-            self.folder,
-            place,
-            name=name,
-            trial=trial,
-            item=self.item,
-            device=self.device,
-            progress=lambda done, total: self.report(f"evaluate {place}", done, total, ""),
+        protocol, images = self.protocol, self.test_images
+        config = self.config(PaperProtocol(protocol.attack, protocol.knowledge))
+        x = images.batch(torch.arange(1))[0].to(self.device)
+        told = self.about(name, model, trial)
+        return self._evaluated(
+            "evaluate", place, model, images, config, told, profile=lambda here: profile(here, x)
         )
 
     def judge(
@@ -153,27 +148,11 @@ class Lab:
     ) -> Record:
         """Evaluate ``model`` by a suite of adaptive attacks into ``records/place``; images that
         were made against ``surrogates`` are tried on it too."""
-        panel = Panel(
-            suite,
-            self.protocol.threat,
-            surrogates=surrogates,
-            seed=self.protocol.seed,
-            device=self.device,
+        config = EvalConfig(
+            suite, self.protocol.threat, seed=self.protocol.seed, device=self.device
         )
-        return self._by_the_first(
-            lambda: judge_model(
-                model,
-                images,
-                panel,
-                self.folder,
-                name,
-                lambda what, done, total: self.report(
-                    f"judge {place}", round(done), round(total), what
-                ),
-                place=place,
-                item=self.item,
-            )
-        )
+        told = about(model, name, item=self.item, surrogates=surrogates)
+        return self._evaluated("judge", place, model, images, config, told, surrogates=surrogates)
 
     def points(
         self,
@@ -188,65 +167,44 @@ class Lab:
         extra: Mapping[str, Any] | None = None,
     ) -> Record:
         """Measure ``model`` at ``points`` into ``records/place``."""
-        about = self.about(name, model, trial, extra)
-        batches = self.folder / "batches" / place
+        config = self.config(Grid(attack, tuple(points)))
+        told = self.about(name, model, trial, extra)
+        return self._evaluated("measure", place, model, images, config, told)
 
-        def make() -> Record:
-            here = deepcopy(model).to(self.device)
-            return evaluate_points(
-                lambda sigma: here if sigma is None else here.at_sigma(sigma),
-                images,
-                attack,
-                points,
-                about=about,
-                seed=self.protocol.seed,
-                device=self.device,
-                progress=lambda done, total: self.report(f"measure {place}", done, total, ""),
-                resume=batches,
-            )
-
-        record = self.record(place, about, make)
-        shutil.rmtree(batches, ignore_errors=True)
-        return record
+    def config(self, suite: PaperProtocol | Grid) -> EvalConfig:
+        """The protocol's configuration of an evaluation by ``suite``."""
+        threat = suite.threat if isinstance(suite, Grid) else self.protocol.threat
+        return EvalConfig(
+            suite, threat, seed=self.protocol.seed, batch_size=BATCH, device=self.device
+        )
 
     def about(
         self, name: str, model: Model, trial: int = 0, extra: Mapping[str, Any] | None = None
     ) -> About:
         """What a record says of ``model``."""
-        return About(
-            name=name,
-            trial=trial,
-            draws=model.draws,
-            sigma=model.sigma,
-            weights={"model": weights_digest(model)},
-            extra=extra or {},
-            item=self.item,
-        )
+        return about(model, name, trial=trial, item=self.item, extra=extra)
 
-    def record(self, place: str, about: About, make: Callable[[], Record]) -> Record:
+    def record(self, place: str, told: About, make: Callable[[], Record]) -> Record:
         """The record at ``records/place``, made if it is not there.
 
         Raises:
             RecordError: the record that is there is damaged, or of another model.
         """
-        path = self.folder / "records" / place
+        return made_once(self.folder / "records" / place, make, {"weights": told.weights})
 
-        def made() -> Record:
-            if not path.with_name(f"{place}.json").exists():
-                write(make(), path)
-            return read(path)
+    def _evaluated(
+        self,
+        doing: str,
+        place: str,
+        model: Defence,
+        images: Images,
+        config: EvalConfig,
+        told: About,
+        **options: Any,
+    ) -> Record:
+        def progress(what: str, done: float, total: float) -> None:
+            self.report(f"{doing} {place}", round(done), round(total), what)
 
-        record = self._by_the_first(made)
-        if record.header.get("weights") != dict(about.weights):
-            raise RecordError(
-                f"{path}.json is of another model; give another folder, or delete the record to "
-                "measure again"
-            )
-        return record
-
-    def _by_the_first(self, make: Callable[[], T]) -> T:
-        """What ``make`` makes, in the first of several processes before the others."""
-        made = make() if is_first_process() else None
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-        return make() if made is None else made
+        return evaluate_into(
+            self.folder, place, model, images, config, told, progress=progress, **options
+        )

@@ -1,0 +1,67 @@
+"""How a target is evaluated: one frozen object from the command line to the record.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from alp.attacks import Linf, Threat
+from alp.attacks.base import require_count
+from alp.config import whole
+from alp.errors import choose
+from alp.evaluation.grid import Grid
+from alp.evaluation.knowledge import ATTACK_PRECISIONS
+from alp.evaluation.protocol import PaperProtocol
+from alp.evaluation.suites import SUITES, Suite
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What makes two evaluations comparable, beside their target and their images."""
+
+    suite: str | Suite | PaperProtocol | Grid = "quick"
+    """What is done: the name of a suite, a suite of one's own, the paper's protocol, or a grid."""
+    threat: Threat = field(default_factory=Linf)
+    """What the attacker may change."""
+    draws: int | None = None
+    """Answers that the deployed prediction averages; by default as the target says."""
+    attack_precision: str = "float32"
+    """What attackers compute in. bfloat16 takes half the time where the processor multiplies it;
+    what is judged is never rounded."""
+    seed: int = 0
+    """Seed of all attacks and draws."""
+    batch_size: int = 64
+    """Images that are attacked at a time. Part of the protocol: the draws of an image depend on
+    the batch that it is in."""
+    device: str = "cpu"
+    """Where the target is."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.suite, str):
+            choose(SUITES, self.suite, "suite")
+        choose(dict.fromkeys(ATTACK_PRECISIONS), self.attack_precision, "attack precision")
+        require_count("batch_size", self.batch_size)
+        whole(self, "seed")
+
+    @classmethod
+    def of(cls, settings: object, **changes: Any) -> Self:
+        """The configuration of a command's settings: fields of the same names, and ``changes``."""
+        own = {
+            each.name: getattr(settings, each.name)
+            for each in fields(cls)
+            if hasattr(settings, each.name)
+        }
+        return cls(**own | changes)
+
+    @property
+    def norm(self) -> str:
+        """The name of the threat's norm."""
+        return type(self.threat).__name__.lower()
+
+    def where(self) -> Mapping[str, Any]:
+        """What every header says of it."""
+        return {"seed": self.seed, "batch_size": self.batch_size, "device": self.device}
