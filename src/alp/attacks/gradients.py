@@ -39,7 +39,7 @@ def input_gradient(target: Target, x: Tensor, y: Tensor, loss: Loss) -> tuple[Te
         # A tensor made under inference_mode cannot enter a graph; its copy can.
         point = (x.clone() if x.is_inference() else x.detach()).requires_grad_()
         labels = y.clone() if y.is_inference() else y.detach()
-        logits = target(point)
+        logits = ask(target, point)
         check_logits(logits, labels)
         value = _mean_loss(logits, labels, loss)
         gradient = None
@@ -55,9 +55,23 @@ def score(target: Target, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
     import torch
 
     with torch.no_grad():
-        logits = target(x)
+        logits = ask(target, x)
         check_logits(logits, y)
         return _mean_loss(logits, y, loss)
+
+
+def ask(target: Target, x: Tensor) -> Tensor:
+    """The target's answer to ``x``. The target gets a copy, so that one that works in place
+    changes nobody's images. A module in training mode answers as it is, but keeps its buffers:
+    attacking it does not move the statistics of its batch norms."""
+    from torch import nn
+    from torch.func import functional_call
+
+    if isinstance(target, nn.Module) and any(each.training for each in target.modules()):
+        buffers = {name: buffer.clone() for name, buffer in target.named_buffers()}
+        answer: Tensor = functional_call(target, buffers, (x.clone(),))
+        return answer
+    return target(x.clone())
 
 
 def _mean_loss(logits: Tensor, y: Tensor, loss: Loss) -> Tensor:
@@ -71,6 +85,12 @@ def _mean_loss(logits: Tensor, y: Tensor, loss: Loss) -> Tensor:
 
 def check_logits(logits: Tensor, y: Tensor) -> None:
     """Raise a ConfigError unless ``logits`` are finite, (B,K) or (n,B,K), and ``y`` fits them."""
+    from torch import Tensor
+
+    if not isinstance(logits, Tensor):
+        raise ConfigError(
+            f"the target gave a {type(logits).__name__}; it has to give a tensor of logits (B,K)"
+        )
     shape = tuple(logits.shape)
     if logits.ndim not in (2, 3) or not len(logits) or shape[-2] != len(y) or shape[-1] < 2:
         raise ConfigError(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alp import seeding
 from alp.defences.base import Defence, Deterministic, Wrapper, counted
-from alp.errors import ConfigError
+from alp.defences.inspection import require_evaluation_mode
+from alp.errors import AlpError, ConfigError
+
+T = TypeVar("T")
 
 Call = Callable[[Tensor], Tensor]
 """Images (B,3,H,W) in [0,1] -> logits (B,K)."""
+
+_MIXED = 1e-2
+"""Change of a logit, relative to the largest, by which an image's answer may depend on the batch
+that it is in: rounding, and no more."""
 
 _TRIES = 8
 """Pairs of answers that are compared to find out whether a callable is random."""
@@ -29,7 +36,7 @@ class FixedCallable(Deterministic):
         self.training = False
 
     def answer(self, x: Tensor) -> Tensor:
-        return self.call(x)
+        return logits_of(self.call(x.clone()), len(x))
 
 
 @final
@@ -44,11 +51,8 @@ class RandomCallable(Defence):
         self.draws = counted(draws)
         self.training = False
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
-        source = seeding.entropy(x.device) if source is None else source
-        return self.sample(x, source, self.draws if draws is None else counted(draws)).mean(0)
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.sample(x, source, draws).mean(0)
 
     def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         return self.sample(x, source, draws)
@@ -66,7 +70,7 @@ class RandomCallable(Defence):
 
     def _answer(self, x: Tensor, seed: int) -> Tensor:
         with seeding.lent(seed, x.device):
-            return self.call(x)
+            return logits_of(self.call(x.clone()), len(x))
 
 
 @final
@@ -99,6 +103,62 @@ def _bfloat16(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, torch.bfloat16)
 
 
+@final
+class Logarithm(Wrapper):
+    """A defence that answers probabilities, as one that answers logits: their logarithm."""
+
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return _log(self.inner.predict(x, source, draws))
+
+    def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return _log(self.inner.logits(x, source, draws))
+
+    def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return _log(self.inner.masked(x, source, draws))
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return _log(self.inner.bpda(x, source, draws))
+
+    def bare(self, x: Tensor) -> Tensor:
+        return _log(self.inner.bare(x))
+
+
+def _log(probabilities: Tensor) -> Tensor:
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+
+def are_probabilities(answers: Tensor) -> bool:
+    """Whether answers (B,K) look like probabilities: rows in [0,1] that sum to one."""
+    inside = bool((answers >= 0).all() and (answers <= 1).all())
+    return inside and bool((answers.double().sum(-1) - 1).abs().max() < 1e-3)
+
+
+def logits_of(answer: Any, images: int) -> Tensor:
+    """The logits (B,K) in what a callable answered to ``images`` images: a tensor, or an object
+    or mapping with ``logits``, as the models of transformers give.
+
+    Raises:
+        ConfigError: there are none in it.
+    """
+    if isinstance(answer, Mapping):
+        answer = answer.get("logits", answer)
+    elif not isinstance(answer, Tensor):
+        answer = getattr(answer, "logits", answer)
+    if not isinstance(answer, Tensor):
+        raise ConfigError(
+            f"the target answers a {type(answer).__name__}; give a callable to a tensor of logits, "
+            "such as lambda x: model(x)[0]"
+        )
+    if answer.ndim != 2 or len(answer) != images or answer.shape[1] < 2:
+        raise ConfigError(
+            f"the target answers shape {tuple(answer.shape)} to {images} images; it has to give "
+            "logits (B,K) of at least 2 classes"
+        )
+    if not answer.is_floating_point():
+        raise ConfigError(f"the target answers {answer.dtype}; give logits, which are floats")
+    return answer.float() if answer.dtype.itemsize < 4 else answer
+
+
 def as_defence(target: Any, x: Tensor | None = None, draws: int | None = None) -> Defence:
     """Any target as a defence.
 
@@ -111,27 +171,56 @@ def as_defence(target: Any, x: Tensor | None = None, draws: int | None = None) -
             and 1 of a callable.
 
     Raises:
-        ConfigError: the target cannot be called, is in training mode, or is not random although
+        ConfigError: the target cannot be called or fails on ``x``, is in training mode, answers
+            something other than logits, mixes the images of a batch, or is not random although
             ``draws`` says so.
     """
-    if isinstance(target, nn.Module) and target.training:
-        raise ConfigError(
-            f"the target {type(target).__name__} is in training mode, where batches change it; "
-            "call .eval() first"
-        )
+    require_evaluation_mode(target)
     if isinstance(target, Defence):
         return target if draws is None else _WithDraws(target, draws)
     if not callable(target):
         raise ConfigError(
             f"the target is {target!r}; give a callable from images in [0,1] to logits"
         )
-    if x is not None and is_random(target, x):
+    if x is not None and _asked(target, x, is_random):
         return RandomCallable(target, draws or 1)
     if draws not in (None, 1):
         raise ConfigError(
             f"draws is {draws}, but the target answers the same every time; leave draws out"
         )
-    return FixedCallable(target)
+    fixed = FixedCallable(target)
+    if x is not None:
+        _asked(fixed, x, _require_separate)
+    return fixed
+
+
+def _asked(target: Call, x: Tensor, ask: Callable[[Call, Tensor], T]) -> T:
+    """What ``ask`` finds out of a target, whose own errors are told as such."""
+    try:
+        return ask(target, x)
+    except (AlpError, MemoryError):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0:1]
+        raise ConfigError(
+            f"the target failed on {len(x)} images of {tuple(x.shape[1:])}, {x.dtype} "
+            f"({type(error).__name__}: {''.join(reason)[:200]}); give a callable from such images "
+            "to logits"
+        ) from error
+
+
+def _require_separate(target: Call, x: Tensor) -> None:
+    """Raise a ConfigError where the answer to an image depends on the images beside it, as with
+    batch norms in training mode that nobody sees."""
+    with torch.no_grad():
+        together = target(x)
+        alone = target(x[:1])
+    allowed = _MIXED * (1 + together[:1].abs().max())
+    if len(x) > 1 and (together[:1] - alone).abs().max() > allowed:
+        raise ConfigError(
+            "the target's answer to an image depends on the images beside it; is a batch norm in "
+            "it in training mode? call .eval() on every module that it uses"
+        )
 
 
 @final
@@ -142,11 +231,6 @@ class _WithDraws(Wrapper):
         super().__init__(inner)
         self.draws = counted(draws)
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
-        return super().forward(x, source, draws=self.draws if draws is None else draws)
-
 
 def is_random(call: Call, x: Tensor) -> bool:
     """Whether a callable draws from the global generators, or answers differently when asked
@@ -154,10 +238,10 @@ def is_random(call: Call, x: Tensor) -> bool:
     with torch.no_grad():
         for seed in range(_TRIES):
             with seeding.lent(seed, x.device) as touched:
-                first = call(x)
+                first = logits_of(call(x.clone()), len(x))
                 if touched():
                     return True
-                if not torch.equal(first, call(x)):
+                if not torch.equal(first, logits_of(call(x.clone()), len(x))):
                     return True
     return False
 

@@ -37,6 +37,9 @@ ROWS = 256
 """Rows that the random half takes at a time for an attacker: more fall out of a processor's
 cache."""
 
+ROUNDING = 1e-6
+"""How far beyond [0,1] a pixel may be: the rounding of whoever made it."""
+
 CAPABILITIES = frozenset({"masked", "bpda", "bare", "purify"})
 """What a defence may show beside its logits."""
 
@@ -90,17 +93,25 @@ class Defence(nn.Module, ABC):
             draws: another number of draws.
 
         Raises:
-            ConfigError: ``draws`` is no number of draws.
+            ConfigError: ``x`` is no batch of images in [0,1], or ``draws`` no number of draws.
         """
+        return self.predict(*self._asked(x, source, draws))
+
+    def _asked(
+        self, x: Tensor, source: seeding.Source | None, draws: int | None
+    ) -> tuple[Tensor, seeding.Source, int]:
+        """What a call of ``forward`` asks for, once it is known to be possible."""
+        if not self.training:  # adversarial training may leave [0,1]
+            require_images(x)
+        source = seeding.entropy(x.device) if source is None else source
+        return x, source, self.draws if draws is None else counted(draws)
+
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """The deployed prediction, mean logits (B,K), of images that are known to be images."""
         return self._mean(x, source, draws)
 
-    def _mean(
-        self, x: Tensor, source: seeding.Source | None, draws: int | None, **options: Any
-    ) -> Tensor:
-        source = seeding.entropy(x.device) if source is None else source
-        state = self.encode(x)
-        left = self.draws if draws is None else counted(draws)
-        parts = []
+    def _mean(self, x: Tensor, source: seeding.Source, draws: int, **options: Any) -> Tensor:
+        state, left, parts = self.encode(x), draws, []
         while left > 0:
             # Small batches take several draws at a time: one image fills no machine.
             now = min(left, max(1, GROUP // len(x)))
@@ -208,9 +219,7 @@ class Deterministic(Defence):
     def answer(self, x: Tensor) -> Tensor:
         """Logits (B,K) of images (B,3,H,W)."""
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         return self.answer(x)
 
     def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
@@ -236,6 +245,7 @@ class Preprocessed(Defence):
         super().__init__()
         self.classifier = classifier
         self.draws = counted(draws)
+        self.training = classifier.training
 
     @abstractmethod
     def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
@@ -257,12 +267,11 @@ class Preprocessed(Defence):
         return self._classified(straight_through(images, x.repeat(draws, 1, 1, 1)), draws)
 
     def _classified(self, images: Tensor, draws: int) -> Tensor:
-        logits: Tensor = self.classifier(images)
+        logits = classify(self.classifier, images)
         return logits.view(draws, len(images) // draws, logits.shape[-1])
 
     def bare(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(x)
-        return logits
+        return classify(self.classifier, x)
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         return self.transform(x, source)
@@ -296,11 +305,8 @@ class Wrapper(Defence):
     def sample(self, state: Any, source: seeding.Source, draws: int) -> Tensor:
         return self.inner.sample(state, source, draws)
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
-        logits: Tensor = self.inner(x, source, draws=draws)
-        return logits
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.inner.predict(x, source, draws)
 
     def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         return self.inner.logits(x, source, draws)
@@ -357,6 +363,37 @@ Model: TypeAlias = Defence | PurifierBase
 def channels_last(module: M) -> M:
     """The same module with channels-last weights: 2 to 4 times faster 3x3 convolutions on a CPU."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def classify(classifier: nn.Module, images: Tensor) -> Tensor:
+    """Logits (B,K) of a classifier behind a defence. What it gets is the defence's, so that it
+    need not be in [0,1]; other people's classifiers get it in the usual memory format."""
+    if isinstance(classifier, Deterministic):
+        return classifier.answer(images)
+    logits: Tensor = classifier(images.contiguous())
+    return logits
+
+
+def require_images(x: Tensor) -> None:
+    """Raise a ConfigError unless ``x`` is a non-empty float batch (B,3,H,W) in [0,1]."""
+    require_shape(x)
+    if not x.is_floating_point():
+        raise ConfigError(f"images are {x.dtype}; give floats in [0,1] (divide bytes by 255)")
+    if x.is_meta:
+        return  # only shapes are asked for
+    low, high = x.detach().aminmax()
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+        raise ConfigError(
+            f"images reach from {float(low):.6g} to {float(high):.6g}; give images in [0,1] "
+            "(normalisation is inside the model)"
+        )
+
+
+def require_shape(x: Tensor) -> None:
+    """Raise a ConfigError unless ``x`` is a non-empty batch (B,3,H,W)."""
+    if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != 3 or not x.numel():
+        shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise ConfigError(f"images have shape {shape}; give a non-empty (batch, 3, height, width)")
 
 
 def counted(draws: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.config import ClassifierConfig, PurifierConfig, from_dict, to_dict
-from alp.defences.base import DEFENCES, Defence, counted, straight_through
+from alp.defences.base import DEFENCES, Defence, classify, counted, straight_through
 from alp.defences.classifier import ResNetLite
 from alp.defences.pretrained import Pretrained
 from alp.defences.purifier import Purifier
@@ -45,6 +45,8 @@ class Defended(Pretrained, Defence):
         self.purifier = purifier
         self.draws = counted(draws)
         self._level: float | None = None
+        # The mode is that of the parts: a new module is in training mode, trained parts are not.
+        self.training = classifier.training or purifier.training
 
     @property
     def stochastic(self) -> bool:
@@ -88,7 +90,7 @@ class Defended(Pretrained, Defence):
         images = self.purifier.draw(
             mu, source, size, draws=draws, sigma=level, stop_gradient=stop_gradient
         )
-        logits: Tensor = self.classifier(images)
+        logits = classify(self.classifier, images)
         return logits.view(draws, len(mu), logits.shape[-1])
 
     def forward(
@@ -105,7 +107,8 @@ class Defended(Pretrained, Defence):
         Raises:
             ConfigError: ``x`` is not a batch of RGB images, or ``draws`` no number of draws.
         """
-        return self._mean(x, source, draws, sigma=sigma, stop_gradient=stop_gradient)
+        asked = self._asked(x, source, draws)
+        return self._mean(*asked, sigma=sigma, stop_gradient=stop_gradient)
 
     def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """A stop-gradient in the defence's code does not bind who holds its weights."""
@@ -119,12 +122,11 @@ class Defended(Pretrained, Defence):
         with torch.no_grad():
             mu, size = self.encode(x)
             purified = self.purifier.draw(mu, source, size, draws=draws, sigma=self._level)
-        logits: Tensor = self.classifier(straight_through(purified, x.repeat(draws, 1, 1, 1)))
+        logits = classify(self.classifier, straight_through(purified, x.repeat(draws, 1, 1, 1)))
         return logits.view(draws, len(x), -1)
 
     def bare(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(x)
-        return logits
+        return classify(self.classifier, x)
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         image: Tensor = self.purifier(x, source, sigma=self._level)
@@ -160,6 +162,13 @@ def defend(classifier: nn.Module, purifier: Purifier, draws: int = DRAWS) -> Def
     """Put ``purifier`` in front of ``classifier``, any module from [0,1] images to logits.
 
     Raises:
-        ConfigError: ``draws`` is no whole number above zero.
+        ConfigError: ``classifier`` is no module, ``purifier`` no purifier, or ``draws`` no whole
+            number above zero.
     """
+    if not isinstance(classifier, nn.Module):
+        raise ConfigError(f"the classifier is {classifier!r}; give a torch module")
+    if not isinstance(purifier, Purifier):
+        raise ConfigError(
+            f"the purifier is {purifier!r}; give one such as alp.load('cifar10-lite/purifier')"
+        )
     return Defended(classifier, purifier, draws)

@@ -15,10 +15,9 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.config import PurifierConfig, from_dict, to_dict
-from alp.defences.base import PURIFIERS, PurifierBase
+from alp.defences.base import PURIFIERS, PurifierBase, require_images, require_shape
 from alp.defences.classifier import PlainBlock
 from alp.defences.pretrained import Pretrained
-from alp.errors import ConfigError
 
 STRIDE = 4
 """Pixels of the image per latent cell, along each axis."""
@@ -152,10 +151,7 @@ class Purifier(Pretrained, PurifierBase):
         Raises:
             ConfigError: ``x`` is not a non-empty batch of RGB images.
         """
-        if x.ndim != 4 or x.shape[1] != 3 or not x.numel():
-            raise ConfigError(
-                f"images have shape {tuple(x.shape)}; give a non-empty (batch, 3, height, width)"
-            )
+        require_shape(x)
         bottom, right = -x.shape[2] % STRIDE, -x.shape[3] % STRIDE
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
@@ -204,7 +200,12 @@ class Purifier(Pretrained, PurifierBase):
         """Purify: encode, draw once, decode.
 
         Without ``source`` the noise is seeded by the operating system.
+
+        Raises:
+            ConfigError: ``x`` is no batch of images in [0,1].
         """
+        if not self.training:
+            require_images(x)
         source = seeding.entropy(x.device) if source is None else source
         size = (x.shape[-2], x.shape[-1])
         return self.draw(self.encode(x), source, size, sigma=sigma, stop_gradient=stop_gradient)

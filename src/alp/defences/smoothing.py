@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.config import ClassifierConfig, from_dict, to_dict
-from alp.defences.base import DEFENCES, Defence, Preprocessed, counted
+from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, counted
 from alp.defences.classifier import ResNetLite
 from alp.defences.pretrained import Pretrained
 from alp.defences.purified import DRAWS
@@ -32,6 +32,7 @@ class InputNoise(Pretrained, Defence):
         self.classifier = classifier
         self._sigma = noise_level(sigma)
         self.draws = counted(draws)
+        self.training = classifier.training
 
     @property
     def sigma(self) -> float:
@@ -41,7 +42,7 @@ class InputNoise(Pretrained, Defence):
         """Images (B, 3, H, W) -> logits (draws, B, K)."""
         shape = state.shape
         noisy = [state + self.sigma * seeding.normal(shape, source).to(state) for _ in range(draws)]
-        logits: Tensor = self.classifier(torch.cat(noisy))
+        logits = classify(self.classifier, torch.cat(noisy))
         return logits.view(draws, len(state), logits.shape[-1])
 
     def describe(self) -> dict[str, Any]:
@@ -97,16 +98,12 @@ class RandomisedSmoothing(Preprocessed):
     def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
         return x + self.sigma * seeding.normal(x.shape, source).to(x)
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """How many of the votes each class gets, (B,K)."""
-        source = seeding.entropy(x.device) if source is None else source
-        votes = counted(self.draws if draws is None else draws)
-        many = x.repeat(votes, 1, 1, 1)
+        many = x.repeat(draws, 1, 1, 1)
         noisy = many + self.sigma * seeding.normal(many.shape, source).to(x)
-        parts = [self.classifier(part) for part in torch.split(noisy, CHUNK)]
-        logits = torch.cat(parts).view(votes, len(x), -1)
+        parts = [classify(self.classifier, part) for part in torch.split(noisy, CHUNK)]
+        logits = torch.cat(parts).view(draws, len(x), -1)
         cast = torch.zeros_like(logits).scatter_(2, logits.argmax(2, keepdim=True), 1)
         return cast.sum(0)
 

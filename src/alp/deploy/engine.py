@@ -38,6 +38,10 @@ class Shapes:
     """Draws of the deployed prediction."""
 
 
+ROUNDING = 1e-6
+"""How far beyond [0,1] a pixel may be: the rounding of whoever made it."""
+
+
 class Engine(ABC):
     """A defended model, compiled: numpy arrays in, numpy arrays out, float32 throughout.
 
@@ -137,6 +141,12 @@ class Engine(ABC):
             )
         if kind != np.float32:
             raise ConfigError(f"images are {kind}; give float32 in [0,1] (divide bytes by 255)")
+        low, high = float(images.min()), float(images.max())
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+            raise ConfigError(
+                f"images reach from {low:.6g} to {high:.6g}; give images in [0,1] (normalisation "
+                "is inside the model)"
+            )
 
 
 def check_calibration(images: Any, size: tuple[int, int]) -> None:

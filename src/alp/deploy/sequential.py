@@ -47,7 +47,7 @@ class SequentialDefended(Wrapper):
     """A defended model whose prediction stops drawing once it is decided.
 
     x (B, 3, H, W) in [0,1] -> mean logits (B, K) over the draws that each image took. Attackers
-    and judges see what is deployed: ``forward`` follows the stopping rule, while ``logits`` gives
+    and judges see what is deployed: ``predict`` follows the stopping rule, while ``logits`` gives
     the attacker as many draws as it likes. The draws of a generator are those of
     :class:`Defended`, the first ones of each image.
     """
@@ -59,14 +59,8 @@ class SequentialDefended(Wrapper):
         super().__init__(Defended(classifier, purifier, rule.draws))
         self.consensus = rule
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
-        """Mean logits over the draws made; ``draws`` is another budget.
-
-        Raises:
-            ConfigError: ``x`` is not a batch of RGB images, or ``draws`` no number of draws.
-        """
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """Mean logits over the draws made, at most ``draws``."""
         logits: Tensor = self.outcome(x, source, draws).logits
         return logits
 

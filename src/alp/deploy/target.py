@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alp import seeding
 from alp.defences import Defended
-from alp.defences.base import Wrapper, straight_through
+from alp.defences.base import Wrapper, classify, straight_through
 from alp.deploy.consensus import Consensus
 from alp.deploy.engine import Engine
 
@@ -38,15 +38,12 @@ class EngineTarget(Wrapper):
         self.consensus = consensus
         self.draws = engine.draws if consensus is None else consensus.draws
 
-    def forward(
-        self, x: Tensor, source: seeding.Source | None = None, *, draws: int | None = None
-    ) -> Tensor:
+    def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """The deployed prediction: mean logits (B,K) over all draws, or as many as it takes."""
-        random = None if source is None else _seed(source)
-        images, number = _array(x), self.draws if draws is None else draws
+        images, random = _array(x), _seed(source)
         if self.consensus is None:
-            return _tensor(self.engine.predict(images, number, random), x)
-        rule = replace(self.consensus, draws=number)
+            return _tensor(self.engine.predict(images, draws, random), x)
+        rule = replace(self.consensus, draws=draws)
         return _tensor(self.engine.vote(images, rule, random).logits, x)
 
     def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
@@ -62,7 +59,9 @@ class EngineTarget(Wrapper):
         with torch.no_grad():
             noise = self._noise(x, source, draws)
             purified = self._purified(x, noise)
-        logits = self.model.classifier(straight_through(purified, x.repeat(draws, 1, 1, 1)))
+        logits = classify(
+            self.model.classifier, straight_through(purified, x.repeat(draws, 1, 1, 1))
+        )
         return self._with_values(logits.view(draws, len(x), -1), x, noise)
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
@@ -75,7 +74,7 @@ class EngineTarget(Wrapper):
         noise = self._noise(x, source, draws)
         if stop_gradient or not (torch.is_grad_enabled() and x.requires_grad):
             return self._values(x, noise)
-        logits = self.model.classifier(self._purified(x, noise))
+        logits = classify(self.model.classifier, self._purified(x, noise))
         return self._with_values(logits.view(draws, len(x), -1), x, noise)
 
     def _noise(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:

@@ -18,6 +18,8 @@ from alp.evaluation.knowledge import ATTACK_PRECISIONS
 from alp.evaluation.protocol import PaperProtocol
 from alp.evaluation.suites import SUITES, Suite
 
+OUTPUTS = ("logits", "probabilities")
+
 
 @dataclass(frozen=True)
 class EvalConfig:
@@ -32,6 +34,8 @@ class EvalConfig:
     attack_precision: str = "float32"
     """What attackers compute in. bfloat16 takes half the time where the processor multiplies it;
     what is judged is never rounded."""
+    outputs: str = "logits"
+    """What the target answers: logits, or probabilities, whose logarithm is attacked."""
     seed: int = 0
     """Seed of all attacks and draws."""
     batch_size: int = 64
@@ -44,6 +48,7 @@ class EvalConfig:
         if isinstance(self.suite, str):
             choose(SUITES, self.suite, "suite")
         choose(dict.fromkeys(ATTACK_PRECISIONS), self.attack_precision, "attack precision")
+        choose(dict.fromkeys(OUTPUTS), self.outputs, "kind of output")
         require_count("batch_size", self.batch_size)
         whole(self, "seed")
 
@@ -64,4 +69,5 @@ class EvalConfig:
 
     def where(self) -> Mapping[str, Any]:
         """What every header says of it."""
-        return {"seed": self.seed, "batch_size": self.batch_size, "device": self.device}
+        where = {"seed": self.seed, "batch_size": self.batch_size, "device": self.device}
+        return where if self.outputs == "logits" else where | {"outputs": self.outputs}

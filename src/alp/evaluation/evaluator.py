@@ -14,7 +14,15 @@ from torch import Tensor
 
 from alp import seeding
 from alp.attacks import LOSSES, Threat, input_gradient
-from alp.defences.adapters import HalfPrecision, as_defence, is_repeatable
+from alp.data.images import Images
+from alp.defences.adapters import (
+    HalfPrecision,
+    Logarithm,
+    are_probabilities,
+    as_defence,
+    is_repeatable,
+)
+from alp.defences.inspection import Unchanged
 from alp.errors import ConfigError
 from alp.evaluation.adaptive import Adaptive
 from alp.evaluation.config import EvalConfig
@@ -24,16 +32,20 @@ from alp.evaluation.protocol import PaperProtocol
 from alp.evaluation.schedule import Meter, Progress, Unit, run_units
 from alp.evaluation.suites import Suite
 from alp.evaluation.tasks import Context, Part, Task
-from alp.executors import ProcessExecutor, SerialExecutor, cores
+from alp.executors import ProcessExecutor, SerialExecutor, cores, device_of
 from alp.records import Record
 from alp.records.parts import finished_batches
 
 if TYPE_CHECKING:
-    from alp.data import Images
     from alp.defences.base import Defence
 
 _FEW = 4
 """Images that are enough to see what a target answers."""
+
+_PROBABILITIES = (
+    "the target answers probabilities (rows in [0,1] that sum to one), through which attacks on "
+    "logits see small gradients: give its logits, or outputs='probabilities'"
+)
 
 _UNREPEATABLE = (
     "the target draws from a source of its own, which nobody can seed: the numbers cannot be "
@@ -77,7 +89,7 @@ def evaluate(
             digests of the weights in ``about``.
         processes: worker processes that share out the batches.
         settings: the other fields of :class:`EvalConfig`: ``draws``, ``attack_precision``,
-            ``seed``, ``batch_size``, ``device``.
+            ``outputs``, ``seed``, ``batch_size``, ``device``.
 
     Returns:
         A record; of a suite its kind is ``verdict``, and :func:`alp.conclude` makes accuracies of
@@ -95,8 +107,7 @@ def evaluate(
         AlpError: the suite needs a library that is not installed.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    if "device" in given:
-        given["device"] = str(torch.device(given["device"]))
+    given["device"] = device_of(str(given.get("device", "cpu")))
     try:
         config = EvalConfig(suite, threat, **given)
     except TypeError as error:
@@ -133,8 +144,14 @@ def run(
             calls it.
         note: told in a sentence when a worker process died.
     """
+    if not isinstance(data, Images):
+        raise ConfigError(
+            f"the data is a {type(data).__name__}; give Images, such as "
+            "alp.load_data('cifar10', 'test').take(256) or alp.Images.of(pixels, labels, classes)"
+        )
     if not len(data):
         raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
+    before = Unchanged([target, *(surrogates or {}).values()])
     work = _Work(target, deploy, surrogates or {}, data, config)
     defence, tasks, plan = work.defence, work.tasks, work.plan
     about = replace(about or About(type(target).__name__), draws=defence.draws)
@@ -152,8 +169,11 @@ def run(
         pool = ProcessExecutor(processes, partial(_begin, work, cores() // processes), note)
         with pool:
             columns = run_units(tasks, data, config.batch_size, pool, _unit, finished, meter)
+    before.require()
     found = plan.conclude(tasks, columns)
     warnings = [] if is_repeatable(defence, x[:_FEW]) else [_UNREPEATABLE]
+    if work.probabilities and config.outputs == "logits":
+        warnings.append(_PROBABILITIES)
     if warnings:
         found["warnings"] = [*found.get("warnings", own.get("warnings", [])), *warnings]
     return Record({**begun, **found}, columns)
@@ -177,6 +197,8 @@ class _Work:
         def seen(target: Any, draws: int | None = None) -> Defence:
             """A target as attackers of this precision see it."""
             defence = as_defence(target, x, draws)
+            if config.outputs == "probabilities":
+                defence = Logarithm(defence)
             return HalfPrecision(defence) if config.attack_precision == "bfloat16" else defence
 
         if deploy is not None:
@@ -184,7 +206,14 @@ class _Work:
         self.defence = seen(target, config.draws)
         self.surrogates = {name: seen(each) for name, each in surrogates.items()}
         context = Context(self.defence, self.surrogates, config.threat, config.seed)
-        suite, classes = config.suite, _classes(self.defence, x[:_FEW])
+        answers = _answers(self.defence, x[:_FEW])
+        self.probabilities = are_probabilities(answers)
+        suite, classes = config.suite, answers.shape[1]
+        if classes != len(data.classes):
+            raise ConfigError(
+                f"the target has {classes} classes, {data.name} has {len(data.classes)}; evaluate "
+                "on data of the same classes, in the same order"
+            )
         plan = Adaptive(suite) if isinstance(suite, str | Suite) else suite
         self.plan = plan.fitted(context, config.norm, classes)
         self.tasks: list[Task] = list(self.plan.tasks(context))
@@ -219,9 +248,10 @@ def _unit(unit: Unit, earlier: list[Part]) -> Part:
     return _works[0].unit(unit, earlier)
 
 
-def _classes(defence: Defence, x: Tensor) -> int:
+def _answers(defence: Defence, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return int(defence(x, seeding.generator(0, "classes", device=x.device)).shape[-1])
+        answers: Tensor = defence(x, seeding.generator(0, "classes", device=x.device))
+    return answers
 
 
 _DRAWS = 4
