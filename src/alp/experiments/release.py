@@ -132,7 +132,7 @@ def _output(model: Model, x: Tensor, batch: int) -> Tensor:
 _TERMS = ("threat", "knowledge", "data", "data_digest", "seed", "device", "versions")
 """What makes a number of a record readable, and two records comparable."""
 
-_COMPARABLE = ("suite", "threat", "data_digest", "seed")
+_COMPARABLE = ("suite", "threat", "data_digest", "seed", "attack_precision")
 
 
 def evaluations_of(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
 from alp.records import Kept
-from alp.records.statistics import Interval, mean_sd, normal_quantile
+from alp.records.statistics import Interval, mean_sd, normal_quantile, paired_difference
 
 Runs = Mapping[str, Sequence[Kept]]
 """Experiment to the records of one run of it; an experiment that was not run is absent."""
@@ -49,7 +49,16 @@ def difference(
     protocol: str, a: NDArray[np.floating], b: NDArray[np.floating], records: Sequence[Kept]
 ) -> Value:
     """Points by which ``a`` is right more often than ``b``: shares of trials on the same images,
-    (n,) each, with the normal interval of their paired difference."""
+    (n,) each, with the interval of their paired difference."""
+    mean, (low, high) = paired_difference(a, b)
+    return Value(protocol, 100 * mean, records, Interval(100 * low, 100 * high))
+
+
+def difference_of_means(
+    protocol: str, a: NDArray[np.floating], b: NDArray[np.floating], records: Sequence[Kept]
+) -> Value:
+    """Points by which the mean of ``a`` is above that of ``b``, (n,) each on the same images, of
+    quantities that have no bounds: with the normal interval of their paired difference."""
     apart = 100 * (a.astype(np.float64) - b.astype(np.float64))
     error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
     half = normal_quantile(0.95) * float(error)

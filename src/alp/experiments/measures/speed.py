@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value
-from alp.records import Kept
-from alp.records.statistics import Interval
+from alp.records import Columns, Kept
+from alp.records.statistics import Interval, Series, ratio
 
 ITEM = "speed"
 PEER = "diffpure"
@@ -19,7 +19,6 @@ STEPS = 100
 """Reverse steps from which a diffusion purifier counts as iterative, as published ones are."""
 
 _OURS = {"draw": "one draw", "draws": "all draws"}
-_RESAMPLES = 1000
 
 
 def diffusion(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -31,26 +30,27 @@ def diffusion(runs: Runs, claim: Claim) -> Iterator[Value]:
         for what, words in _OURS.items():
             ours = _times(kept, batch, what)
             if peers and ours:
-                fastest = min(ours, key=lambda ms: float(np.median(ms)))
+                fastest = min(ours, key=lambda each: float(np.median(each.ms)))
                 yield _ratio(words, peers[0], fastest, kept)
 
 
-def _times(kept: Kept, batch: int, what: str, peer: str | None = None) -> list[NDArray[np.float64]]:
-    """Milliseconds of every call at this batch size, of each contestant of the kind ``what``."""
+def _times(kept: Kept, batch: int, what: str, peer: str | None = None) -> list[Series]:
+    """The timings at this batch size of each contestant of the kind ``what``."""
     header, columns = kept.record.header, kept.record.columns
     named: dict[str, dict[str, Any]] = header["contestants"]
     found = (
-        columns["ms"][(columns["batch"] == batch) & (columns["contestant"] == name)]
+        _series(columns, (columns["batch"] == batch) & (columns["contestant"] == name))
         for name, about in named.items()
         if about["what"] == what
         and (peer is None or (about.get("peer") == peer and about["settings"]["steps"] >= STEPS))
     )
-    return [ms for ms in found if len(ms)]
+    return [each for each in found if len(each.ms)]
 
 
-def _ratio(words: str, slow: NDArray[np.float64], fast: NDArray[np.float64], kept: Kept) -> Value:
-    source = np.random.default_rng(0)
-    drawn = (np.median(source.choice(ms, (_RESAMPLES, len(ms))), axis=1) for ms in (slow, fast))
-    low, high = np.percentile(np.divide(*drawn), (2.5, 97.5))
-    ratio = float(np.median(slow) / np.median(fast))
-    return Value(words, ratio, [kept], Interval(float(low), float(high)))
+def _series(columns: Columns, rows: NDArray[np.bool_]) -> Series:
+    return Series(columns["round"][rows], columns["ms"][rows])
+
+
+def _ratio(words: str, slow: Series, fast: Series, kept: Kept) -> Value:
+    found = ratio(slow, fast)
+    return Value(words, found.value, [kept], Interval(found.low, found.high))

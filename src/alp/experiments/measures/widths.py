@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures.base import Runs, Value, difference, same_images
+from alp.experiments.measures.base import Runs, Value, difference_of_means, same_images
 from alp.records import KIND_POINTS, Kept, measured
 
 
@@ -27,7 +27,7 @@ def _apart(level: str, narrow: Kept, wide: Kept) -> Iterator[Value]:
     ]
     if len(shares) == len(ends):
         words = f"{level}, {_channels(wide)} over {_channels(narrow)} channels"
-        yield difference(words, shares[0], shares[1], ends)
+        yield difference_of_means(words, shares[0], shares[1], ends)
 
 
 def _channels(kept: Kept) -> int:
