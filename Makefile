@@ -1,10 +1,11 @@
-# make demo: the whole chain on embedded data. make test: the tests. Both set up .venv if needed.
+# make demo: the whole chain on embedded data. make test: all tests. make fast: those that take
+# under two minutes. Each sets up .venv if needed.
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint install
+.PHONY: demo test fast lint install
 .DEFAULT_GOAL := demo
 
 demo: install
@@ -12,6 +13,9 @@ demo: install
 
 test: install
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+
+fast: install
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .
