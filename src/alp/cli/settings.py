@@ -1,16 +1,8 @@
-"""From a settings dataclass to its parser, and from the values back to the dataclass.
+"""From the arguments of a command to its settings, a frozen dataclass.
 
-Each field becomes an option, nested ones dotted; its default and its explanation are those of the
-dataclass. jsonargparse does the parsing, ``--config`` and ``--print_config``; the options are
-added one by one, since its own reading of a dataclass imports torch for the annotations.
-
-The docstrings below the fields of a dataclass: the one place where a setting is explained.
-
-Numbers as they are written on a command line: fractions of grey levels too.
-
-The one error that is the command line's own.
-
-Fields whose values decide which other options there are, such as a recipe or a norm.
+Each field is an option, nested ones dotted; its default and its explanation are those of the
+dataclass. Some fields decide which class another one has, as a recipe decides about its stage:
+they are read first, by a parser that does not know the options of the other one yet.
 """
 
 from __future__ import annotations
@@ -18,18 +10,38 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
-import re
 import textwrap
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
-
+from alp.cli.configuration import nested, options_text, read_options
+from alp.cli.values import Option, worded
 from alp.config import from_dict
+from alp.errors import AlpError
+
+T = TypeVar("T")
+
+
+class UsageError(AlpError):
+    """The command line cannot be understood."""
+
+
+POSITIONAL: dict[str, Any] = {"positional": True}
+"""Metadata of a field that may be given without its name; a tuple takes one value or more."""
+
+
+def among(names: Collection[str]) -> dict[str, Any]:
+    """Metadata of a field whose value, or each of whose values, is one of ``names``."""
+    return {"among": names}
+
+
+def given(make: Callable[[Mapping[str, str]], Any], *names: str) -> dict[str, Any]:
+    """Metadata of a nested field whose class and defaults ``make`` makes from fields ``names``."""
+    return {"given": make, "by": names}
 
 
 def explain(kind: type) -> dict[str, str]:
@@ -46,264 +58,186 @@ def explain(kind: type) -> dict[str, str]:
     return found
 
 
-def number(text: str | float) -> float:
-    """A number, or a fraction such as 8/255.
+def near(name: str, known: Iterable[str]) -> str:
+    """A question whether one of ``known`` was meant; empty where none is like ``name``."""
+    known = list(known)
+    last = name.rpartition(".")[2]
+    found = [each for each in known if each.rpartition(".")[2] == last]
+    found = found or get_close_matches(name, known, 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def parse(command: str, kind: type[T], arguments: list[str]) -> T:
+    """The settings ``kind`` of ``command`` from its arguments.
 
     Raises:
-        ValueError: it is neither.
-    """
-    if isinstance(text, str) and "/" in text:
-        above, below = map(float, text.split("/"))
-        if below == 0:
-            raise ValueError(f"{text} divides by zero")
-        return above / below
-    return float(text)
-
-
-def number_or_none(text: str | float | None) -> float | None:
-    """As ``number``; ``none`` and ``null`` stand for no number."""
-    absent = text is None or str(text).lower() in ("none", "null")
-    return None if absent else number(text)  # type: ignore[arg-type]
-
-
-def worded(value: Any) -> str:
-    """A setting as one would write it: 8/255 for 0.03137, words for a tuple."""
-    if isinstance(value, tuple | list):
-        return " ".join(map(worded, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        levels = round(value * 255)
-        short = f"{value:g}"
-        return f"{levels}/255" if float(short) != value and levels / 255 == value else short
-    return str(value)
-
-
-class UsageError(Exception):
-    """The command line cannot be understood."""
-
-
-Selected = Mapping[str, str]
-"""Field to value, of the fields that decide about others."""
-
-
-POSITIONAL: dict[str, Any] = {"positional": True}
-"""Metadata of a field that is given without its name; a tuple takes one value or more."""
-
-
-def among(names: Collection[str]) -> dict[str, Any]:
-    """Metadata of a field whose value, or each of whose values, is one of ``names``."""
-    return {"among": names}
-
-
-def given(make: Callable[[Selected], Any], *names: str) -> dict[str, Any]:
-    """Metadata of a nested field whose type and defaults ``make`` makes from fields ``names``."""
-    return {"given": make, "by": names}
-
-
-def scan(command: str, kind: type, arguments: list[str]) -> dict[str, str]:
-    """The values of the deciding fields of ``kind``, before its parser can be built.
-
-    A deciding positional field has to be the first argument, or to be in a ``--config`` file.
-    One that is missing is left out where help is asked for; a value that is none of the choices
-    is left to the parser, which refuses it.
-
-    Raises:
-        UsageError: a deciding positional is missing or unknown.
-    """
-    deciding = {name for each in fields(kind) for name in each.metadata.get("by", ())}
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    early.add_argument("--config", action="append", default=[])
-    places = [each for each in fields(kind) if each.name in deciding]
-    for each in places:
-        if not each.metadata.get("positional"):
-            early.add_argument(f"--{each.name}")
-    try:
-        seen = vars(early.parse_known_args(arguments)[0])
-    except argparse.ArgumentError:
-        seen = {"config": []}  # the parser will say what is wrong
-    written = {key: value for path in seen["config"] for key, value in _read(path).items()}
-    helped = bool({"-h", "--help"} & set(arguments))
-    selected = {}
-    for each in places:
-        choices = _choices(each, kind)
-        value = seen.get(each.name) or written.get(each.name)
-        if each.metadata.get("positional"):
-            if arguments and not arguments[0].startswith("-"):
-                value = arguments[0]
-            if value not in choices and not (value is None and helped):
-                what = f"unknown {each.name} {value!r}" if value else f"give a {each.name} first"
-                raise UsageError(f"alp {command}: {what}; choose one of: {', '.join(choices)}")
-        elif value not in choices:
-            value = None if each.default is MISSING else each.default
-        if value is not None:
-            selected[each.name] = value
-    return selected
-
-
-def _choices(each: Any, kind: type) -> Collection[str]:
-    if "among" in each.metadata:
-        return tuple(each.metadata["among"])
-    return typing.get_args(typing.get_type_hints(kind)[each.name])
-
-
-def _read(path: str) -> dict[str, Any]:
-    """A configuration file's values, none where it cannot be read: the parser will say so."""
-    from jsonargparse import get_loader
-
-    try:
-        values = get_loader("yaml")(Path(path).read_text())
-    except Exception:  # of whichever loader there is
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-T = TypeVar("T")
-
-_METAVARS = {float: "NUMBER", int: "N", str: "NAME", Path: "PATH"}
-
-
-class _Formatter(DefaultHelpFormatter):
-    """Shows the texts as they are: they name the default already."""
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        return action.help or ""
-
-
-def parse(name: str, kind: type[T], arguments: list[str]) -> T:
-    """The settings ``kind`` of the command ``name`` from its arguments.
-
-    Raises:
-        UsageError: an option is unknown or has a value of another type.
+        UsageError: an option is unknown, is missing or has a value of another type.
         ConfigError: a value is refused by its dataclass.
         SystemExit: help, or the configuration, was asked for and printed.
     """
-    selected = scan(name, kind, arguments)
-    try:
-        values = build(name, kind, selected).parse_args(arguments).as_dict()
-        actual = {key: values[key] for key in selected}
-        if actual != selected:  # an option that stands before a --config that overrides it
-            selected = actual
-            values = build(name, kind, selected).parse_args(arguments).as_dict()
-    except argparse.ArgumentError as error:
-        raise UsageError(f"{_plain(error)} ('alp {name} --help' explains the options)") from error
-    built = {
-        # Settings without a field, of an attack that leaves nothing to choose, have no option.
-        each.name: _value(_default(each, None, selected), values.get(each.name, {}))
-        for each in fields(kind)  # type: ignore[arg-type]
-    }
-    return kind(**built)
-
-
-def build(name: str, kind: type, selected: Mapping[str, str]) -> ArgumentParser:
-    """The parser of a command; fields whose type is not ``selected`` yet are left out."""
-    places = [each for each in fields(kind) if each.metadata.get("positional")]
-    shown = " ".join(_shown(each, kind) for each in places)
-    parser = ArgumentParser(
-        prog=f"alp {name}",
-        usage=" ".join(f"alp {name} {shown} [options]".split()),
-        description=kind.__doc__,
-        formatter_class=_Formatter,
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--config", action="config", help="YAML or JSON file of options, as --print_config writes"
-    )
-    _add(parser, parser, kind, None, selected, "")
-    return parser
-
-
-def _shown(each: Field[Any], kind: type) -> str:
-    """A positional field in the usage line."""
-    name = f"{each.name.upper()}{' ...' * _many(each, kind)}"
-    return name if each.default is MISSING else f"[{name}]"
-
-
-def _add(
-    parser: ArgumentParser,
-    group: Any,
-    kind: type,
-    defaults: Any,
-    selected: Mapping[str, str],
-    prefix: str,
-) -> None:
-    """Add the options of ``kind``; ``defaults`` is an instance of it, or None for its own."""
-    hints, texts = typing.get_type_hints(kind), explain(kind)
-    for each in fields(kind):
-        key, text = f"{prefix}{each.name}", texts[each.name].replace("%", "%%")
-        default = _default(each, defaults, selected)
+    parser = _Parser(command, kind, {})
+    values, unknown = parser.read(arguments)
+    deciding = [name for each in parser.places for name in each.metadata.get("by", ())]
+    chosen = {name: values.get(name, parser.options[name].default) for name in deciding}
+    if chosen and MISSING not in chosen.values():
+        parser = _Parser(command, kind, chosen)
+        values, unknown = parser.read(arguments)
+    if "help" in values:
+        parser.print_help()
+        raise SystemExit(0)
+    for name, option in parser.options.items():
+        if option.default is MISSING and name in deciding and name not in values:
+            parser.error(f"give a {name}, one of: {', '.join(option.names or ())}")
+    if unknown:
+        name = unknown[0].split("=")[0]
+        parser.error(f"there is no option {name}" + near(name, parser._option_string_actions))
+    values = {name: option.default for name, option in parser.options.items()} | values
+    missing = [name for name, value in values.items() if value is MISSING]
+    if values.pop("print_config", False):
+        print(options_text({name: values[name] for name in values if name not in missing}), end="")
+        raise SystemExit(0)
+    if missing:
+        parser.error(f"--{missing[0]} is missing")
+    tree = nested(values)
+    for each in parser.places:
+        default = parser.default(each)
         if is_dataclass(default):
-            inner = parser.add_argument_group(key, text)
-            _add(parser, inner, type(default), default, selected, f"{key}.")
-        elif "given" not in each.metadata:
-            names, options = _leaf(key, hints[each.name], each, default)
-            if options.get("required") or ("default" not in options and default is MISSING):
-                text += " (required)"
-            elif default is not None and default is not False and default != ():
-                text += f" (default: {worded(default)})"
-            group.add_argument(names, help=text, **options)
+            # Settings without a field, of an attack that leaves nothing to choose, have no option.
+            tree[each.name] = from_dict(type(default), tree.get(each.name, {}))  # type: ignore
+    return kind(**tree)
 
 
-def _default(each: Field[Any], defaults: Any, selected: Mapping[str, str]) -> Any:
-    """The default of a field: an instance for nested settings, MISSING where it is required."""
-    if "given" in each.metadata:
-        ready = all(name in selected for name in each.metadata["by"])
-        return each.metadata["given"](selected) if ready else MISSING
-    if defaults is not None:
-        return getattr(defaults, each.name)
-    return each.default if each.default_factory is MISSING else each.default_factory()
+class _Parser(argparse.ArgumentParser):
+    """The options of a command; a field whose class is not ``chosen`` yet has none."""
+
+    def __init__(self, command: str, kind: type, chosen: Mapping[str, str]) -> None:
+        super().__init__(
+            prog=f"alp {command}",
+            description=kind.__doc__,
+            argument_default=argparse.SUPPRESS,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        self.places: tuple[Field[Any], ...] = fields(kind)
+        self.options: dict[str, Option] = {}
+        self._chosen = chosen
+        add = self.add_argument
+        add("--help", "-h", action="store_true", help="explain the options")
+        add(
+            "--config",
+            action=_Config,
+            help="YAML or JSON file of options, as --print_config writes",
+        )
+        add("--print_config", action="store_true", help="print the options as YAML")
+        self._add(self, kind, None, "")
+        shown = [self._shown(each.name) for each in self.places if "positional" in each.metadata]
+        self.usage = " ".join([self.prog, *shown, "[options]"])
+
+    def _shown(self, name: str) -> str:
+        text = f"{name.upper()}{' ...' * self.options[name].many}"
+        return text if self.options[name].default is MISSING else f"[{text}]"
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} ('{self.prog} --help' explains the options)")
+
+    def read(self, arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+        """Dotted name to value, of what is given; and the options that are unknown.
+
+        Raises:
+            UsageError: a value cannot be understood, or there is one too many.
+        """
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        found, rest = self.parse_known_args(arguments[:end])
+        values = vars(found)
+        unknown = [*values.pop("unknown", ()), *(text for text in rest if text.startswith("-"))]
+        texts = [
+            text
+            for before, text in zip(["", *rest], rest, strict=False)
+            # What follows an unknown option is its value.
+            if not text.startswith("-") and (not before.startswith("-") or "=" in before)
+        ]
+        texts += arguments[end + 1 :]
+        for name in (each.name for each in self.places if "positional" in each.metadata):
+            taken = len(texts) if self.options[name].many else 1
+            if texts:
+                values[name] = self.read_values(name, texts[:taken])
+            texts = texts[taken:]
+        if texts and not unknown:
+            self.error(f"{texts[0]!r} is one value too many")
+        return values, unknown
+
+    def read_values(self, name: str, texts: list[str]) -> Any:
+        """The value of option ``name`` from its texts.
+
+        Raises:
+            UsageError: it is of another type, or there is another number of them.
+        """
+        option = self.options[name]
+        if (not texts and option.default != ()) or (len(texts) > 1 and not option.many):
+            self.error(f"--{name} has {len(texts)} values; give one{' or more' * option.many}")
+        try:
+            values = tuple(map(option.read, texts))
+        except ValueError as error:
+            self.error(f"--{name}: {error}")
+        return values if option.many else values[0]
+
+    def _add(self, group: Any, kind: type, defaults: Any, prefix: str) -> None:
+        """Add the options of ``kind``; ``defaults`` is an instance of it, or None for its own."""
+        hints, texts = typing.get_type_hints(kind), explain(kind)
+        for each in fields(kind):
+            key, text = f"{prefix}{each.name}", texts[each.name].replace("%", "%%")
+            default = self.default(each) if defaults is None else getattr(defaults, each.name)
+            if is_dataclass(default):
+                self._add(self.add_argument_group(key, text), type(default), default, f"{key}.")
+            elif "given" not in each.metadata:
+                option = Option(hints[each.name], _names(hints[each.name], each), default)
+                self.options[key] = option
+                if default is MISSING:
+                    text += " (required)"
+                elif default is not None and default is not False and default != ():
+                    text += f" (default: {worded(default)})"
+                _add_option(group, key, option, text)
+
+    def default(self, each: Field[Any]) -> Any:
+        """The default of a field of the command; MISSING where it is required, or not known yet."""
+        if "given" in each.metadata:
+            return each.metadata["given"](self._chosen) if self._chosen else MISSING
+        return each.default if each.default_factory is MISSING else each.default_factory()
 
 
-def _leaf(key: str, hint: Any, each: Field[Any], default: Any) -> tuple[str, dict[str, Any]]:
-    """Name and keywords of ``add_argument`` for one option."""
-    kind, many, optional = _taken_apart(hint)
-    if kind is bool and "." not in key:
-        return f"--{key}", {"action": "store_true"}
-    options: dict[str, Any] = {"type": kind}
-    if "among" in each.metadata:
-        options["type"] = Literal[tuple(each.metadata["among"])]
-    elif kind is float:
-        options["type"] = number_or_none if optional else number
-    elif optional:
-        options["type"] = kind | None
-    if kind in _METAVARS and "among" not in each.metadata:
-        options["metavar"] = _METAVARS[kind]
-    if default is not MISSING:
-        options["default"] = list(default) if many else default
-    if many:
-        options["nargs"] = "+"
-    if each.metadata.get("positional"):
-        return key, options | ({} if default is MISSING else {"nargs": "*" if many else "?"})
-    return f"--{key}", options | ({"required": True} if default is MISSING else {})
+def _names(hint: Any, each: Field[Any]) -> Collection[str] | None:
+    if typing.get_origin(hint) is Literal:
+        return typing.get_args(hint)
+    names: Collection[str] | None = each.metadata.get("among")
+    return names
 
 
-def _taken_apart(hint: Any) -> tuple[Any, bool, bool]:
-    """A hint as (type, whether of many, whether None is allowed)."""
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) in (UnionType, typing.Union):
-        (kind,) = (each for each in arguments if each is not NoneType)
-        return kind, False, True
-    if typing.get_origin(hint) is tuple:
-        return arguments[0], True, False
-    return hint, False, False
+def _add_option(group: Any, key: str, option: Option, text: str) -> None:
+    if option.hint is bool and "." not in key:
+        group.add_argument(f"--{key}", action="store_true", help=text)
+        return
+    shape = {"action": _Option, "metavar": option.metavar, "help": text}
+    group.add_argument(f"--{key}", nargs="+" if option.many else None, **shape)
 
 
-def _many(each: Field[Any], kind: type) -> bool:
-    return _taken_apart(typing.get_type_hints(kind)[each.name])[1]
+class _Option(argparse.Action):
+    """Takes the value of an option."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        texts = values if isinstance(values, list) else [values]
+        setattr(namespace, self.dest, parser.read_values(self.dest, texts))
 
 
-def _value(default: Any, value: Any) -> Any:
-    """A parsed value as its field holds it."""
-    if is_dataclass(default):
-        return from_dict(type(default), value)  # type: ignore[arg-type]
-    return tuple(value) if isinstance(value, list) else value
+class _Config(argparse.Action):
+    """Takes the options of a file, at the place where it stands among the others."""
 
-
-def _plain(error: argparse.ArgumentError) -> str:
-    """What jsonargparse says, in one line and without Python's names of types."""
-    text = " ".join(str(error).split())
-    text = re.sub(r'Parser key "([\w.]+)"(?: element \d+)?:', r"argument --\1:", text)
-    text = re.sub(r"Expected an? (?:typing\.)?Literal\[(.*?)\]\.", r"give one of: \1.", text)
-    text = re.sub(r"Expected an? <class '(\w+)'>\.", r"give a value of type \1.", text)
-    return text.replace("Got value:", "Got:")
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        try:
+            found = read_options(Path(values))
+        except ValueError as error:
+            parser.error(str(error))
+        known = {name: texts for name, texts in found.items() if name in parser.options}
+        for name, texts in known.items():
+            setattr(namespace, name, parser.read_values(name, texts))
+        unknown = [f"--{name}" for name in found if name not in known]
+        namespace.unknown = [*getattr(namespace, "unknown", ()), *unknown]

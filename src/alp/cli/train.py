@@ -19,7 +19,7 @@ class Settings:
 
     recipe: str = field(metadata=POSITIONAL | among(RECIPES))
     """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
-    behind a purifier, which stays as it is; joint: both together. It comes first."""
+    behind a purifier, which stays as it is; joint: both together."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
