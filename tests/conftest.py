@@ -13,11 +13,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor, nn
 
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.defences import Purifier, ResNetLite
 from alp.seeding import generator, initialising, normal, uniform
+
+# ALP_CASES=10000 tries that many examples of every property. A busy machine is no failure, and what
+# hangs runs into the time limit of its test.
+settings.register_profile(
+    "alp", max_examples=int(os.environ.get("ALP_CASES", "100")), deadline=None
+)
+settings.load_profile("alp")
 
 NOISES = ["learned", "per-channel", "fixed"]
 

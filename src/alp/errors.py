@@ -38,6 +38,10 @@ class RecordError(AlpError):
     """A result record is missing, damaged or foreign."""
 
 
+class OutputError(AlpError, OSError):
+    """A file or folder cannot be written."""
+
+
 def choose(registry: Mapping[str, T], name: str, kind: str) -> T:
     """Return ``registry[name]``.
 
