@@ -1,8 +1,9 @@
-"""Shared by all tests: the machine's settings, the real CIFAR-10 where it is at hand, and small
-models whose every weight counts."""
+"""Shared by all tests: the machine's settings, the real CIFAR-10 where it is at hand, small
+models whose every weight counts, and a benchmark's record with known timings."""
 
 from __future__ import annotations
 
+import math
 import os
 
 # Before torch: waiting threads that spin slow a shared machine down several times.
@@ -10,7 +11,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.defences import Purifier, ResNetLite
+from alp.records import KIND_BENCH, Record
 from alp.seeding import generator, initialising, normal, uniform
 
 # ALP_CASES=10000 tries that many examples of every property. A busy machine is no failure, and what
@@ -95,3 +99,59 @@ def new_classifier() -> Callable[..., ResNetLite]:
 def new_images() -> Callable[..., Tensor]:
     """Make a batch of images of this size."""
     return lambda *size, seed=0: uniform((size[0], 3, *size[1:]), generator(seed, "images"))
+
+
+@pytest.fixture
+def bench_record_of() -> Callable[..., Record]:
+    """A benchmark's record of these contestants: (batch, what, backend) to milliseconds in each round."""
+
+    def make(timings: dict[tuple[int, str, str], list[float]], draws: float = 20) -> Record:
+        contestants: dict[str, Any] = {}
+        rows: list[tuple[int, str, int, float, float]] = []
+        for (batch, what, backend), values in timings.items():
+            name = f"{what} {backend}"
+            taken = {"draw": 1.0, "draws": draws, "consensus": draws / 2}.get(what, math.nan)
+            about = {"what": what, "threads": 2, "precision": "float32", "backend": backend}
+            if what == "peer":
+                about = {"what": what, "threads": 2, "peer": backend}
+            if what == "peak":
+                about["flops"] = 6000
+            contestants[name] = about
+            rows += [(batch, name, number, ms, taken) for number, ms in enumerate(values)]
+        header = {
+            "kind": KIND_BENCH,
+            "name": "toy",
+            "device": "a processor",
+            "contestants": contestants,
+            "flops": {"encoder": 1000, "draw": 100},
+            "consensus": {"draws": int(draws)},
+            "size": [32, 32],
+            "threads": [2],
+            "rounds": 3,
+            "warnings": [],
+        }
+        names = ("batch", "contestant", "round", "ms", "draws")
+        columns = {
+            name: np.array(values)
+            for name, values in zip(names, zip(*rows, strict=True), strict=True)
+        }
+        return Record(header, columns)
+
+    return make
+
+
+@pytest.fixture
+def bench_record(bench_record_of) -> Record:
+    """A benchmark of two backends, a baseline and the peak, each with times that do not scatter."""
+    return bench_record_of(
+        {
+            (1, "draw", "eager"): [2.0] * 3,
+            (1, "draws", "eager"): [22.0] * 3,
+            (1, "consensus", "eager"): [6.0] * 3,
+            (1, "draw", "fast"): [1.0] * 3,
+            (1, "draws", "fast"): [8.0] * 3,
+            (1, "consensus", "fast"): [1.0, 1.0, 4.0],
+            (1, "peak", ""): [4.0] * 3,
+            (1, "peer", "diffpure"): [900.0] * 3,
+        }
+    )

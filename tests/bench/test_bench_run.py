@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from alp.defences.baselines import PEERS
 
 from alp.bench.roofline import PRODUCTS, product
 from alp.bench.run import batches
 from alp.cli import main
 from alp.defences import Defended
 from alp.defences.checkpoint import save
+from alp.defences.transforms import JPEG
 from alp.errors import ConfigError, UnknownNameError
 from alp.records import read, write
 from alp.records.timings import rows
 from alp.report.figures.bench import write_plot
 
 
-def test_record(run_bench, tmp_path) -> None:
-    record = run_bench({"jpeg": PEERS["jpeg"]()}, batches=(2, 1))
+def test_record(run_bench, new_classifier, tmp_path) -> None:
+    record = run_bench({"jpeg": JPEG(new_classifier())}, batches=(2, 1))
     assert read(write(record, tmp_path / "bench")).same(record)
     found = {(row.batch, row.what, row.backend): row for row in rows(record)}
     engines = {
@@ -65,11 +65,11 @@ def test_matrix_products_leave_the_threads_alone(precision: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf"])
-def test_plot_from_the_record_alone(toy, tmp_path, suffix: str) -> None:
+def test_plot_from_the_record_alone(bench_record, tmp_path, suffix: str) -> None:
     path = tmp_path / f"bench.{suffix}"
-    write_plot(toy, path)
+    write_plot(bench_record, path)
     first = path.read_bytes()
-    write_plot(toy, path)
+    write_plot(bench_record, path)
     assert path.read_bytes() == first
     if suffix == "svg":
         for text in ("diffpure", "fast float32, all draws", "sequential consensus (fast)"):
@@ -89,7 +89,7 @@ SHORT += ("--consensus.draws", "3", "--batches", "1")
 
 def test_command(weights, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("ALP_CACHE", str(tmp_path / "cache"))
-    line = ["bench", str(weights), *SHORT, "--peers", "median", "--out", str(tmp_path / "out")]
+    line = ["bench", str(weights), *SHORT, "--baselines", "median", "--out", str(tmp_path / "out")]
     assert main(line) == 0
     told = capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -100,7 +100,7 @@ def test_command(weights, tmp_path, capsys, monkeypatch) -> None:
     for text in ("chosen     batch 1, float32: eager on 1 threads", "median", "not timed"):
         assert text in told
     assert "MISSED" in told or "reached" in told
-    assert main([*line, "--json", "--peers", "none"]) == 0
+    assert main([*line, "--json", "--baselines", "none"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {row["what"] for row in told["timings"]} == {"draw", "draws", "consensus", "peak"}
     assert told["chosen"] == [

@@ -136,17 +136,17 @@ def test_read_all_keeps_the_good_and_explains_the_others(tmp_path):
 
 
 def test_a_kill_between_the_two_files_leaves_no_mixture(tmp_path, monkeypatch):
-    from alp.records import files
+    from alp.records import record as module
 
     path = write(_record(), tmp_path / "a")
-    real = files.write_atomically
+    real = module.write_atomically
 
     def killed(target, write_to):
         if target.suffix == ".json":
             raise KeyboardInterrupt
         real(target, write_to)
 
-    monkeypatch.setattr(files, "write_atomically", killed)
+    monkeypatch.setattr(module, "write_atomically", killed)
     with pytest.raises(KeyboardInterrupt):
         write(Record({"kind": "k", "name": "n"}, {"x": np.arange(1)}), path)
     assert read_all(tmp_path) == ([], [])

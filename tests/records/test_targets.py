@@ -20,16 +20,16 @@ def ratios(record: Record) -> dict[str, float | None]:
     }
 
 
-def test_the_best_backend_is_chosen_by_all_draws(toy) -> None:
-    chosen = best(rows(toy), 1, "float32")
+def test_the_best_backend_is_chosen_by_all_draws(bench_record) -> None:
+    chosen = best(rows(bench_record), 1, "float32")
     assert chosen.backend == "fast"
-    assert best(rows(toy), 64, "float32") is None
-    assert best(rows(toy), 1, "int8") is None
-    assert best(rows(toy), 1, "float32", "eager").backend == "eager"
+    assert best(rows(bench_record), 64, "float32") is None
+    assert best(rows(bench_record), 1, "int8") is None
+    assert best(rows(bench_record), 1, "float32", "eager").backend == "eager"
 
 
-def test_every_target_is_a_ratio_of_the_raw_timings(toy) -> None:
-    assert ratios(toy) == {
+def test_every_target_is_a_ratio_of_the_raw_timings(bench_record) -> None:
+    assert ratios(bench_record) == {
         "all draws / one draw": 8,
         "sequential consensus / one draw, mean": 2,
         "100-step diffusion / one draw": 900,
@@ -39,12 +39,12 @@ def test_every_target_is_a_ratio_of_the_raw_timings(toy) -> None:
         "eager PyTorch / best backend, all draws": 2.75,
         "share of the matrix peak, all draws": None,
     }
-    reached = [each.reached for each in judge(toy)]
+    reached = [each.reached for each in judge(bench_record)]
     assert reached == [False, True, False, True, True, True, True, None]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.words)
-def test_a_target_can_be_missed_and_reached(target, record_of) -> None:
+def test_a_target_can_be_missed_and_reached(target, bench_record_of) -> None:
     """So that no verdict is a constant: the same record with one time a hundredfold."""
     times = {"draw": 1.0, "draws": 4.0, "consensus": 2.0}
     base = {
@@ -57,7 +57,7 @@ def test_a_target_can_be_missed_and_reached(target, record_of) -> None:
     def verdict(what: str, backend: str, factor: float) -> bool | None:
         key = (target.batch, what, backend)
         changed = base | {key: [value * factor for value in base[key]]}
-        (found,) = (each for each in judge(record_of(changed)) if each.target is target)
+        (found,) = (each for each in judge(bench_record_of(changed)) if each.target is target)
         return found.reached
 
     verdicts = {
@@ -66,9 +66,9 @@ def test_a_target_can_be_missed_and_reached(target, record_of) -> None:
     assert {True, False} <= verdicts
 
 
-def test_share_of_the_peak(toy) -> None:
+def test_share_of_the_peak(bench_record) -> None:
     """3,000 operations in 8 ms beside 6,000 in 4."""
-    found = rows(toy)
+    found = rows(bench_record)
     chosen = best(found, 1, "float32")
     assert chosen.flops == 3000
     assert share(found, chosen) == pytest.approx(0.25)
@@ -78,9 +78,9 @@ def test_share_of_the_peak(toy) -> None:
     assert np.isnan(share(found, peer))
 
 
-def test_the_peak_is_the_fastest_product(toy, record_of) -> None:
+def test_the_peak_is_the_fastest_product(bench_record, bench_record_of) -> None:
     """One of as many operations in half the time, and one of another number of threads."""
-    found = rows(toy)
+    found = rows(bench_record)
     chosen = best(found, 1, "float32")
     (slow,) = (row for row in found if row.what == "peak")
     fast = replace(slow, series=Series(slow.series.rounds, slow.series.ms / 2))
@@ -89,13 +89,13 @@ def test_the_peak_is_the_fastest_product(toy, record_of) -> None:
     assert share([*found, fast, other], chosen) == pytest.approx(0.125)
 
 
-def test_throughput_of_the_consensus_is_its_mean(toy) -> None:
-    found = rows(toy)
+def test_throughput_of_the_consensus_is_its_mean(bench_record) -> None:
+    found = rows(bench_record)
     assert sibling(found, best(found, 1, "float32"), "consensus").throughput == 500
 
 
-def test_throughput_and_percentiles(record_of) -> None:
-    record = record_of({(4, "draws", "eager"): [2.0] * 99 + [102.0], (4, "peak", ""): [1.0]})
+def test_throughput_and_percentiles(bench_record_of) -> None:
+    record = bench_record_of({(4, "draws", "eager"): [2.0] * 99 + [102.0], (4, "peak", ""): [1.0]})
     (row, _) = rows(record)
     assert row.throughput == 2000
     assert row.median == 2
@@ -103,9 +103,9 @@ def test_throughput_and_percentiles(record_of) -> None:
     assert 2 < row.p99 < 102
 
 
-def test_another_record_is_refused(toy) -> None:
+def test_another_record_is_refused(bench_record) -> None:
     with pytest.raises(RecordError, match="of the kind 'verdict'"):
-        rows(Record({"kind": "verdict", "name": "x"}, toy.columns))
-    columns = {name: values for name, values in toy.columns.items() if name != "ms"}
+        rows(Record({"kind": "verdict", "name": "x"}, bench_record.columns))
+    columns = {name: values for name, values in bench_record.columns.items() if name != "ms"}
     with pytest.raises(RecordError, match="lacks ms"):
-        rows(Record(toy.header, columns))
+        rows(Record(bench_record.header, columns))
