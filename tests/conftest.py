@@ -103,7 +103,7 @@ def new_images() -> Callable[..., Tensor]:
 
 @pytest.fixture
 def bench_record_of() -> Callable[..., Record]:
-    """A benchmark's record of these contestants: (batch, what, backend) to milliseconds in each round."""
+    """A benchmark's record: (batch, what, backend) to milliseconds in each round."""
 
     def make(timings: dict[tuple[int, str, str], list[float]], draws: float = 20) -> Record:
         contestants: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from alp.defences.base import Preprocessed
 from alp.deploy.consensus import Consensus
 from alp.records import Record
 
+
 @dataclass(frozen=True)
 class Terms:
     """The smallest run there is."""

@@ -112,6 +112,6 @@ def test_command_wants_a_defended_classifier(new_classifier, tmp_path, capsys) -
     save(new_classifier(), tmp_path / "plain.safetensors")
     line = ["bench", str(tmp_path / "plain.safetensors"), "--out", str(tmp_path / "out")]
     assert main(line) == 1
-    assert "holds no defended classifier" in capsys.readouterr().err
+    assert "give a defended classifier" in capsys.readouterr().err
     assert main([*line, "--batches", "0"]) == 1
     assert "batches has 0" in capsys.readouterr().err

@@ -7,7 +7,9 @@ import torch
 
 from alp.bench import latency
 from alp.bench.latency import measure, profile
+from alp.defences.base import Defence
 from alp.errors import ConfigError
+from alp.seeding import normal
 
 
 @pytest.fixture
@@ -47,11 +49,24 @@ def test_impossible_counts_are_refused(warmup, repeats):
         measure(lambda: None, warmup, repeats)
 
 
-def test_profile_of_a_subject_is_json(defended, images):
-    x, _ = images.batch(torch.arange(2))
-    found = json.loads(json.dumps(profile(defended, x, warmup=1, repeats=2)))
+class Counting(Defence):
+    """Noise as logits; it counts its predictions."""
+
+    predictions = 0
+
+    def sample(self, state, source, draws):
+        return normal((draws, len(state), 3), source)
+
+    def predict(self, x, source, draws):
+        self.predictions += 1
+        return super().predict(x, source, draws)
+
+
+def test_profile_of_a_defence_is_json(new_images):
+    defence = Counting().eval()
+    found = json.loads(json.dumps(profile(defence, new_images(2, 8, 8), warmup=1, repeats=2)))
     assert found["images"] == 2
     assert found["device"] == "cpu"
     assert found["threads"] == torch.get_num_threads()
     assert found["predict"]["repeats"] == found["draw"]["repeats"] == 2
-    assert len(defended.seeds["predict"]) == 3
+    assert defence.predictions == 3

@@ -1,54 +1,16 @@
-"""A subject small enough to reason about: a linear classifier behind additive noise."""
+"""Images that a linear classifier gets right, without a defence and behind noise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 import torch
+from linear_defence import LinearDefence
 
 from alp import seeding
 from alp.data.images import Images
 
 SIDE = 12
 CLASSES = 3
-
-
-@dataclass
-class LinearSubject:
-    """``bare`` is linear; ``purify`` adds noise of ``sigma`` (0: undefended)."""
-
-    weight: torch.Tensor
-    sigma: float = 0.0
-    draws: int = 4
-    views: frozenset[str] = frozenset({"bare", "masked", "bpda", "purify"})
-    seeds: dict[str, list[int]] = field(default_factory=dict)
-
-    @property
-    def stochastic(self) -> bool:
-        return self.sigma > 0
-
-    def bare(self, x):
-        return x.flatten(1) @ self.weight
-
-    def purify(self, x, source):
-        self.seeds.setdefault("purify", []).append(source.initial_seed())
-        return x + self.sigma * seeding.normal(x.shape, source) if self.stochastic else x
-
-    def sample(self, x, source, draws):
-        generator = getattr(source, "generator", source)
-        self.seeds.setdefault("sample", []).append(generator.initial_seed())
-        noise = (seeding.normal(x.shape, source).to(x) for _ in range(draws))
-        return torch.stack([self.bare(x + self.sigma * each) for each in noise])
-
-    def masked(self, x, source, draws):
-        return self.sample(x, source, draws).detach()
-
-    bpda = sample
-
-    def predict(self, x, source):
-        self.seeds.setdefault("predict", []).append(source.initial_seed())
-        return self.sample(x, source, self.draws).mean(0)
 
 
 @pytest.fixture
@@ -59,12 +21,12 @@ def weight():
 
 @pytest.fixture
 def undefended(weight):
-    return LinearSubject(weight, draws=1)
+    return LinearDefence(weight, draws=1)
 
 
 @pytest.fixture
 def defended(weight):
-    return LinearSubject(weight, sigma=0.05)
+    return LinearDefence(weight, sigma=0.05)
 
 
 @pytest.fixture

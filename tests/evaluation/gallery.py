@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 from alp import seeding
 from alp.attacks import PGD, Linf
 from alp.data import Images
+from alp.defences.base import Preprocessed
 from alp.seeding import generator, initialising, normal, uniform
 
 CLASSES = 4
@@ -95,37 +96,16 @@ def networks() -> dict[str, nn.Module]:
     }
 
 
-class Purified(nn.Module):
-    """A purifier that rounds what it has made noisy, in the two halves that the package knows:
-    encoded once, decoded and classified for each draw."""
+class RoundingPurifier(Preprocessed):
+    """A purifier that rounds what it has made noisy."""
 
-    draws = 4
+    settings: dict[str, float] = {}  # noqa: RUF012
 
     def __init__(self, classifier: nn.Module) -> None:
-        super().__init__()
-        self.classifier = classifier
-        self.purifier = Rounding()
+        super().__init__(classifier, draws=4)
 
-    def encode(self, x: Tensor) -> Tensor:
-        return x
-
-    def decode_classify(self, mu, source, size, *, draws=1, stop_gradient=False) -> Tensor:
-        purified = self.purifier.draw(mu, source, size, draws=draws)
-        return self.classifier(purified).view(draws, len(mu), CLASSES)
-
-    def forward(self, x: Tensor, source: seeding.Source, *, draws: int) -> Tensor:
-        return self.decode_classify(x, source, x.shape[-2:], draws=draws).mean(0)
-
-
-class Rounding(nn.Module):
-    """Noise, then eight grey levels."""
-
-    def draw(self, mu, source, size, *, draws=1) -> Tensor:
-        noise = torch.cat([normal(mu.shape, source) for _ in range(draws)]).to(mu)
-        return rounded(mu.repeat(draws, 1, 1, 1) + SIGMA * noise)
-
-    def forward(self, x: Tensor, source: seeding.Source) -> Tensor:
-        return self.draw(x, source, x.shape[-2:])
+    def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return rounded(x + SIGMA * normal(x.shape, source).to(x))
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -142,7 +122,7 @@ class Gallery:
         self.known = known
         self.linear = nets["linear"]
         self.adversarially_trained = nets["robust"]
-        self.rounding_purifier = Purified(self.smooth).eval()
+        self.rounding_purifier = RoundingPurifier(self.smooth).eval()
 
     def randomised_smoothing(self, x: Tensor) -> Tensor:
         return self.smooth(x + SIGMA * torch.randn_like(x))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from alp.attacks import APGD, PGD, Linf, Square
+from alp.defences.base import Defence
 from alp.evaluation.checks import CHECKS, Scene
 from alp.evaluation.suites import Entry, Probes, Suite
 from alp.seeding import generator, normal, uniform
@@ -35,21 +35,19 @@ def linear(x: Tensor) -> Tensor:
 Y = linear(X).argmax(1)
 
 
-@dataclass(frozen=True)
-class Toy:
-    """A random subject whose every draw is ``answer(x, noise)``, noise like x."""
+class Toy(Defence):
+    """A random defence whose every draw is ``answer(x, noise)``, noise like x."""
 
-    answer: Callable[[Tensor, Tensor], Tensor]
-    draws: int = 1
-    stochastic: bool = True
-    views: frozenset[str] = frozenset({"bpda"})
+    capabilities = frozenset({"bpda"})
 
-    def sample(self, x, source, draws):
-        noise = [normal(x.shape, source).to(x) for _ in range(draws)]
-        return torch.stack([self.answer(x, each) for each in noise])
+    def __init__(self, answer: Callable[[Tensor, Tensor], Tensor], draws: int = 1) -> None:
+        super().__init__()
+        self.answer, self.draws = answer, draws
+        self.eval()
 
-    def predict(self, x, source):
-        return self.sample(x, source, self.draws).mean(0)
+    def sample(self, state, source, draws):
+        noise = [normal(state.shape, source).to(state) for _ in range(draws)]
+        return torch.stack([self.answer(state, each) for each in noise])
 
     def bpda(self, x, source, draws):
         return linear(x).expand(draws, -1, -1)
@@ -59,18 +57,18 @@ SMOOTH = Toy(lambda x, noise: linear(x + 0.05 * noise), draws=4)
 MASKED = Toy(lambda x, noise: linear(x.detach() + 0.05 * noise), draws=4)
 
 
-def scene(subject, threat=Linf(0.02), evaluations=2, seed=0):  # noqa: B008
-    return Scene(subject, threat, PROBES, evaluations, seed, batch=0)
+def scene(defence, threat=Linf(0.02), evaluations=2, seed=0):  # noqa: B008
+    return Scene(defence, threat, PROBES, evaluations, seed, batch=0)
 
 
-def numbers(name, subject, **options):
-    found = CHECKS[name].measure(scene(subject, **options), X, Y)
+def numbers(name, defence, **options):
+    found = CHECKS[name].measure(scene(defence, **options), X, Y)
     assert all(each.shape == (COUNT,) for each in found.values())
     return {key: each.numpy() for key, each in found.items()}
 
 
-def finding(name, subject, **options):
-    return CHECKS[name].conclude(numbers(name, subject, **options), {}, SUITE)
+def finding(name, defence, **options):
+    return CHECKS[name].conclude(numbers(name, defence, **options), {}, SUITE)
 
 
 def concluded(name, **own):

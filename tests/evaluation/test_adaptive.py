@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from linear_defence import LinearDefence
 
 from alp import seeding
 from alp.attacks import APGD, PGD, Linf, Square
 from alp.attacks.library import LIBRARY_ATTACKS, TargetedAPGD
 from alp.errors import ConfigError, UnknownNameError
-from alp.evaluation import SUITES, About, Entry, Probes, Share, Suite, evaluate
+from alp.evaluation import SUITES, About, Entry, Probes, Suite, evaluate
 from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE
 from alp.evaluation.suites import suite_for
 from alp.records import conclude, write
@@ -41,9 +41,9 @@ class Killed(BaseException):
     """Nothing catches it: what a kill looks like from inside."""
 
 
-def judged(subject, images, threat=SMALL, suite=SUITE, **options):
+def judged(defence, images, threat=SMALL, suite=SUITE, **options):
     settings = {"about": ABOUT, "batch_size": 20, **options}
-    return evaluate(subject, images, threat, suite, **settings)
+    return evaluate(defence, images, threat, suite, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,7 @@ def test_an_evaluation_repeats_and_follows_its_seed(defended, images) -> None:
 
 def test_at_no_radius_the_clean_accuracy_is_reported(images, weight) -> None:
     """On a point that half of the draws get wrong: the lowest of several scores is no estimate."""
-    from tests.evaluation.conftest import LinearSubject
-
-    noisy = LinearSubject(weight, sigma=0.6, draws=2)
+    noisy = LinearDefence(weight, sigma=0.6, draws=2)
     many = replace(images, images=images.images.repeat(8, 1, 1, 1), labels=images.labels.repeat(8))
     found = conclude(judged(noisy, many, Linf(1e-7), batch_size=400))
     clean, worst = found["clean"], found["worst"]
@@ -169,27 +167,20 @@ def test_a_killed_evaluation_goes_on_to_the_identical_files(
 
 
 def test_processes_share_the_batches_and_give_one_record(defended, images, tmp_path) -> None:
-    together, made, told = threading.Barrier(2, timeout=60), {}, {}
-
-    def work(rank: int) -> None:
-        def progress(*what: object) -> None:
-            told[rank] = what
-
-        share = Share(rank, 2, together.wait)
-        made[rank] = judged(defended, images, resume=tmp_path, share=share, progress=progress)
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    alone = judged(defended, images)
-    for rank in range(2):
-        assert made[rank].same(alone)
-        _, done, total = told[rank]
-        assert done == pytest.approx(total), "each counts its own share of the work"
-    with pytest.raises(ConfigError, match="meet in a resume folder"):
-        judged(defended, images, share=Share(0, 2))
+    told: list[tuple[str, float, float]] = []
+    made = judged(
+        defended,
+        images,
+        resume=tmp_path,
+        processes=2,
+        progress=lambda *what: told.append(what),
+    )
+    assert made.same(judged(defended, images))
+    _, done, total = told[-1]
+    assert done == pytest.approx(total)
+    defended.seeds.clear()
+    assert judged(defended, images, resume=tmp_path).same(made)
+    assert "purify" not in defended.seeds, "what a process did is kept"
 
 
 def test_a_target_that_cannot_be_repeated_says_so(images, weight) -> None:

@@ -26,7 +26,7 @@ from gallery_toys import (
 )
 
 from alp.attacks import L2, PGD, Linf
-from alp.defences.adapters import Deterministic, Opaque
+from alp.defences.adapters import FixedCallable, RandomCallable
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.checks.base import excess, no_better, with_radius
 from alp.evaluation.suites import Entry, Suite
@@ -37,12 +37,12 @@ from alp.records import worst
 def test_a_check_is_honest_with_honest_targets_and_with_json(name):
     check = CHECKS[name]
     assert check.name == name
-    for subject in (SMOOTH, Deterministic(linear)):
+    for defence in (SMOOTH, FixedCallable(linear)):
         gradients, plain = check.work(SUITE)
         assert gradients >= 0 <= plain
-        if name == "black-box" or not check.applies(SUITE, subject):
+        if name == "black-box" or not check.applies(SUITE, defence):
             continue
-        found = finding(name, subject)
+        found = finding(name, defence)
         assert found.passed is True, found
         assert json.loads(json.dumps(asdict(found))) == asdict(found)
         assert math.isfinite(found.value)
@@ -70,7 +70,7 @@ def test_each_has_its_section_on_the_page():
 
 
 def test_which_checks_make_sense():
-    random, plain = Opaque(linear), Deterministic(linear)
+    random, plain = RandomCallable(linear), FixedCallable(linear)
     only = {name for name in CHECKS if not CHECKS[name].applies(SUITE, plain)}
     assert only == {"draws", "direction", "bpda"}
     assert [name for name in CHECKS if not CHECKS[name].applies(SUITE, random)] == ["bpda"]
@@ -99,7 +99,7 @@ def test_a_frozen_target_is_deterministic_and_averages_logits():
     frozen = scene(SMOOTH).frozen("toy", X.device)
     assert torch.equal(frozen(X), frozen(X))
     noise = scene(SMOOTH).source("draw/toy", X.device)
-    assert torch.allclose(frozen(X), SMOOTH.sample(X, noise, PROBES.draws).mean(0))
+    assert torch.allclose(frozen(X), SMOOTH.logits(X, noise, PROBES.draws).mean(0))
 
 
 def test_tau_is_two_standard_errors_of_the_paired_difference():

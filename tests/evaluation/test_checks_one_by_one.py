@@ -27,7 +27,7 @@ from gallery_toys import (
 from torch import Tensor
 
 from alp.attacks import L2, Linf
-from alp.defences.adapters import Deterministic, in_float64
+from alp.defences.adapters import FixedCallable
 from alp.evaluation.checks import CHECKS
 from alp.seeding import generator
 
@@ -37,7 +37,7 @@ def test_null_finds_a_target_that_remembers_its_images():
         known = (x == X).flatten(1).all(1)
         return torch.eye(CLASSES)[torch.where(known, Y, (Y + 1) % CLASSES)] + 0 * linear(x)
 
-    found = finding("null", Deterministic(remembers), evaluations=1)
+    found = finding("null", FixedCallable(remembers), evaluations=1)
     assert not found.passed
     assert found.value == 1
     assert "the robust accuracy is 0.0 %, the clean one 100.0 %" in found.words
@@ -60,8 +60,8 @@ def test_one_step_is_the_best_attack_on_a_linear_target_of_two_classes():
     margin = ((X - 0.5).flatten(1) @ (weight[:, 0] - weight[:, 1])).abs()
     labels = ((X - 0.5).flatten(1) @ weight).argmax(1)
     survives = margin > 0.02 * (weight[:, 0] - weight[:, 1]).abs().sum()
-    subject = Deterministic(lambda x: (x - 0.5).flatten(1) @ weight)
-    measured = CHECKS["steps"].measure(scene(subject, evaluations=1), X, labels)
+    defence = FixedCallable(lambda x: (x - 0.5).flatten(1) @ weight)
+    measured = CHECKS["steps"].measure(scene(defence, evaluations=1), X, labels)
     assert 0 < survives.sum() < COUNT
     for each in measured.values():
         assert torch.equal(each.bool(), survives)
@@ -92,12 +92,12 @@ def test_radii_reach_to_where_every_image_can_be_grey():
             seen.append(self.eps)
             return super().random_start(x, source, scale)
 
-    check.measure(scene(Deterministic(linear), threat=Watched(0.1)), X, Y)
+    check.measure(scene(FixedCallable(linear), threat=Watched(0.1)), X, Y)
     assert seen == pytest.approx([0.05, 0.1, 0.2, 128 / 255])
     # A radius beyond the last one says nothing more.
-    wide = check.measure(scene(Deterministic(linear), threat=Linf(0.4)), X, Y)
+    wide = check.measure(scene(FixedCallable(linear), threat=Linf(0.4)), X, Y)
     assert list(wide) == ["half", "one", "everything"]
-    euclidean = check.measure(scene(Deterministic(linear), threat=L2(0.2)), X, Y)
+    euclidean = check.measure(scene(FixedCallable(linear), threat=L2(0.2)), X, Y)
     assert euclidean["everything"].sum() == 0
     assert euclidean["half"].sum() > 0
 
@@ -173,14 +173,14 @@ def test_bpda_that_does_better():
 
 def test_zero_gradients():
     assert finding("zero-gradient", MASKED).value == 1
-    confident = Deterministic(lambda x: 1e6 * linear(x))
+    confident = FixedCallable(lambda x: 1e6 * linear(x))
     found = finding("zero-gradient", confident)
     assert found.value > 0.9
     assert found.words.startswith("gradient masking suspected: the gradient is zero everywhere")
 
 
 def test_entries_that_are_zero_are_told_without_blame():
-    upper = Deterministic(lambda x: linear(torch.cat([x[:, :, :2], x[:, :, 2:].detach()], 2)))
+    upper = FixedCallable(lambda x: linear(torch.cat([x[:, :, :2], x[:, :, 2:].detach()], 2)))
     found = finding("zero-gradient", upper)
     assert found.passed
     assert "50.0 % of all its entries are" in found.words
@@ -196,7 +196,7 @@ def test_entries_that_are_zero_are_told_without_blame():
     ],
 )
 def test_gradients_and_differences_in_float64(answer, agree):
-    found = finding("finite-difference", Deterministic(answer))
+    found = finding("finite-difference", FixedCallable(answer))
     assert "(float64)" in found.words
     if agree is None:
         assert found.value > 0.9
@@ -211,20 +211,20 @@ def test_a_target_that_knows_float32_only_is_asked_in_float32(inside):
         images = x.float() if inside else x
         return images.sub(0.5).flatten(1) @ WEIGHT
 
-    found = finding("finite-difference", Deterministic(answer))
+    found = finding("finite-difference", FixedCallable(answer))
     assert "(float32)" in found.words
     assert found.value >= 0.95  # the third class is as good as the second of an image
 
 
 def test_the_copy_in_float64_leaves_the_model_as_it_is():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(PIXELS, CLASSES)).eval()
-    subject = Deterministic(model)
-    found = finding("finite-difference", subject)
+    defence = FixedCallable(model)
+    found = finding("finite-difference", defence)
     assert found.value == 1
     assert "(float64)" in found.words
-    assert subject.call is model
+    assert defence.call is model
     assert model(X).dtype == torch.float32
-    twin = in_float64(subject).sample(X.double(), generator(0, "toy"), 1)
+    twin = defence.in_float64().logits(X.double(), generator(0, "toy"), 1)
     assert twin.dtype == torch.float64
 
 
@@ -237,4 +237,4 @@ def test_planted_points_are_found_by_a_gradient_only():
 
 
 def test_planted_does_not_depend_on_the_loss_of_an_attack():
-    assert finding("planted", Deterministic(lambda x: 1e6 * linear(x))).value == 1
+    assert finding("planted", FixedCallable(lambda x: 1e6 * linear(x))).value == 1

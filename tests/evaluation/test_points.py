@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from alp.evaluation.points import Point, evaluate_points
 
 from alp.attacks import FGSM, PGD
 from alp.data import Images
 from alp.defences import Defended
-from alp.defences.adapters import Deterministic, Purified
 from alp.errors import ConfigError, RecordError, UnknownNameError
-from alp.evaluation import About
+from alp.evaluation import About, Grid, Point, evaluate
 from alp.records import CLEAN, Record, accuracy, choose_points, mean, measured
 from alp.seeding import generator
 
@@ -35,15 +33,14 @@ def model(new_purifier, new_classifier) -> Defended:
 
 
 def run(model, images, points=POINTS, attack=None, **options) -> Record:
+    grid = Grid(attack or FGSM(), tuple(points))
     options = {"about": ABOUT, "seed": 0, "batch_size": 4, **options}
-    return evaluate_points(
-        lambda sigma: Purified(model, sigma=sigma), images, attack or FGSM(), points, **options
-    )
+    return evaluate(model, images, grid.threat, grid, **options)
 
 
 def test_every_point_has_its_columns(model, images) -> None:
-    seen: list[tuple[int, int]] = []
-    record = run(model, images, progress=lambda *what: seen.append(what))
+    seen: list[tuple[str, float, float]] = []
+    record = run(model, images, progress=lambda *told: seen.append(told))
     points = measured(record)
     assert [(p.level, p.eps, p.sigma) for p in points] == [
         (p.level, p.eps, p.sigma) for p in POINTS
@@ -51,8 +48,9 @@ def test_every_point_has_its_columns(model, images) -> None:
     assert record.header["item"] == "sweep"
     assert record.header["threat"] == {"name": "linf"}, "the radius is the points' own"
     assert len(record) == 10
-    assert seen[-1] == (60, 60)
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][1] == pytest.approx(seen[-1][2])
+    assert len(seen) == 1 + 6 * 3, "the start, and every point of every batch"
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 
 def test_a_radius_that_all_points_share_is_the_threat(model, images) -> None:
@@ -80,16 +78,7 @@ def test_the_learned_sigma_by_either_name(model, images) -> None:
 
 
 def test_attacks_pass_whole_where_nothing_purifies(new_classifier, images) -> None:
-    model = new_classifier()
-    record = evaluate_points(
-        lambda sigma: Deterministic(model),
-        images,
-        FGSM(),
-        [Point(), Point("single", 0.1)],
-        about=ABOUT,
-        seed=0,
-    )
-    clean, attacked = measured(record)
+    clean, attacked = measured(run(new_classifier(), images, [Point(), Point("single", 0.1)]))
     assert np.isnan(clean.passed).all()
     assert attacked.passed == pytest.approx(np.ones(10))
     assert np.isinf(clean.psnr).all()
@@ -99,14 +88,16 @@ def test_attacks_pass_whole_where_nothing_purifies(new_classifier, images) -> No
 def test_killed_and_called_again_it_is_the_same_record(model, images, tmp_path) -> None:
     whole = run(model, images)
 
-    def kill(done: int, total: int) -> None:
-        if done == 28:
+    calls = iter(range(100))
+
+    def kill(what: str, done: float, total: float) -> None:
+        if next(calls) == 7:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(model, images, progress=kill, resume=tmp_path)
-    kept = len(list(tmp_path.glob("point*.parquet")))
-    assert kept == 7, "six points of the first batch, one of the second"
+    kept = len(list(tmp_path.glob("unit*.parquet")))
+    assert kept == 7, "two points of three batches, and a batch of the third"
     assert run(model, images, resume=tmp_path).same(whole)
     with pytest.raises(ConfigError, match="another evaluation"):
         run(model, images, POINTS[:2], resume=tmp_path)
@@ -131,14 +122,14 @@ def test_a_point_that_is_none() -> None:
 
 
 def test_without_noise_there_is_one_draw(model) -> None:
-    quiet, loud = Purified(model, sigma=0.0), Purified(model, sigma=0.7)
+    quiet, loud = model.at_sigma(0.0), model.at_sigma(0.7)
     assert (quiet.draws, quiet.stochastic) == (1, False)
     assert (loud.draws, loud.stochastic) == (3, True)
     x = torch.rand(2, 3, 16, 16, generator=generator(0, "x"))
-    assert len(quiet.sample(x, generator(0, "s"), 5)) == 1
-    for view in ("sample", "masked", "bpda"):
+    assert len(quiet.logits(x, generator(0, "s"), 5)) == 1
+    for view in ("logits", "masked", "bpda"):
         drawn = getattr(loud, view)(x, generator(0, "s"), 2)
-        again = getattr(Purified(model, sigma=0.1), view)(x, generator(0, "s"), 2)
+        again = getattr(model.at_sigma(0.1), view)(x, generator(0, "s"), 2)
         assert drawn.shape == (2, 2, 4)
         assert not torch.equal(drawn, again)
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from alp import seeding
 from alp.attacks import FGSM, PGD, Linf
 from alp.errors import ConfigError
-from alp.evaluation import About, evaluate_protocol
+from alp.evaluation import About, PaperProtocol, evaluate
 from alp.records import write
 
 ABOUT = About("toy", draws=4, sigma=0.05, weights={"classifier": "ab"})
@@ -17,17 +18,17 @@ class Killed(BaseException):
     """Nothing catches it: what a kill looks like from inside."""
 
 
-def _evaluate(subject, images, folder, kill_after=None, **options):
-    def progress(done, total):
-        if done == kill_after:
+def _evaluate(defence, images, folder, kill_after=None, attack=PGD(steps=2), **options):  # noqa: B008
+    def progress(what, done, total):
+        if round(len(images) * done / total) == kill_after:
             raise Killed
 
-    settings = {"about": ABOUT, "seed": 0, "batch_size": 10, "attack": PGD(steps=2), **options}
-    return evaluate_protocol(
-        subject,
+    settings = {"about": ABOUT, "seed": 0, "batch_size": 10, **options}
+    return evaluate(
+        defence,
         images,
         Linf(0.01),
-        knowledge=["oblivious", "single"],
+        PaperProtocol(attack, ("oblivious", "single")),
         progress=progress,
         resume=folder,
         **settings,
@@ -38,7 +39,7 @@ def test_a_killed_evaluation_goes_on_to_the_identical_files(defended, images, tm
     whole = write(_evaluate(defended, images, None), tmp_path / "whole")
     with pytest.raises(Killed):
         _evaluate(defended, images, tmp_path / "resume", kill_after=30)
-    assert len(list((tmp_path / "resume").glob("batch-*.parquet"))) == 3
+    assert len(list((tmp_path / "resume").glob("unit00-*.parquet"))) == 3
     defended.seeds.clear()
     resumed = write(_evaluate(defended, images, tmp_path / "resume"), tmp_path / "resumed")
     assert len(defended.seeds["purify"]) == 2, "three of five batches were done"
@@ -51,13 +52,16 @@ def test_a_finished_evaluation_computes_nothing_again(defended, images, tmp_path
     first = _evaluate(defended, images, tmp_path)
     defended.seeds.clear()
     assert _evaluate(defended, images, tmp_path).same(first)
-    assert defended.seeds == {}
+    assert set(defended.seeds) == {"predict", "logits"}, "it is asked what it is, and no more"
+    assert defended.seeds["predict"] == [seeding.derive(0, "classes")]
+    probes = {seeding.derive(0, purpose) for purpose in ("rates", "repeat")}
+    assert set(defended.seeds["logits"]) == probes
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "swap"])
 def test_a_damaged_batch_is_computed_again(defended, images, tmp_path, damage):
     first = _evaluate(defended, images, tmp_path)
-    path, other = sorted(tmp_path.glob("batch-*.parquet"))[:2]
+    path, other = sorted(tmp_path.glob("unit00-*.parquet"))[:2]
     raw = bytearray(path.read_bytes())
     if damage == "flip":
         raw[len(raw) // 2] ^= 1
@@ -66,7 +70,7 @@ def test_a_damaged_batch_is_computed_again(defended, images, tmp_path, damage):
         path.write_bytes(raw[:10])
     else:
         path.unlink()
-        shutil.copy(other, tmp_path / other.name.replace("batch-000001", "batch-000000"))
+        shutil.copy(other, tmp_path / other.name.replace("unit00-000001", "unit00-000000"))
     defended.seeds.clear()
     assert _evaluate(defended, images, tmp_path).same(first)
     assert len(defended.seeds["purify"]) == 1

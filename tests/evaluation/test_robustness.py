@@ -8,9 +8,10 @@ import torch
 
 from alp.attacks import L2, NFGSM, PGD, Linf
 from alp.errors import ConfigError, RecordError, UnknownNameError
-from alp.evaluation import About, evaluate_protocol
+from alp.evaluation import About, PaperProtocol, evaluate
 from alp.evaluation.verdict import NOT_A_CLASS
 from alp.records import read, summarise, write
+from alp.seeding import derive
 
 ABOUT = About(
     "toy", trial=2, draws=4, sigma=0.05, weights={"classifier": "ab"}, extra={"epochs": 3}
@@ -19,9 +20,9 @@ ALL = ["oblivious", "single", "masked"]
 EPS = 0.01
 
 
-def _evaluate(subject, images, knowledge=ALL, attack=PGD(steps=3), threat=Linf(EPS), **options):  # noqa: B008
+def _evaluate(defence, images, knowledge=ALL, attack=PGD(steps=3), threat=Linf(EPS), **options):  # noqa: B008
     settings = {"about": ABOUT, "seed": 0, "batch_size": 20, **options}
-    return evaluate_protocol(subject, images, threat, attack, knowledge, **settings)
+    return evaluate(defence, images, threat, PaperProtocol(attack, tuple(knowledge)), **settings)
 
 
 @dataclass
@@ -29,10 +30,21 @@ class Counting:
     """PGD that remembers the generators it was given."""
 
     seeds: list[int] = field(default_factory=list)
+    calls = PGD(steps=3).calls
 
     def __call__(self, target, x, y, threat, source):
         self.seeds.append(source.initial_seed())
         return PGD(steps=3)(target, x, y, threat, source)
+
+
+@dataclass
+class TooFar:
+    """An attack that leaves [0,1]."""
+
+    calls = (0, 1)
+
+    def __call__(self, target, x, y, threat, source):
+        return x + 1
 
 
 def test_a_linear_classifier_falls_where_the_closed_form_says(undefended, images, weight):
@@ -43,7 +55,7 @@ def test_a_linear_classifier_falls_where_the_closed_form_says(undefended, images
     margin = logits.amax(1) - logits.amin(1)
     robust = margin > EPS * (weight[:, 0] - weight[:, 1]).abs().sum()
     assert 0.1 < robust.float().mean() < 0.9
-    two = replace(images, labels=logits.argmax(1))
+    two = replace(images, labels=logits.argmax(1), classes=("a", "b"))
     record = _evaluate(undefended, two, attack=PGD(steps=20, step_size=EPS / 5))
     assert record.columns["clean_correct"].all()
     assert record.columns["single_correct"].tolist() == robust.tolist()
@@ -103,9 +115,10 @@ def test_the_noise_that_judges_never_met_an_attacker(defended, images):
     attack = Counting()
     _evaluate(defended, images, attack=attack)
     batches = 3
-    judging = defended.seeds["predict"]
+    asked = {derive(0, purpose) for purpose in ("classes", "rates", "repeat")}
+    judging = [seed for seed in defended.seeds["predict"] if seed not in asked]
     assert len(set(judging)) == len(judging) == batches * (1 + len(ALL))
-    drawing = set(defended.seeds["sample"]) - set(judging)
+    drawing = set(defended.seeds["logits"]) - set(judging) - asked
     assert len(drawing) == batches * 2 * 2, "a probe and an attack for single and for masked"
     assert not set(judging) & set(attack.seeds)
     assert not drawing & set(attack.seeds)
@@ -148,7 +161,7 @@ def test_many_images_need_no_warning(undefended, images):
 
 
 def test_predictions_that_are_not_finite_are_wrong_and_reported(undefended, images):
-    undefended.predict = lambda x, source: undefended.bare(x) * float("nan")
+    undefended.predict = lambda x, source, draws: undefended.bare(x) * float("nan")
     record = _evaluate(undefended, images, ["single"])
     assert not record.columns["clean_correct"].any()
     assert (record.columns["single_prediction"] == NOT_A_CLASS).all()
@@ -162,7 +175,7 @@ def test_an_attack_outside_the_threat_is_refused(undefended, images):
         _evaluate(
             undefended,
             images,
-            attack=lambda target, x, y, threat, source: x + 1,
+            attack=TooFar(),
             threat=Linf(1.0),
         )
 
@@ -194,8 +207,9 @@ def test_no_images_are_refused(undefended, images):
 
 def test_progress_counts_images(undefended, images):
     seen = []
-    _evaluate(undefended, images, ["single"], progress=lambda done, of: seen.append((done, of)))
-    assert seen == [(20, 50), (40, 50), (50, 50)]
+    _evaluate(undefended, images, ["single"], progress=lambda *told: seen.append(told))
+    assert [what for what, _, _ in seen] == ["start", "attack", "attack", "attack"]
+    assert [done / total for _, done, total in seen] == pytest.approx([0, 0.4, 0.8, 1])
 
 
 def test_parameters_keep_no_gradient(defended, images):
