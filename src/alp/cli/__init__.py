@@ -1,5 +1,10 @@
 """The command ``alp``.
 
+A command is a function of its settings, in a module of this package:
+
+    @COMMANDS.register("data", order=0, summary="describe a data set")
+    def run(settings: Settings) -> None: ...
+
 Exit status: 0 done; 1 an error, in one line on stderr; 2 a wrong command line; 130 interrupted.
 Results go to stdout, progress and warnings to stderr. Nothing here imports torch before a command
 runs, so that ``--help`` is fast.
@@ -12,34 +17,21 @@ import re
 import shlex
 import sys
 import time
+import typing
 import warnings
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
-from alp.cli.settings import UsageError
+from alp.cli.settings import UsageError, near, parse
+from alp.cli.streams import lasting_streams, terminated_as_interrupted
 from alp.errors import AlpError
+from alp.files import require_writable
+from alp.registry import Registry
 from alp.version import __version__
 
-COMMANDS: dict[str, str] = {
-    "data": "describe a data set: sizes, classes, digests",
-    "train": "train a purifier, a classifier or both, by a named recipe",
-    "evaluate": "attack trained models at every level of knowledge, and check the attacks",
-    "protocol": "measure trained models under one attack, as the source paper does",
-    "attack": "attack images and write pictures of what happens",
-    "purify": "purify pictures",
-    "export": "write a defended classifier as ONNX files that run without torch",
-    "bench": "time a model in every backend, and other defences beside it",
-    "reproduce": "run the experiments of the paper, all or some",
-    "report": "make one page of every record in a folder",
-    "models": "list packaged models, architectures and recipes, or describe a model",
-    "package": "make a package of weights from trainings and their evaluation",
-    "demo": "the whole chain on embedded data, in minutes",
-}
-"""Command to summary; the module of that name in this package has its ``Settings`` and ``run``."""
-
-RESUMABLE = ("train", "evaluate", "protocol", "reproduce", "demo")
-"""Commands that go on where they were interrupted."""
+COMMANDS: Registry[Callable[[Any], None]] = Registry("COMMANDS", "alp.cli", "alp.commands")
+"""Name to command, in the order of the overview."""
 
 GRACE = 3.0
 """Seconds that the first of several processes has to say that it was interrupted."""
@@ -50,52 +42,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before torch is imported: waiting threads that spin slow a shared machine down.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with lasting_streams() as out, warnings.catch_warnings():
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
+        status = _run(given)
+        if out.error is not None:
+            status = _fail(f"results could not be printed: {out.error}", status or 1)
+    return status
+
+
+def _run(given: list[str]) -> int:
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
-            return _dispatch(given)
+        if given[:1] == ["--version"]:
+            print(f"alp {__version__}")
+        elif given[:1] in ([], ["-h"], ["--help"]):
+            print(_overview())
+            return 0 if given else 2
+        elif given[0] in COMMANDS:
+            run = COMMANDS[given[0]]
+            settings = parse(given[0], typing.get_type_hints(run)["settings"], given[1:])
+            return _execute(run, settings, given)
+        else:
+            raise UsageError(
+                f"unknown command {given[0]!r}{near(given[0], COMMANDS)}; "
+                f"choose one of: {', '.join(COMMANDS)}"
+            )
     except SystemExit as stop:  # --help and --print_config
         return stop.code if isinstance(stop.code, int) else 0
     except UsageError as error:
         return _fail(str(error), 2)
-    except BrokenPipeError:  # the reader of our output has gone; nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (AlpError, OSError, MemoryError) as error:
         return _fail(str(error) or type(error).__name__, 1)
     except RuntimeError as error:
-        if _first() or not re.search("onnection .*closed", str(error)):
+        if _is_first() or not re.search("onnection .*closed", str(error)):
             raise
         return 1  # the first process has ended, and said why
+    return 0
+
+
+def _execute(run: Callable[[Any], None], settings: Any, given: list[str]) -> int:
+    places = [each for each in fields(settings) if "folder" in each.metadata]
+    try:
+        with terminated_as_interrupted():
+            for each in places:
+                require_writable(getattr(settings, each.name))
+            run(settings)
     except KeyboardInterrupt:
-        if not _first():
+        if not _is_first():
             # The engine kills the first process once another has ended: let it speak before.
             time.sleep(GRACE)
-        if not set(given[:1]) & set(RESUMABLE):
+        if not any(each.metadata["folder"] == "resumed" for each in places):
             return _fail("interrupted", 130)
         command = shlex.join(["alp", *given])
         return _fail(f"interrupted; the same command goes on from here:\n  {command}", 130)
-
-
-def _dispatch(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        print(f"alp {__version__}")
-        return 0
-    name, *rest = arguments
-    if name not in COMMANDS:
-        raise UsageError(f"unknown command {name!r}; choose one of: {', '.join(COMMANDS)}")
-    from alp.cli.settings import parse
-
-    command: Any = import_module(f"alp.cli.{name}")
-    command.run(parse(name, command.Settings, rest))
     return 0
 
 
 def _overview() -> str:
-    lines = [f"  {name:<11}{summary}" for name, summary in COMMANDS.items()]
+    lines = [f"  {name:<11}{COMMANDS.summary(name)}" for name in COMMANDS]
     return "\n".join(
         [
             "usage: alp COMMAND [options]",
@@ -112,16 +115,16 @@ def _overview() -> str:
     )
 
 
-def _first() -> bool:
+def _is_first() -> bool:
     from alp.executors import is_first_process
 
     return is_first_process()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    from alp.cli.console import note
+    from alp.cli.console import warn
 
-    note(f"alp: warning: {message}")
+    warn(str(message))
 
 
 def _fail(message: str, status: int) -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alp.attacks import THREATS, Attack, Threat
+from alp.cli import COMMANDS
 from alp.cli.common import METHODS
-from alp.cli.settings import POSITIONAL, among, given
+from alp.cli.settings import POSITIONAL, WRITTEN, among, given
 from alp.config import positive, within
 from alp.data import SPLITS
 from alp.evaluation.knowledge import KNOWLEDGE
@@ -65,7 +66,7 @@ class Settings:
     """Seed of the choice of images, the attack and the draws."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
-    out: Path
+    out: Path = field(metadata=WRITTEN)
     """Folder for the pictures and adversarial.safetensors."""
     json: bool = False
     """Print JSON."""
@@ -75,6 +76,7 @@ class Settings:
         within(self, 0, float("inf"), "pictures")
 
 
+@COMMANDS.register("attack", order=4, summary="attack images and write pictures of what happens")
 def run(settings: Settings) -> None:
     """Attack, print accuracies and distances, write the pictures."""
     from alp.cli.console import say, say_json

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alp.cli import COMMANDS
 from alp.cli.common import calibration_images
-from alp.cli.settings import POSITIONAL, among
+from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.deploy.consensus import Consensus
@@ -62,7 +63,7 @@ class Settings:
     """Seed of the order in the rounds and of the choice of images."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
-    out: Path
+    out: Path = field(metadata=WRITTEN)
     """Folder for the record and the plot."""
     json: bool = False
     """Print JSON."""
@@ -76,6 +77,9 @@ class Settings:
                     raise ConfigError(f"{name} has {value}; give {least}")
 
 
+@COMMANDS.register(
+    "bench", order=7, summary="time a model in every backend, and other defences beside it"
+)
 def run(settings: Settings) -> None:
     """Time, write the record and the plot, print the tables."""
     from alp.bench import bench

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -15,25 +16,61 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from alp.executors import is_first_process
 
 WIDE = 200
 """Columns where the output is no terminal: a table in a file is not cut to a screen."""
 
+COLUMN = 13
+"""Characters that a column of a ruled table takes, about."""
+
 PAUSE = 20.0
 """Seconds between two lines of progress where there is no terminal to draw a bar on."""
 
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """``text`` with what steers a terminal, or is no character, as escapes: names of files and
+    classes may hold anything."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def say(*parts: str | Table, end: str = "\n") -> None:
-    """Print results to stdout: text as it is, each followed by ``end``, tables as they fit."""
+    """Print results to stdout: texts, each followed by ``end``, and tables as they fit."""
     if not is_first_process():
         return
     for part in parts:
         if isinstance(part, str):
-            print(part, end=end, flush=True)
+            print(printable(part), end=end)
         else:
             _console(sys.stdout).print(part)
+
+
+def say_json(value: Any) -> None:
+    """Print a result for programs to stdout."""
+    if is_first_process():
+        print(json.dumps(value, indent=2))
+
+
+def table(
+    rows: Iterable[Sequence[str]], *, left: Collection[int] = (0,), ruled: bool = False
+) -> Table:
+    """A table of ``rows``, the first of which are its headings; columns are aligned right but for
+    those in ``left``. With ``ruled`` there are lines between the rows, and rows become columns
+    where the terminal is too narrow."""
+    lines = [[Text(printable(cell)) for cell in row] for row in rows]
+    if ruled and len(lines) < len(lines[0]) and len(lines[0]) * COLUMN > width():
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    made = Table(show_lines=True) if ruled else Table(box=None, pad_edge=False)
+    for number, heading in enumerate(lines[0]):
+        made.add_column(heading, justify="left" if number in left else "right")
+    for line in lines[1:]:
+        made.add_row(*line)
+    return made
 
 
 def width() -> int:
@@ -41,10 +78,9 @@ def width() -> int:
     return _console(sys.stdout).width
 
 
-def say_json(value: Any) -> None:
-    """Print a result for programs to stdout."""
-    if is_first_process():
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+def warn(text: str) -> None:
+    """Print a warning to stderr."""
+    note(f"alp: warning: {text}")
 
 
 def note(text: str, everywhere: bool = False) -> None:
@@ -52,7 +88,7 @@ def note(text: str, everywhere: bool = False) -> None:
     of several processes."""
     if everywhere or is_first_process():
         console = _bars[-1].console if _bars else _console(sys.stderr)
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 _bars: list[Progress] = []
@@ -73,7 +109,7 @@ class Display:
         if what != self._what:
             self._what, self._start, self._first = what, now, done
             self._task = self._bars.add_task(
-                escape(what), total=total, completed=done, rate="", detail=""
+                escape(printable(what)), total=total, completed=done, rate="", detail=""
             )
             self._spoken = now
         speed = each * (done - self._first) / max(now - self._start, 1e-9)

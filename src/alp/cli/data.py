@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alp.cli import COMMANDS
 from alp.cli.settings import POSITIONAL, among
 from alp.data import DATASETS, SPLITS, load_data
+from alp.files import expanded
 
 if TYPE_CHECKING:
     from alp.data import Images
@@ -25,6 +26,7 @@ class Settings:
     """Print JSON."""
 
 
+@COMMANDS.register("data", order=0, summary="describe a data set: sizes, classes, digests")
 def run(settings: Settings) -> None:
     """Print the description; loading verifies checksums and counts."""
     from alp.cli.console import say, say_json
@@ -56,7 +58,7 @@ def source_of(name: str, split: str) -> str:
         from alp.data.cifar10 import find_files
 
         return str(find_files("test" if split == "test" else "train")[0].parent)
-    return str(Path(name).expanduser().resolve())
+    return str(expanded(name).resolve())
 
 
 def _tables(name: str, described: dict[str, Any]) -> list[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from alp.cli import COMMANDS
 from alp.cli.reproduce import show_experiments
+from alp.cli.settings import RESUMED
 from alp.experiments.protocol import Protocol
 
 PROTOCOL = Protocol(scale="demo", trials=2, images=500)
@@ -18,12 +20,13 @@ class Settings:
     --trials 2 --images 500' on the embedded shapes. The paper's numbers are for CIFAR-10 and
     stand beside the measurements of 'alp reproduce hierarchy'."""
 
-    out: Path = Path("runs/demo")
+    out: Path = field(default=Path("runs/demo"), metadata=RESUMED)
     """Folder for models, records, table.json and report.html."""
     json: bool = False
     """Print JSON."""
 
 
+@COMMANDS.register("demo", order=12, summary="the whole chain on embedded data, in minutes")
 def run(settings: Settings) -> None:
     """Run the demo."""
     show_experiments(("hierarchy",), PROTOCOL, settings.out, json=settings.json)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alp.attacks import THREATS, Threat
+from alp.cli import COMMANDS
 from alp.cli.common import deployment_of, names
-from alp.cli.settings import POSITIONAL, among, given
+from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import positive
 from alp.data import SPLITS
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -56,7 +57,7 @@ class Settings:
     """auto, cpu, cuda or mps."""
     processes: int = 1
     """Processes that share out the batches, one a device."""
-    out: Path
+    out: Path = field(metadata=RESUMED)
     """Folder for the records."""
     json: bool = False
     """Print JSON."""
@@ -69,6 +70,11 @@ class Settings:
             )
 
 
+@COMMANDS.register(
+    "evaluate",
+    order=2,
+    summary="attack trained models at every level of knowledge, and check the attacks",
+)
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
     from alp.cli.console import note, progress, say, say_json

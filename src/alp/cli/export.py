@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alp.cli import COMMANDS
 from alp.cli.common import CALIBRATION, calibration_images
-from alp.cli.settings import POSITIONAL, among
+from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import positive
 
 
@@ -32,7 +33,7 @@ class Settings:
     """How many of them."""
     seed: int = 0
     """Seed of their choice."""
-    out: Path
+    out: Path = field(metadata=WRITTEN)
     """Folder for the files."""
     json: bool = False
     """Print JSON."""
@@ -41,6 +42,9 @@ class Settings:
         positive(self, "size", "images")
 
 
+@COMMANDS.register(
+    "export", order=6, summary="write a defended classifier as ONNX files that run without torch"
+)
 def run(settings: Settings) -> None:
     """Export, and print what was written and how far it is from torch.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alp.cli import COMMANDS
 from alp.cli.settings import POSITIONAL
 from alp.training.recipes import RECIPES, SCALES
 
@@ -26,6 +27,11 @@ class Settings:
     """Print JSON."""
 
 
+@COMMANDS.register(
+    "models",
+    order=10,
+    summary="list packaged models, architectures and recipes, or describe a model",
+)
 def run(settings: Settings) -> None:
     """Print the lists, or the description of the model."""
     from alp.cli.console import say, say_json

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alp.cli.settings import POSITIONAL
+from alp.cli import COMMANDS
+from alp.cli.settings import POSITIONAL, WRITTEN
 from alp.config import positive
 from alp.errors import ConfigError
 
@@ -32,7 +33,7 @@ class Settings:
     """The data on whose validation images the precision is decided."""
     images: int = 1000
     """How many of them, a fixed class-balanced choice; at most all."""
-    out: Path
+    out: Path = field(metadata=WRITTEN)
     """Folder that gets a folder of the package's name."""
     json: bool = False
     """Print JSON."""
@@ -41,6 +42,9 @@ class Settings:
         positive(self, "images")
 
 
+@COMMANDS.register(
+    "package", order=11, summary="make a package of weights from trainings and their evaluation"
+)
 def run(settings: Settings) -> None:
     """Write the package, and say what half precision costs each row."""
     from alp.cli.console import say, say_json

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from alp.attacks import THREATS, Attack, Threat
+from alp.cli import COMMANDS
 from alp.cli.common import METHODS, names
-from alp.cli.settings import POSITIONAL, among, given
+from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import positive
 from alp.data import SPLITS
 from alp.evaluation.knowledge import PAPER
@@ -45,7 +46,7 @@ class Settings:
     """Seed of the choice of images, the attacks and the draws."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
-    out: Path
+    out: Path = field(metadata=RESUMED)
     """Folder for the records."""
     json: bool = False
     """Print JSON."""
@@ -54,6 +55,9 @@ class Settings:
         positive(self, "images")
 
 
+@COMMANDS.register(
+    "protocol", order=3, summary="measure trained models under one attack, as the source paper does"
+)
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the warnings."""
     import torch

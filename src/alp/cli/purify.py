@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.cli.settings import POSITIONAL
+from alp.cli import COMMANDS
+from alp.cli.settings import POSITIONAL, WRITTEN
 from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Settings:
     """PNG, JPEG, WebP or BMP files of any size, and folders of them."""
     purifier: Path
     """Weights file, or packaged name, of a purifier or defended classifier."""
-    out: Path
+    out: Path = field(metadata=WRITTEN)
     """Folder for the purified pictures."""
     watch: bool = False
     """Go on with what appears or changes in the folders, until interrupted (Ctrl-C). What has an
@@ -47,6 +48,7 @@ class Settings:
             raise ConfigError(f"{first} is no folder; give folders to watch, or leave --watch out")
 
 
+@COMMANDS.register("purify", order=5, summary="purify pictures")
 def run(settings: Settings) -> None:
     """Purify each picture.
 

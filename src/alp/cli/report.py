@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alp.cli import COMMANDS
 from alp.cli.settings import POSITIONAL
 
 
@@ -25,6 +26,7 @@ class Settings:
     """Print JSON."""
 
 
+@COMMANDS.register("report", order=9, summary="make one page of every record in a folder")
 def run(settings: Settings) -> None:
     """Make the page, and say what it shows."""
     from alp.cli.console import note, say, say_json

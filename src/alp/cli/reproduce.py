@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from alp.cli.settings import POSITIONAL, among
+from alp.cli import COMMANDS
+from alp.cli.settings import POSITIONAL, RESUMED, among
 from alp.experiments import EXPERIMENTS
 from alp.experiments.protocol import Protocol
 
@@ -21,12 +22,13 @@ class Settings(Protocol):
     item: tuple[str, ...] = field(default=(), metadata=POSITIONAL | among(EXPERIMENTS))
     """Which experiments: hierarchy (Table II), sigma (figure 2), sweep, tradeoff (figure 3), tsne
     (figure 4), reliability (figure 5), grids (appendix), and what the paper lacks."""
-    out: Path
+    out: Path = field(metadata=RESUMED)
     """Folder for models, records and report.html."""
     json: bool = False
     """Print JSON."""
 
 
+@COMMANDS.register("reproduce", order=8, summary="run the experiments of the paper, all or some")
 def run(settings: Settings) -> None:
     """Run the experiments."""
     values = {each.name: getattr(settings, each.name) for each in fields(Protocol)}

@@ -18,10 +18,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from alp.cli.configuration import nested, options_text, read_options
 from alp.cli.values import Option, worded
 from alp.config import from_dict
-from alp.errors import AlpError
+from alp.errors import AlpError, ConfigError
 
 T = TypeVar("T")
 
@@ -32,6 +31,12 @@ class UsageError(AlpError):
 
 POSITIONAL: dict[str, Any] = {"positional": True}
 """Metadata of a field that may be given without its name; a tuple takes one value or more."""
+
+WRITTEN: dict[str, Any] = {"folder": "written"}
+"""Metadata of a field that is a folder the command writes into: whether it can is seen first."""
+
+RESUMED: dict[str, Any] = {"folder": "resumed"}
+"""As ``WRITTEN``; and the same command goes on from what an interrupted one left there."""
 
 
 def among(names: Collection[str]) -> dict[str, Any]:
@@ -94,7 +99,10 @@ def parse(command: str, kind: type[T], arguments: list[str]) -> T:
     values = {name: option.default for name, option in parser.options.items()} | values
     missing = [name for name, value in values.items() if value is MISSING]
     if values.pop("print_config", False):
-        print(options_text({name: values[name] for name in values if name not in missing}), end="")
+        from alp.cli.configuration import options_text
+
+        told = {name: value for name, value in values.items() if value is not MISSING}
+        print(options_text(nested(told)), end="")
         raise SystemExit(0)
     if missing:
         parser.error(f"--{missing[0]} is missing")
@@ -105,6 +113,18 @@ def parse(command: str, kind: type[T], arguments: list[str]) -> T:
             # Settings without a field, of an attack that leaves nothing to choose, have no option.
             tree[each.name] = from_dict(type(default), tree.get(each.name, {}))  # type: ignore
     return kind(**tree)
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of dotted names as mappings of mappings."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *parents, name = key.split(".")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = value
+    return tree
 
 
 class _Parser(argparse.ArgumentParser):
@@ -232,9 +252,11 @@ class _Config(argparse.Action):
     """Takes the options of a file, at the place where it stands among the others."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        from alp.cli.configuration import read_options
+
         try:
             found = read_options(Path(values))
-        except ValueError as error:
+        except ConfigError as error:
             parser.error(str(error))
         known = {name: texts for name, texts in found.items() if name in parser.options}
         for name, texts in known.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from alp.cli.settings import POSITIONAL, among, given
+from alp.cli import COMMANDS
+from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
 from alp.training.recipes import RECIPES, Scale, recipe
@@ -24,7 +25,7 @@ class Settings:
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
-    out: Path
+    out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
     """Weights file, or packaged name, of the purifier in front of the classifier."""
@@ -43,6 +44,9 @@ class Settings:
     """Print the training's record as JSON, without its curves."""
 
 
+@COMMANDS.register(
+    "train", order=1, summary="train a purifier, a classifier or both, by a named recipe"
+)
 def run(settings: Settings) -> None:
     """Train, with a progress bar, and say what came out."""
     check_weights(settings)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from alp.data.augment import Augment
 from alp.errors import UnknownNameError, choose
+from alp.files import expanded
 
 if TYPE_CHECKING:
     from alp.data.images import Images
@@ -60,7 +61,7 @@ def load_data(
     name = str(name_or_folder)
     if name in DATASETS:
         return DATASETS[name](split, seed, root)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if not name or not folder.is_dir():
         raise UnknownNameError(
             f"{name!r} is neither a data set nor an existing folder; give one of: "

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from alp.data.images import Images, content_digest
+from alp.files import expanded
 
 FORMAT = 3
 """Part of every key: raised when what is cached, or its layout, changes."""
@@ -22,7 +23,7 @@ FORMAT = 3
 def cache_folder() -> Path:
     """Where decoded data lies: the setting ALP_CACHE, else ``~/.cache/alp``."""
     setting = os.environ.get("ALP_CACHE")
-    return Path(setting).expanduser() if setting else Path.home() / ".cache" / "alp"
+    return expanded(setting or "~/.cache/alp")
 
 
 def file_key(files: Mapping[str, Path]) -> str:

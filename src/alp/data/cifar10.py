@@ -20,6 +20,7 @@ from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
 from alp.data.images import Images, carve_validation
 from alp.errors import DataError
+from alp.files import expanded
 
 
 def read_rows(
@@ -153,7 +154,7 @@ def find_files(part: str, root: Path | None = None) -> list[Path]:
     """
     setting = root or os.environ.get("ALP_DATA")
     if setting:
-        folder = Path(setting).expanduser() / "cifar10"
+        folder = expanded(setting) / "cifar10"
         if not folder.is_dir():
             raise DataError(
                 f"there is no folder {folder}: {REPAIR}; or unset ALP_DATA to download it"

@@ -20,6 +20,7 @@ from alp.defences.checkpoint import load_model, weights_digest
 from alp.defences.purified import Defended
 from alp.defences.purifier import Purifier
 from alp.errors import CheckpointError, ConfigError, choose
+from alp.files import expanded
 
 M = TypeVar("M", bound="Defence | Purifier")
 
@@ -132,7 +133,7 @@ def load(source: str | Path) -> Model:
         UnknownNameError: the package has no such row.
         CheckpointError: there is nothing of that path or name, or it is damaged.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_file():
         return load_model(path)
     if (path / MANIFEST).is_file():
