@@ -27,7 +27,7 @@ from alp.data import Images
 from alp.errors import ConfigError
 from alp.files import read_json
 from alp.training import ClassifierStage, PurifierStage
-from alp.workflows import train
+from alp.training.train import train
 
 folder = Path(sys.argv[1])
 toy = load_file(folder / "toy.safetensors")

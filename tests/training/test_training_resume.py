@@ -174,7 +174,7 @@ from safetensors.torch import load_file
 from alp.config import EngineConfig, OptimConfig, PurifierConfig
 from alp.data import Images
 from alp.training import PurifierStage
-from alp.workflows import train
+from alp.training.train import train
 
 def report(step, steps, scalars):
     if step == 5:

@@ -87,7 +87,7 @@ def train(
     # First of all, and for a finished training too: what follows a resumed one, an evaluation say,
     # has to add its floats as what follows an uninterrupted one.
     limit_threads(engine)
-    task, parents = _build_task(stage, images, seed, purifier, classifier)
+    task, parents = build_task(stage, images, seed, purifier, classifier)
     settings = {
         "stage": type(stage).__name__,
         "settings": to_dict(stage),
@@ -134,7 +134,7 @@ def train(
     return Trained(model, weights, record)
 
 
-def _build_task(
+def build_task(
     stage: Stage, images: Images, seed: int, purifier: Path | None, classifier: Path | None
 ) -> tuple[Task, dict[str, str]]:
     """The stage's task, and the digests of the weights that it starts from."""
