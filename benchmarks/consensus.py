@@ -23,7 +23,6 @@ from torch import Tensor
 import alp
 from alp import seeding
 from alp.attacks import PGD, Linf
-from alp.defences.adapters import subject_of
 from alp.deploy import Consensus
 from alp.evaluation import KNOWLEDGE
 from alp.records.statistics import wilson
@@ -31,7 +30,7 @@ from alp.records.statistics import wilson
 
 def logits_of(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     """Name of the points, and the logits of all draws of a batch of them, (draws,B,K)."""
-    subject = subject_of(alp.load(options.weights))
+    defence = alp.load(options.weights)
     data = alp.load_data(options.data, "test")
     data = data.take(min(options.images, len(data)), options.seed)
     threat, attack = Linf(8 / 255), PGD(steps=options.steps)
@@ -39,12 +38,12 @@ def logits_of(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     def made(name: str, points: Tensor, number: int) -> tuple[str, np.ndarray]:
         source = seeding.generator(options.seed, f"judge/{name}", number)
         with torch.inference_mode():
-            return name, subject.sample(points, source, subject.draws).numpy()
+            return name, defence.logits(points, source, defence.draws).numpy()
 
     for number, (_, x, y) in enumerate(data.batches(options.batch)):
         yield made("clean", x, number)
         own, theirs = (seeding.generator(options.seed, what, number) for what in ("a", "b"))
-        target = KNOWLEDGE["eot"](subject, theirs, options.averaged)
+        target = KNOWLEDGE["eot"](defence, theirs, options.averaged)
         yield made("attacked", attack(target, x, y, threat, own), number)
 
 

@@ -32,28 +32,29 @@ from alp.attacks.gradients import input_gradient
 from alp.attacks.losses import cross_entropy
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.defences import Defended, Purifier, ResNetLite
-from alp.defences.adapters import Purified, in_float64
 
 EPS = 8 / 255
 
-Way = Callable[[Purified, Tensor, Tensor, seeding.Source, int], Tensor]
+Way = Callable[[Defended, Tensor, Tensor, seeding.Source, int], Tensor]
 
 
-def shared(subject: Purified, x: Tensor, y: Tensor, source: seeding.Source, draws: int) -> Tensor:
+def shared(defended: Defended, x: Tensor, y: Tensor, source: seeding.Source, draws: int) -> Tensor:
     """One pass of the encoder, ``draws`` of decoder and classifier."""
-    return input_gradient(lambda x: subject.sample(x, source, draws), x, y, cross_entropy)[0]
+    return input_gradient(lambda x: defended.logits(x, source, draws), x, y, cross_entropy)[0]
 
 
-def loop(subject: Purified, x: Tensor, y: Tensor, source: seeding.Source, draws: int) -> Tensor:
+def loop(defended: Defended, x: Tensor, y: Tensor, source: seeding.Source, draws: int) -> Tensor:
     """``draws`` full passes, whose gradients are added up: a step of torchattacks' EOTPGD."""
     point, gradient = x.clone().requires_grad_(), torch.zeros_like(x)
     for _ in range(draws):
-        loss = F.cross_entropy(subject.model(point, source, draws=1), y, reduction="sum")
+        loss = F.cross_entropy(defended.predict(point, source, 1), y, reduction="sum")
         gradient += torch.autograd.grad(loss, point)[0]
     return gradient / draws
 
 
-def packaged(subject: Purified, x: Tensor, y: Tensor, source: seeding.Source, draws: int) -> Tensor:
+def packaged(
+    defended: Defended, x: Tensor, y: Tensor, source: seeding.Source, draws: int
+) -> Tensor:
     """The gradient from which the packaged APGD takes its first step: what it sums up is seen by a
     hook on the point that it passes to the model."""
     seen: list[Tensor] = []
@@ -61,7 +62,7 @@ def packaged(subject: Purified, x: Tensor, y: Tensor, source: seeding.Source, dr
     def model(point: Tensor) -> Tensor:
         if not seen:
             point.register_hook(seen.append)
-        logits: Tensor = subject.model(point, source, draws=1)
+        logits: Tensor = defended.predict(point, source, 1)
         return logits
 
     attack = APGDAttack(model, n_iter=0, eps=EPS, eot_iter=draws, device=x.device)
@@ -93,12 +94,12 @@ def peak(way: str, options: argparse.Namespace) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(way: Way, subject: Purified, x: Tensor, y: Tensor, draws: int) -> float:
+def measure(way: Way, defended: Defended, x: Tensor, y: Tensor, draws: int) -> float:
     """What `peak` asks of this process."""
     source = seeding.generator(0, "memory")
-    way(subject, x[:1], y[:1], source, 1)  # what torch sets up once is no cost of a step
+    way(defended, x[:1], y[:1], source, 1)  # what torch sets up once is no cost of a step
     before = held("VmRSS")
-    way(subject, x, y, source, draws)
+    way(defended, x, y, source, draws)
     return held("VmHWM") - before
 
 
@@ -109,11 +110,10 @@ def held(which: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(which))
 
 
-def difference(subject: Purified, x: Tensor, y: Tensor, draws: int, seed: int) -> dict[str, float]:
+def difference(defended: Defended, x: Tensor, y: Tensor, draws: int, seed: int) -> dict[str, float]:
     """How far a way's gradient is from the shared one in float64, relative to its largest entry.
     The draws are the same: all ways ask a generator for the noise of one draw after the other."""
-    twin, points = in_float64(subject), x.double()
-    assert isinstance(twin, Purified)
+    twin, points = defended.in_float64(), x.double()
     found = {
         name: way(twin, points, y, seeding.generator(seed, "draws"), draws)
         for name, way in WAYS.items()
@@ -134,21 +134,21 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    subject = Purified(model_of(options.weights))
+    defended = model_of(options.weights)
     source = seeding.generator(options.seed, "images")
     x = seeding.uniform((options.batch, 3, options.size, options.size), source)
-    y = torch.arange(options.batch) % subject.model.classifier.config.classes
+    y = torch.arange(options.batch) % defended.classifier.config.classes
     if options.measure:
-        print(measure(WAYS[options.measure], subject, x, y, options.draws))
+        print(measure(WAYS[options.measure], defended, x, y, options.draws))
         return {}
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     for step in range(-1, options.steps):
         for name, way in WAYS.items():
             start = time.perf_counter()
-            way(subject, x, y, seeding.generator(options.seed, "draws", step + 1), options.draws)
+            way(defended, x, y, seeding.generator(options.seed, "draws", step + 1), options.draws)
             if step >= 0:  # the first of each is to warm up
                 times[name].append(time.perf_counter() - start)
-    apart = difference(subject, x, y, options.draws, options.seed)
+    apart = difference(defended, x, y, options.draws, options.seed)
     found = {
         name: {
             "seconds": statistics.median(times[name]),

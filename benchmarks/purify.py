@@ -24,11 +24,11 @@ import numpy as np
 import torch
 
 from alp import seeding
-from alp.cli.purify import load_purifier
 from alp.config import PurifierConfig
 from alp.data.decode import decode_one, write_png
 from alp.defences import Purifier
 from alp.defences.base import channels_last
+from alp.defences.packaged import load_purifier
 from alp.serve.pictures import Job, find_jobs, purify_pictures
 
 MASTERS = 64

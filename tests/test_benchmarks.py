@@ -55,11 +55,11 @@ def test_eot_gradients_are_the_same(weights, capsys) -> None:
 def test_eot_other_draws_give_another_gradient(weights) -> None:
     """So that the agreement above says something."""
     eot = script("eot")
-    subject = eot.Purified(eot.model_of(weights))
+    defended = eot.model_of(weights)
     x = eot.seeding.uniform((3, 3, 10, 10), eot.seeding.generator(0, "images"))
     loop = eot.WAYS["loop"]
-    eot.WAYS["loop"] = lambda subject, x, y, source, draws: loop(subject, x, y, source, draws - 1)
-    apart = eot.difference(subject, x, x.new_zeros(3).long(), 4, 0)
+    eot.WAYS["loop"] = lambda model, x, y, source, draws: loop(model, x, y, source, draws - 1)
+    apart = eot.difference(defended, x, x.new_zeros(3).long(), 4, 0)
     assert apart["loop"] > 1e-4
     assert apart["packaged"] < 1e-5
 

@@ -80,10 +80,10 @@ SCHEMA = 1
 """Version of the layout; a reader refuses another."""
 
 KIND_ROBUSTNESS = "robustness"
-"""The kind of record that :func:`alp.evaluation.evaluate_protocol` makes."""
+"""The kind of record that :func:`alp.evaluation.evaluate` makes of the paper's protocol."""
 
 KIND_VERDICT = "verdict"
-"""The kind of record that :func:`alp.evaluation.evaluate` makes."""
+"""The kind of record that :func:`alp.evaluation.evaluate` makes of a suite."""
 
 KIND_BENCH = "bench"
 """The kind of record that :func:`alp.bench.bench` makes."""

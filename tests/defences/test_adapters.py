@@ -1,4 +1,4 @@
-"""What users and attackers see of a target."""
+"""What users and attackers see of a target, which may be any callable."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from torch import nn
 from alp import seeding
 from alp.defences import defend
 from alp.defences.adapters import (
-    Deterministic,
-    Encoded,
-    Opaque,
-    Purified,
+    FixedCallable,
+    HalfPrecision,
+    RandomCallable,
+    as_defence,
     is_random,
     is_repeatable,
-    subject_of,
 )
+from alp.defences.base import Defence
 from alp.errors import ConfigError
-from alp.evaluation import Subject
 from alp.seeding import Common, generator
 
-KINDS = (Deterministic, Opaque, Encoded, Purified)
+VIEWS = ("forward", "logits", "masked", "bpda", "bare", "purify")
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def defended(new_classifier, new_purifier):
     return defend(new_classifier(), new_purifier(), draws=3).eval()
 
 
-class Halves:
+class Halves(Defence):
     """Only the two halves: a constant latent, and noise on the logits."""
 
     draws = 6
@@ -46,9 +45,9 @@ class Halves:
     def encode(self, x):
         return x.mean((2, 3))
 
-    def decode_classify(self, latent, source, size, *, draws):
-        noise = (seeding.normal(latent.shape, source) for _ in range(draws))
-        return torch.stack([latent + each for each in noise])
+    def sample(self, state, source, draws):
+        noise = (seeding.normal(state.shape, source) for _ in range(draws))
+        return torch.stack([state + each for each in noise])
 
 
 class Noisy(nn.Module):
@@ -58,36 +57,35 @@ class Noisy(nn.Module):
         return (x + torch.randn_like(x)).flatten(1)[:, :4]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_subjects_have_every_view_of_the_protocol(kind) -> None:
-    views = {n: v for n, v in vars(Subject).items() if n[0] != "_" and inspect.isfunction(v)}
-    assert set(views) >= {"predict", "sample", "masked", "bpda", "bare", "purify"}
-    assert isinstance(kind.stochastic, bool)
-    for name, view in views.items():
-        own = inspect.signature(getattr(kind, name)).parameters
-        assert list(own) == list(inspect.signature(view).parameters)
+@pytest.mark.parametrize("kind", [FixedCallable, RandomCallable, HalfPrecision])
+def test_adapters_have_the_views_of_every_defence(kind) -> None:
+    for view in VIEWS:
+        own = inspect.signature(getattr(kind, view)).parameters
+        assert list(own) == list(inspect.signature(getattr(Defence, view)).parameters)
 
 
-def test_the_subject_of_a_target(new_classifier, defended, x) -> None:
-    assert isinstance(subject_of(new_classifier().eval(), x), Deterministic)
-    assert isinstance(subject_of(defended), Purified)
-    assert isinstance(subject_of(Halves()), Encoded)
-    assert isinstance(subject_of(Noisy().eval(), x), Opaque)
-    for target in (defended, Halves(), Noisy().eval()):
-        subject = subject_of(target, x)
-        assert subject_of(subject) is subject
+def test_the_defence_of_a_target(new_classifier, defended, x) -> None:
+    classifier = new_classifier().eval()
+    assert isinstance(as_defence(lambda x: classifier(x), x), FixedCallable)
+    assert isinstance(as_defence(Noisy().eval(), x), RandomCallable)
+    for target in (classifier, defended, Halves().eval()):
+        assert as_defence(target) is target
+    defence = as_defence(Noisy().eval(), x)
+    assert as_defence(defence, x) is defence
 
 
 def test_draws_of_the_deployed_prediction(defended, x) -> None:
-    assert subject_of(defended).draws == 3
-    assert subject_of(Halves()).draws == 6
-    assert subject_of(Noisy().eval(), x).draws == 1
-    assert subject_of(Noisy().eval(), x, draws=9).draws == 9
-    assert subject_of(defended, x, draws=2).draws == 2
+    assert as_defence(defended).draws == 3
+    assert as_defence(Halves().eval()).draws == 6
+    assert as_defence(Noisy().eval(), x).draws == 1
+    assert as_defence(Noisy().eval(), x, draws=9).draws == 9
+    two = as_defence(defended, x, draws=2)
+    assert two.draws == 2
+    assert torch.equal(two(x, generator(0, "d")), defended(x, generator(0, "d"), draws=2))
     with pytest.raises(ConfigError, match="answers the same every time"):
-        subject_of(lambda x: x.flatten(1), x, draws=9)
+        as_defence(lambda x: x.flatten(1), x, draws=9)
     with pytest.raises(ConfigError, match="draws is 0"):
-        subject_of(Halves(), x, draws=0)
+        as_defence(Halves().eval(), x, draws=0)
 
 
 @pytest.mark.parametrize(
@@ -96,50 +94,46 @@ def test_draws_of_the_deployed_prediction(defended, x) -> None:
 )
 def test_targets_that_cannot_be_used(target, message) -> None:
     with pytest.raises(ConfigError, match=message):
-        subject_of(target)
+        as_defence(target)
 
 
-def test_every_view_of_a_bare_classifier_is_the_classifier(new_classifier, x) -> None:
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: lambda x: model(x)])
+def test_every_view_of_a_bare_classifier_is_the_classifier(new_classifier, x, wrap) -> None:
     classifier, source = new_classifier().eval(), generator(0, "draw")
-    subject, logits = subject_of(classifier), classifier(x)
-    assert torch.equal(subject.bare(x), logits)
-    assert torch.equal(subject.predict(x, source), logits)
-    for view in (subject.sample, subject.masked, subject.bpda):
+    defence, logits = as_defence(wrap(classifier), x), classifier(x)
+    assert torch.equal(defence.bare(x), logits)
+    assert torch.equal(defence(x, source), logits)
+    for view in (defence.logits, defence.masked, defence.bpda):
         assert torch.equal(view(x, source, 5), logits[None])
-    assert subject.purify(x, source) is x
+    assert defence.purify(x, source) is x
 
 
 def test_the_views_of_a_defended_classifier(defended, x) -> None:
-    subject = subject_of(defended)
-
     def source():
         return generator(0, "draw")
 
-    assert torch.equal(subject.predict(x, source()), defended(x, source()))
     one = defended.classifier(defended.purifier(x, source()))
-    for view in (subject.sample, subject.masked, subject.bpda):
+    for view in (defended.logits, defended.masked, defended.bpda):
         assert torch.allclose(view(x, source(), 1)[0], one, atol=1e-5)
-    assert torch.allclose(
-        subject.sample(x, source(), 3).mean(0), subject.predict(x, source()), atol=1e-5
-    )
-    assert torch.equal(subject.bare(x), defended.classifier(x))
-    assert torch.equal(subject.purify(x, source()), defended.purifier(x, source()))
+    assert torch.allclose(defended.logits(x, source(), 3).mean(0), defended(x, source()), atol=1e-5)
+    assert torch.equal(defended.bare(x), defended.classifier(x))
+    assert torch.equal(defended.purify(x, source()), defended.purifier(x, source()))
 
 
 @pytest.mark.parametrize(
-    ("view", "flows"), [("predict", True), ("sample", True), ("masked", False), ("bpda", True)]
+    ("view", "flows"), [("forward", True), ("logits", True), ("masked", False), ("bpda", True)]
 )
 def test_where_the_gradient_flows(defended, x, view: str, flows: bool) -> None:
-    subject, point = subject_of(defended), x.clone().requires_grad_()
-    rest = (generator(0, "draw"), *([2] if view != "predict" else []))
-    logits = getattr(subject, view)(point, *rest)
+    point = x.clone().requires_grad_()
+    rest = (generator(0, "draw"), *([2] if view != "forward" else []))
+    logits = getattr(defended, view)(point, *rest)
     (gradient,) = torch.autograd.grad(logits.square().sum(), point, allow_unused=True)
     assert (gradient is not None) is flows
 
 
 def test_bpda_is_the_gradient_of_the_classifier_at_the_purified_image(defended, x) -> None:
-    subject, point = subject_of(defended), x.clone().requires_grad_()
-    logits = subject.bpda(point, generator(0, "draw"), 1)
+    point = x.clone().requires_grad_()
+    logits = defended.bpda(point, generator(0, "draw"), 1)
     (gradient,) = torch.autograd.grad(logits.square().sum(), point)
     purified = defended.purifier(x, generator(0, "draw")).detach().requires_grad_()
     (expected,) = torch.autograd.grad(defended.classifier(purified).square().sum(), purified)
@@ -152,31 +146,31 @@ def test_a_stop_gradient_does_not_bind_the_attacker(new_classifier, new_purifier
     masked = defend(new_classifier(), purifier, draws=2).eval()
     point = x.clone().requires_grad_()
     assert torch.autograd.grad(masked(point).sum(), point, allow_unused=True) == (None,)
-    logits = subject_of(masked).sample(point, generator(0, "draw"), 1)
+    logits = masked.logits(point, generator(0, "draw"), 1)
     assert torch.autograd.grad(logits.sum(), point)[0].abs().sum() > 0
 
 
 def test_bpda_around_the_masking_layer_alone_is_the_exact_gradient(defended, x) -> None:
     """What `masked` hides is one layer whose forward pass is the identity plus noise: with the
     identity's derivative in its place the attacker has what `eot` has."""
-    subject, point = subject_of(defended), x.clone().requires_grad_()
-    mu = defended.encode(point)
+    point = x.clone().requires_grad_()
+    mu = defended.purifier.encode(point)
     masked = defended.purifier.noise(mu, generator(0, "draw")).detach()
     straight = mu + (masked - mu).detach()
     image = defended.purifier.decode(straight, (x.shape[-2], x.shape[-1])).clamp(0, 1)
     (bpda,) = torch.autograd.grad(defended.classifier(image).square().sum(), point)
-    logits = subject.sample(point, generator(0, "draw"), 1)
+    logits = defended.logits(point, generator(0, "draw"), 1)
     (exact,) = torch.autograd.grad(logits.square().sum(), point)
     assert torch.allclose(bpda, exact, atol=1e-6)
     assert exact.abs().sum() > 0
 
 
-@pytest.mark.parametrize("make", [lambda d: d, lambda d: Halves(), lambda d: Noisy().eval()])
+@pytest.mark.parametrize("make", [lambda d: d, lambda d: Halves().eval(), lambda d: Noisy().eval()])
 def test_a_bank_of_draws_is_the_same_for_every_subset(make, defended, x) -> None:
-    subject = subject_of(make(defended), x)
+    defence = as_defence(make(defended), x)
 
     def bank(images):
-        return subject.sample(images, Common(generator(0, "bank")), 3)
+        return defence.logits(images, Common(generator(0, "bank")), 3)
 
     whole = bank(x)
     assert torch.equal(whole, bank(x))
@@ -187,19 +181,19 @@ def test_a_bank_of_draws_is_the_same_for_every_subset(make, defended, x) -> None
     assert not torch.allclose(whole[0], whole[1], atol=1e-3)
 
 
-def test_an_opaque_target_follows_the_generator_and_leaves_the_global_ones_alone(x) -> None:
-    subject = subject_of(Noisy().eval(), x)
+def test_a_random_callable_follows_the_generator_and_leaves_the_global_ones_alone(x) -> None:
+    defence = as_defence(Noisy().eval(), x)
     before = torch.get_rng_state()
     numbers = str(np.random.get_state(legacy=False))  # noqa: NPY002
-    first = subject.sample(x, generator(0, "draw"), 4)
-    assert torch.equal(first, subject.sample(x, generator(0, "draw"), 4))
-    assert not torch.equal(first, subject.sample(x, generator(1, "draw"), 4))
+    first = defence.logits(x, generator(0, "draw"), 4)
+    assert torch.equal(first, defence.logits(x, generator(0, "draw"), 4))
+    assert not torch.equal(first, defence.logits(x, generator(1, "draw"), 4))
     assert not torch.equal(first[0], first[1])
     assert torch.equal(before, torch.get_rng_state())
     assert numbers == str(np.random.get_state(legacy=False))  # noqa: NPY002
     for view, rest in (("bare", ()), ("masked", (generator(0, "d"), 1)), ("bpda", (None, 1))):
         with pytest.raises(ConfigError, match=view):
-            getattr(subject, view)(x, *rest)
+            getattr(defence, view)(x, *rest)
 
 
 def test_a_target_that_is_rarely_random_is_found(x) -> None:
@@ -214,7 +208,7 @@ def test_a_target_that_is_rarely_random_is_found(x) -> None:
 
 
 def test_a_target_with_a_source_of_its_own_is_not_repeatable(defended, x) -> None:
-    assert is_repeatable(subject_of(defended), x)
-    own = subject_of(lambda images: defended(images), x)  # seeded by the operating system
+    assert is_repeatable(defended, x)
+    own = as_defence(lambda images: defended(images), x)  # seeded by the operating system
     assert own.stochastic
     assert not is_repeatable(own, x)
