@@ -9,6 +9,8 @@ import os
 # Before torch: waiting threads that spin slow a shared machine down several times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,3 +157,31 @@ def bench_record(bench_record_of) -> Record:
             (1, "peer", "diffpure"): [900.0] * 3,
         }
     )
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """``outside(registry, name, value, text)``: installs a package of another author, a module
+    with ``text`` and the entry point ``name = value`` in the registry's group."""
+    before = set(sys.modules)
+
+    def install(registry: Any, name: str, value: str, text: str) -> None:
+        module = value.partition(":")[0]
+        information = tmp_path / f"{module}-1.dist-info"
+        information.mkdir()
+        (tmp_path / f"{module}.py").write_text(text)
+        (information / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n"
+        )
+        (information / "entry_points.txt").write_text(f"[{registry.group}]\n{name} = {value}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.invalidate_caches()
+        # What the registry has read by now is read again, and once more after the test.
+        monkeypatch.setattr(registry, "_held", dict(registry._held))
+        monkeypatch.setitem(vars(registry), "_places", None)
+        del vars(registry)["_places"]
+
+    yield install
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from alp.errors import AlpError
 
@@ -41,6 +41,26 @@ class _Place(NamedTuple):
     order: int
     summary: str
 
+    @property
+    def home(self) -> str:
+        """The module, or the value of the entry point."""
+        return self.where if isinstance(self.where, str) else self.where.value
+
+
+def _home(thing: object) -> str:
+    """Where a class or function is defined, as an entry point says it."""
+    return f"{thing.__module__}:{getattr(thing, '__qualname__', '')}"
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # whatever another package raises when it is imported
+        raise AlpError(
+            f"the entry point {point.value!r} of {point.group!r} cannot be loaded "
+            f"({type(error).__name__}: {error}); repair or uninstall its package"
+        ) from error
+
 
 class Registry(Mapping[str, T], Generic[T]):
     """Name to what is registered under it, sorted by ``order`` and then by name."""
@@ -58,9 +78,15 @@ class Registry(Mapping[str, T], Generic[T]):
         Args:
             order: its place where the names are listed; equal places are sorted by name.
             summary: one line for lists and help.
+
+        Raises:
+            AlpError: something else is registered under the name.
         """
 
         def keep(thing: D) -> D:
+            held = self._held.get(name, thing)
+            if _home(held) != _home(thing):
+                raise self._taken(name, _home(held), _home(thing))
             self._held[name] = thing  # type: ignore[assignment]
             return thing
 
@@ -70,35 +96,52 @@ class Registry(Mapping[str, T], Generic[T]):
         """One line on what is registered under ``name``."""
         return self._places[name].summary
 
+    def name_of(self, thing: object) -> str | None:
+        """The name of a class or function that is registered, None of another. Imports nothing."""
+        known = {_home(held): name for name, held in self._held.items()}
+        if _home(thing) not in known:
+            known |= {place.home: name for name, place in self._places.items()}
+        return known.get(_home(thing))
+
     @cached_property
     def _own(self) -> dict[str, _Place]:
         """Name to where a module of the package registers it."""
         spec = find_spec(self._package)
         assert spec is not None
-        return {
-            place.name: place
+        return self._by_name(
+            place
             for folder in spec.submodule_search_locations or ()
             for path in sorted(Path(folder).glob("*.py"))
             for place in self._registered(path)
-        }
+        )
 
     @cached_property
     def _places(self) -> dict[str, _Place]:
         """Name to where it is registered, in the order of the list."""
         from importlib.metadata import entry_points  # takes as long as all the rest
 
-        found = dict(self._own)
-        for point in entry_points(group=self.group):
-            if point.name in self._own:
-                raise AlpError(
-                    f"the entry point {point.value!r} registers {point.name!r} in "
-                    f"{self.group!r}, a name that alp uses itself; give it another name"
-                )
-            found[point.name] = _Place(point.name, point, _LAST, f"from {point.value}")
+        others = (
+            _Place(point.name, point, _LAST, f"from {point.value}")
+            for point in entry_points(group=self.group)
+        )
+        found = self._by_name([*self._own.values(), *others]).values()
         return {
-            place.name: place
-            for place in sorted(found.values(), key=lambda each: (each.order, each.name))
+            place.name: place for place in sorted(found, key=lambda each: (each.order, each.name))
         }
+
+    def _by_name(self, places: Iterable[_Place]) -> dict[str, _Place]:
+        found: dict[str, _Place] = {}
+        for place in places:
+            if place.name in found:
+                raise self._taken(place.name, found[place.name].home, place.home)
+            found[place.name] = place
+        return found
+
+    def _taken(self, name: str, first: str, second: str) -> AlpError:
+        return AlpError(
+            f"{first} and {second} are both called {name!r} in {self.group!r}; give one of them "
+            "another name, or uninstall its package"
+        )
 
     def _registered(self, path: Path) -> Iterator[_Place]:
         # The arguments alone are parsed: whole modules take a noticeable time.
@@ -117,7 +160,7 @@ class Registry(Mapping[str, T], Generic[T]):
             if isinstance(where, str):
                 import_module(where)
             else:
-                self._held[name] = where.load()
+                self._held[name] = _loaded(where)
         return self._held[name]
 
     def __iter__(self) -> Iterator[str]:
