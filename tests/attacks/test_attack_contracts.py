@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from alp.attacks import ATTACKS, LOSSES, NFGSM, PGD, THREATS, Attack, Threat
 from alp.seeding import generator, normal, uniform
 
-INSIDE = [name for name in ATTACKS if name != "nfgsm"]
+INSIDE = [name for name, kind in ATTACKS.items() if not getattr(kind, "training", False)]
 DRAWLESS = ["fgsm", "bim", "lbfgs"]
 NEAREST = ["lbfgs"]  # looks for the smallest change, by a loss of its own
 QUICK = {"square": ATTACKS["square"](queries=60), "apgd": ATTACKS["apgd"](steps=20)}

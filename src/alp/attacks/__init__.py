@@ -8,24 +8,13 @@ Nothing here imports torch before an attack runs.
 from __future__ import annotations
 
 from alp.attacks.apgd import APGD
-from alp.attacks.base import Attack, Loss, Source, Target, Threat
+from alp.attacks.base import ATTACKS, Attack, Loss, Source, Target, Threat
 from alp.attacks.gradients import OBJECTIVES, expected, input_gradient
 from alp.attacks.lbfgs import LBFGS
 from alp.attacks.losses import LOSSES
 from alp.attacks.pgd import BIM, FGSM, NFGSM, PGD
 from alp.attacks.square import Square
 from alp.attacks.threats import L2, Linf
-
-ATTACKS: dict[str, type[FGSM | BIM | PGD | NFGSM | APGD | Square | LBFGS]] = {
-    "fgsm": FGSM,
-    "bim": BIM,
-    "pgd": PGD,
-    "apgd": APGD,
-    "square": Square,
-    "lbfgs": LBFGS,
-    "nfgsm": NFGSM,
-}
-"""Name to attack. All but ``nfgsm``, which is for training, stay inside the threat."""
 
 THREATS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}
 """Name to threat."""

@@ -6,7 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alp.attacks.base import Loss, Source, Target, Threat, checked, require_count, require_size
+from alp.attacks.base import (
+    ATTACKS,
+    Loss,
+    Source,
+    Target,
+    Threat,
+    checked,
+    require_count,
+    require_size,
+)
 from alp.attacks.gradients import input_gradient, score
 from alp.attacks.losses import LOSSES
 from alp.errors import ConfigError, choose
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
 _MOMENTUM = 0.75  # alpha: the share of the ascent step; the rest repeats the last move
 
 
+@ATTACKS.register("apgd", order=3)
 @dataclass(frozen=True)
 class APGD:
     """Auto-PGD (Croce and Hein 2020, section 3), from uniform random starts in the threat.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from alp.errors import AlpError, ConfigError
+from alp.registry import Registry
 from alp.seeding import Source as Source
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ class Threat(Protocol):
 
 
 class Attack(Protocol):
-    """Settings in the constructor, data in the call."""
+    """Settings in the constructor, data in the call.
+
+    The points of an attack keep to the threat. One that is for training alone may leave it, and
+    says so by a class attribute ``training = True``.
+    """
 
     @property
     def calls(self) -> tuple[int, int]:
@@ -60,6 +65,10 @@ class Attack(Protocol):
         self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source
     ) -> Tensor:
         """Adversarial images (B,3,H,W), detached, for images ``x`` with labels ``y``."""
+
+
+ATTACKS: Registry[type[Attack]] = Registry("ATTACKS", "alp.attacks", "alp.attacks")
+"""Name to attack."""
 
 
 def require_count(name: str, value: object) -> None:

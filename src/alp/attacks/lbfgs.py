@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alp.attacks.base import Source, Target, Threat, checked, require, require_count
+from alp.attacks.base import ATTACKS, Source, Target, Threat, checked, require, require_count
 from alp.attacks.gradients import input_gradient, score
 from alp.attacks.losses import margin
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FACTOR = 10.0  # of c, until both a success and a failure are known
 
 
+@ATTACKS.register("lbfgs", order=5)
 @dataclass(frozen=True)
 class LBFGS:
     """Box-constrained L-BFGS (Szegedy et al. 2014, section 4.1): least c |r|^2 + loss(x + r),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alp.attacks.base import (
+    ATTACKS,
     Loss,
     Source,
     Target,
@@ -52,6 +53,7 @@ def ascend(
     return point
 
 
+@ATTACKS.register("pgd", order=2)
 @dataclass(frozen=True)
 class PGD:
     """Projected gradient descent on the negative loss (Madry et al. 2018, section 2.1), from a
@@ -112,6 +114,7 @@ class PGD:
         return ascend(target, start, x, y, threat, steps=self.steps, size=size, loss=loss)
 
 
+@ATTACKS.register("bim", order=1)
 @dataclass(frozen=True)
 class BIM:
     """Basic iterative method (Kurakin et al. 2017, section 2.2): projected steepest ascent from
@@ -149,6 +152,7 @@ class BIM:
         return ascend(target, x, x, y, threat, steps=self.steps, size=size, loss=loss)
 
 
+@ATTACKS.register("fgsm", order=0)
 @dataclass(frozen=True)
 class FGSM:
     """Fast gradient sign method (Goodfellow et al. 2015, equation in section 4); in L2 the fast
@@ -178,6 +182,7 @@ class FGSM:
         return ascend(target, x, x, y, threat, steps=1, size=threat.eps, loss=loss)
 
 
+@ATTACKS.register("nfgsm", order=6)
 @dataclass(frozen=True)
 class NFGSM:
     """Noise-FGSM (de Jorge et al. 2022, algorithm 1): uniform noise of ``noise`` eps, then one
@@ -187,6 +192,8 @@ class NFGSM:
     overfitting at the cost of one gradient. Its points lie up to (noise + step) eps away: it is
     made for training, and its success says nothing about robustness at eps.
     """
+
+    training = True
 
     noise: float = 2.0
     """Radius of the uniform noise, in multiples of the threat's eps."""

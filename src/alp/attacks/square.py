@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alp.attacks.base import Source, Target, Threat, checked, require_count, require_size
+from alp.attacks.base import ATTACKS, Source, Target, Threat, checked, require_count, require_size
 from alp.attacks.gradients import score
 from alp.attacks.losses import LOSSES
 from alp.attacks.threats import L2, Linf
@@ -134,6 +134,7 @@ def _unit(change: Tensor) -> Tensor:
     return change / _length(change).clamp_min(torch.finfo(change.dtype).tiny)
 
 
+@ATTACKS.register("square", order=4)
 @dataclass(frozen=True)
 class Square:
     """Square attack (Andriushchenko et al. 2020, algorithms 1 to 3), for random targets too.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from alp.attacks import THREATS, Attack, Threat
 from alp.cli import COMMANDS
-from alp.cli.common import METHODS
+from alp.cli.common import methods
 from alp.cli.settings import POSITIONAL, WRITTEN, among, given
 from alp.config import positive, within
 from alp.data import SPLITS
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LEVELS = tuple(level for level in KNOWLEDGE if level != "transfer")
 """The levels that need no other model."""
+
+METHODS = methods()
 
 GAIN = 10
 """By how much the difference between clean and attacked is enlarged to be seen."""

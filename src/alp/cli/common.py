@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from alp.attacks import ATTACKS
+from alp.attacks import ATTACKS, Attack
 from alp.attacks.library import LIBRARY_ATTACKS
 from alp.errors import ConfigError
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from alp.deploy.engine import Floats
 
 
-METHODS = {name: kind for name, kind in ATTACKS.items() if name != "nfgsm"} | LIBRARY_ATTACKS
-"""Name to attack; N-FGSM leaves the threat's ball and is for training."""
+def methods() -> dict[str, type[Attack]]:
+    """Name to attack, without those for training alone, whose points may leave the threat."""
+    every: dict[str, type[Attack]] = {**ATTACKS, **LIBRARY_ATTACKS}
+    return {name: kind for name, kind in every.items() if not getattr(kind, "training", False)}
 
 
 def name_of(path: Path) -> str:

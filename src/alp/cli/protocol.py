@@ -9,11 +9,13 @@ from pathlib import Path
 
 from alp.attacks import THREATS, Attack, Threat
 from alp.cli import COMMANDS
-from alp.cli.common import METHODS, names
+from alp.cli.common import methods, names
 from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import positive
 from alp.data import SPLITS
 from alp.evaluation.knowledge import PAPER
+
+METHODS = methods()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ def header(
     Raises:
         RecordError: ``about`` or ``own`` holds what JSON cannot.
     """
+    names: dict[type, str] = {each: name for name, each in THREATS.items()}
     return json_values(
         {
             "schema": SCHEMA,
@@ -64,7 +65,7 @@ def header(
             "name": about.name,
             "trial": about.trial,
             **where,
-            "threat": _settings(threat, THREATS),
+            "threat": _settings(threat, names.get(type(threat))),
             **own,
             "draws": about.draws,
             "images": len(data),
@@ -90,14 +91,14 @@ def attackers(attack: Attack, threat: Threat, levels: Iterable[str]) -> dict[str
 
 def attack_settings(attack: Attack, threat: Threat) -> dict[str, Any]:
     """An attack's name and settings, its step length spelt out."""
-    settings = _settings(attack, ATTACKS | LIBRARY_ATTACKS)
+    kind = type(attack)
+    settings = _settings(attack, ATTACKS.name_of(kind) or LIBRARY_ATTACKS.name_of(kind))
     if "step_size" in settings:
         settings["step_size"] = step_length(settings["step_size"], threat)
     return settings
 
 
-def _settings(chosen: object, registry: Mapping[str, type]) -> dict[str, Any]:
-    """The registered name of a settings object (its class where it has none) and its fields."""
-    names = [name for name, kind in registry.items() if type(chosen) is kind]
+def _settings(chosen: object, name: str | None) -> dict[str, Any]:
+    """The fields of a settings object below its name; its class is the name where it has none."""
     fields = asdict(chosen) if is_dataclass(chosen) and not isinstance(chosen, type) else {}
-    return {"name": names[0] if names else type(chosen).__name__, **fields}
+    return {"name": name or type(chosen).__name__, **fields}

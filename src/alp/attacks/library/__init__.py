@@ -9,21 +9,8 @@ an attack runs.
 from __future__ import annotations
 
 from alp.attacks.library.autoattack import FAB, AutoAttackStandard, SquareReference, TargetedAPGD
-from alp.attacks.library.base import LibraryAttack
+from alp.attacks.library.base import LIBRARY_ATTACKS, LibraryAttack
 from alp.attacks.library.foolbox import FMN, Boundary, CarliniWagner, DeepFool, HopSkipJump
-
-LIBRARY_ATTACKS: dict[str, type[LibraryAttack]] = {
-    "apgd-t": TargetedAPGD,
-    "fab-t": FAB,
-    "square-reference": SquareReference,
-    "autoattack": AutoAttackStandard,
-    "boundary": Boundary,
-    "hopskipjump": HopSkipJump,
-    "cw": CarliniWagner,
-    "deepfool": DeepFool,
-    "fmn": FMN,
-}
-"""Name to attack; each names the norms it knows in ``norms``."""
 
 __all__ = [
     "FAB",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alp.attacks.base import Target, Threat, require, require_count
-from alp.attacks.library.base import Craft, LibraryAttack
+from alp.attacks.library.base import LIBRARY_ATTACKS, Craft, LibraryAttack
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def _craft(attack: str, kind: str, threat: Threat, seed: int, **settings: Any) -
     return craft
 
 
+@LIBRARY_ATTACKS.register("apgd-t", order=0)
 @dataclass(frozen=True)
 class TargetedAPGD(LibraryAttack):
     """APGD on the targeted DLR loss (Croce and Hein 2020, equation 7), towards each of the most
@@ -71,6 +72,7 @@ class TargetedAPGD(LibraryAttack):
         return [_craft(name, "autopgd_base.APGDAttack_targeted", threat, seed, **settings)]
 
 
+@LIBRARY_ATTACKS.register("fab-t", order=1)
 @dataclass(frozen=True)
 class FAB(LibraryAttack):
     """Targeted Fast Adaptive Boundary attack (Croce and Hein 2020b): steps along the boundary to
@@ -105,6 +107,7 @@ class FAB(LibraryAttack):
         return [_craft(type(self).__name__, "fab_pt.FABAttack_PT", threat, seed, **settings)]
 
 
+@LIBRARY_ATTACKS.register("square-reference", order=2)
 @dataclass(frozen=True)
 class SquareReference(LibraryAttack):
     """Square attack (Andriushchenko et al. 2020, algorithms 1 to 3) as AutoAttack runs it: its
@@ -134,6 +137,7 @@ class SquareReference(LibraryAttack):
         return [_craft(type(self).__name__, "square.SquareAttack", threat, seed, **settings)]
 
 
+@LIBRARY_ATTACKS.register("autoattack", order=3)
 @dataclass(frozen=True)
 class AutoAttackStandard(LibraryAttack):
     """AutoAttack's standard ensemble (Croce and Hein 2020, section 6, version of 2020-08): APGD on

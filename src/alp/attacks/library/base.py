@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from alp.attacks.base import Target, Threat, checked
 from alp.attacks.gradients import check_logits, expected
 from alp.errors import ConfigError
+from alp.registry import Registry
 from alp.seeding import Source, lent, uniform
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ def guarded(source: Source, device: Device) -> Iterator[int]:
 
 Craft: TypeAlias = "Callable[[Target, Tensor, Tensor], Tensor]"
 """Model, correctly classified float32 images (B,3,H,W) and labels (B,) to points like them."""
+
+
+LIBRARY_ATTACKS: Registry[type[LibraryAttack]] = Registry(
+    "LIBRARY_ATTACKS", "alp.attacks.library", "alp.attacks"
+)
+"""Name to attack; each names the norms it knows in ``norms``."""
 
 
 class LibraryAttack(ABC):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from alp.attacks.base import Target, Threat, require, require_count, require_size
-from alp.attacks.library.base import Craft, LibraryAttack
+from alp.attacks.library.base import LIBRARY_ATTACKS, Craft, LibraryAttack
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _wrapped(foolbox: Any, model: Target, x: Tensor) -> Any:
     return foolbox.PyTorchModel(module, bounds=(0, 1), device=x.device)
 
 
+@LIBRARY_ATTACKS.register("deepfool", order=7)
 @dataclass(frozen=True)
 class DeepFool(MinimumNorm):
     """DeepFool (Moosavi-Dezfooli et al. 2016, algorithm 2): steps to the nearest boundary of the
@@ -149,6 +150,7 @@ class DeepFool(MinimumNorm):
         return kind(steps=self.steps, candidates=self.candidates)
 
 
+@LIBRARY_ATTACKS.register("cw", order=6)
 @dataclass(frozen=True)
 class CarliniWagner(MinimumNorm):
     """Carlini and Wagner 2017, section 5 (L2): Adam on the squared length plus c times the margin,
@@ -180,6 +182,7 @@ class CarliniWagner(MinimumNorm):
         )
 
 
+@LIBRARY_ATTACKS.register("fmn", order=8)
 @dataclass(frozen=True)
 class FMN(MinimumNorm):
     """Fast minimum-norm attack (Pintor et al. 2021, algorithm 1): gradient steps in a ball whose
@@ -201,6 +204,7 @@ class FMN(MinimumNorm):
         return fmn(foolbox, norm, steps=self.steps)
 
 
+@LIBRARY_ATTACKS.register("boundary", order=4)
 @dataclass(frozen=True)
 class Boundary(MinimumNorm):
     """Boundary attack (Brendel et al. 2018, algorithm 1): a random walk along the boundary towards
@@ -225,6 +229,7 @@ class Boundary(MinimumNorm):
         return foolbox.attacks.BoundaryAttack(steps=self.steps)
 
 
+@LIBRARY_ATTACKS.register("hopskipjump", order=5)
 @dataclass(frozen=True)
 class HopSkipJump(MinimumNorm):
     """HopSkipJump (Chen et al. 2020, algorithm 2): steps along the boundary's normal, estimated
