@@ -65,6 +65,6 @@ def test_without_claims_none_are_mentioned(capsys) -> None:
 
 @pytest.mark.parametrize(("columns", "across"), [(200, False), (60, True)])
 def test_a_narrow_terminal_gets_a_column_a_defence(capsys, monkeypatch, columns, across) -> None:
-    monkeypatch.setattr("alp.cli.tables.width", lambda: columns)
+    monkeypatch.setattr("alp.cli.console.width", lambda: columns)
     text = printed(capsys, {})
     assert bool(re.search(r"A-ALP \+ AT .* AT ", text)) == across

@@ -1,21 +1,17 @@
-"""``alp attack``: attacked images, as numbers and as pictures.
-
-Tensors to picture files.
-"""
+"""``alp attack``: attacked images, as numbers and as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.attacks import THREATS, Attack, Threat
+from alp.attacks import Attack
 from alp.cli import COMMANDS
-from alp.cli.common import methods
+from alp.cli.common import Attacked, methods
 from alp.cli.settings import POSITIONAL, WRITTEN, among, given
 from alp.config import positive, within
-from alp.data import SPLITS
 from alp.evaluation.knowledge import KNOWLEDGE
 
 if TYPE_CHECKING:
@@ -33,70 +29,52 @@ METHODS = methods()
 GAIN = 10
 """By how much the difference between clean and attacked is enlarged to be seen."""
 
+TILE = 96
+"""Least side of a picture in a grid: smaller ones are enlarged by whole factors."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Attacked):
     """Attack images of a data set. The folder gets the pictures (clean, attacked, their
     difference times ten, the attacked one purified) and adversarial.safetensors with all images.
     At one draw the attack is the very one that 'alp protocol' makes with the same settings."""
 
     weights: Path = field(metadata=POSITIONAL)
     """Weights file, or packaged name, of a classifier or defended classifier."""
-    data: str = "cifar10"
-    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
-    split: str = field(default="test", metadata=among(SPLITS))
-    """Which split."""
     images: int = 100
-    """How many images, a fixed class-balanced choice; at most all of the split."""
     pictures: int = 8
     """Of how many images pictures are written."""
     knowledge: str = field(default="single", metadata=among(LEVELS))
     """What the attacker knows."""
     averaged: int = 1
     """Draws of the defence that the attacker averages at each step (bpda, fixed, eot, score)."""
-    draws: int | None = None
-    """Draws of the deployed prediction; by default as the weights file says."""
-    norm: str = field(default="linf", metadata=among(THREATS))
-    """The norm of the threat; it decides about --threat."""
-    threat: Threat = field(metadata=given(lambda by: THREATS[by["norm"]](), "norm"))
-    """The ball of the attacker."""
     method: str = field(default="pgd", metadata=among(METHODS))
     """The attack; it decides about --attack."""
     attack: Attack = field(metadata=given(lambda by: METHODS[by["method"]](), "method"))
     """The attack's settings."""
-    seed: int = 0
-    """Seed of the choice of images, the attack and the draws."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
     out: Path = field(metadata=WRITTEN)
     """Folder for the pictures and adversarial.safetensors."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
-        positive(self, "images", "averaged")
+        super().__post_init__()
+        positive(self, "averaged")
         within(self, 0, float("inf"), "pictures")
 
 
 @COMMANDS.register("attack", order=4, summary="attack images and write pictures of what happens")
 def run(settings: Settings) -> None:
     """Attack, print accuracies and distances, write the pictures."""
-    from alp.cli.console import say, say_json
-    from alp.data import load_data
+    from alp.cli.console import show
     from alp.defences.packaged import load_classifier
     from alp.executors import device_of
 
     device = device_of(settings.device)
     defence = load_classifier(settings.weights, settings.draws).to(device)
-    split = load_data(settings.data, settings.split)
-    images = split.take(min(settings.images, len(split)), settings.seed)
+    images = settings.chosen_images()
     tensors = attacked(defence, images, settings, device)
     result = _result(tensors, images, settings)
     write(tensors, defence.stochastic, settings)
-    if settings.json:
-        say_json(result)
-    else:
-        say(*_words(result, settings))
+    show(settings.json, result, *_lines(result, settings))
 
 
 def attacked(
@@ -188,31 +166,22 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
     }
 
 
-def _words(result: dict[str, Any], settings: Settings) -> list[str]:
-    from alp.report.format import attack_words, count, interval, percent, threat_words
+def _lines(result: dict[str, Any], settings: Settings) -> Iterator[str]:
+    from alp.cli.words import protocol_lines
+    from alp.report.format import attack_words, count, interval, percent
 
-    protocol, distance = result["protocol"], result["mean_distance"]
-    data = protocol["data"]
+    protocol = result["protocol"]
     ((level, words),) = protocol["knowledge"].items()
     averaged = f"; {count(settings.averaged, 'draw')} a step" if settings.averaged > 1 else ""
-    return [
-        f"images     {protocol['images']:,} of {data['name']} ({data['split']})",
-        f"threat     {threat_words(protocol['threat'])}",
-        f"attack     {attack_words(protocol['attack'], protocol['threat'])}",
-        f"attacker   {level}: {' '.join(words.split())}{averaged}",
-        *(
-            f"{name:<11}{percent(result[name]['value'])} correct "
-            f"(95 % interval {interval(result[name])})"
-            for name in ("clean", "attacked")
-        ),
-        f"distance   {distance:.4g} on average",
-        f"pictures   {settings.out / 'grid.png'}" if settings.pictures else "pictures   none",
-        f"images     {settings.out / 'adversarial.safetensors'}",
-    ]
-
-
-TILE = 96
-"""Least side of a picture in a grid: smaller ones are enlarged by whole factors."""
+    yield from protocol_lines(protocol)
+    yield f"attack     {attack_words(protocol['attack'], protocol['threat'])}"
+    yield f"attacker   {level}: {' '.join(words.split())}{averaged}"
+    for name in ("clean", "attacked"):
+        share = result[name]
+        yield f"{name:<11}{percent(share['value'])} correct (95 % interval {interval(share)})"
+    yield f"distance   {result['mean_distance']:.4g} on average"
+    yield f"pictures   {settings.out / 'grid.png' if settings.pictures else 'none'}"
+    yield f"images     {settings.out / 'adversarial.safetensors'}"
 
 
 def write_png(path: Path, image: Tensor) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alp.cli import COMMANDS
-from alp.cli.common import calibration_images
+from alp.cli.common import calibration_images, images_of, name_of
 from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -83,10 +83,8 @@ class Settings:
 def run(settings: Settings) -> None:
     """Time, write the record and the plot, print the tables."""
     from alp.bench import bench
-    from alp.cli.common import name_of
-    from alp.cli.console import note, progress, say, say_json
-    from alp.cli.tables import as_json, lines
-    from alp.data import load_data
+    from alp.cli.console import progress, show, warn
+    from alp.cli.timings import timing_lines, timings_json
     from alp.defences.checkpoint import weights_digest
     from alp.defences.packaged import load_defended
     from alp.executors import device_of
@@ -98,12 +96,11 @@ def run(settings: Settings) -> None:
             'the plot needs matplotlib, which is not installed: pip install "alp[report]"'
         )
     model = load_defended(settings.weights)
-    split = load_data(settings.data, "test")
-    images = split.take(min(POOL, len(split)), settings.seed)
+    images = images_of(settings.data, "test", POOL, settings.seed)
     calibration = None
     if "int8" in settings.precisions:
         calibration = calibration_images(settings.data, settings.seed, CALIBRATION)
-    with progress("rounds") as show:
+    with progress("rounds") as bar:
         record = bench(
             model.to(device_of(settings.device)),
             images.images.float() / 255,
@@ -113,16 +110,19 @@ def run(settings: Settings) -> None:
             calibration=calibration,
             weights=weights_digest(model),
             data={"name": images.name, "split": images.split, "digest": images.digest},
-            progress=show,
+            progress=bar,
         )
     path = write(record, settings.out / "bench")
     write_plot(record, settings.out / "bench.svg")
     for text in record.header["warnings"]:
-        note(f"alp: warning: {text}")
-    if settings.json:
-        say_json(as_json(record) | {"record": str(path)})
-        return
-    say(*lines(record), f"record     {path}", f"plot       {settings.out / 'bench.svg'}")
+        warn(text)
+    show(
+        settings.json,
+        timings_json(record) | {"record": str(path)},
+        *timing_lines(record),
+        f"record     {path}",
+        f"plot       {settings.out / 'bench.svg'}",
+    )
 
 
 def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Preprocessed]:

@@ -56,6 +56,14 @@ def say_json(value: Any) -> None:
         print(json.dumps(value, indent=2))
 
 
+def show(as_json: bool, value: Any, *parts: str | Table) -> None:
+    """Print a result, as JSON or as texts and tables."""
+    if as_json:
+        say_json(value)
+    else:
+        say(*parts)
+
+
 def table(
     rows: Iterable[Sequence[str]], *, left: Collection[int] = (0,), ruled: bool = False
 ) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from alp.data import DATASETS, SPLITS, load_data
 from alp.files import expanded
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from alp.data import Images
 
 
@@ -29,14 +32,12 @@ class Settings:
 @COMMANDS.register("data", order=0, summary="describe a data set: sizes, classes, digests")
 def run(settings: Settings) -> None:
     """Print the description; loading verifies checksums and counts."""
-    from alp.cli.console import say, say_json
+    from alp.cli.console import show
 
     found = [load_data(settings.name, split) for split in settings.split]
     described = {images.split: _describe(images, settings.name) for images in found}
-    if settings.json:
-        say_json({"name": found[0].name, "splits": described})
-        return
-    say(*_tables(found[0].name, described))
+    name = found[0].name
+    show(settings.json, {"name": name, "splits": described}, *_lines(name, described))
 
 
 def _describe(images: Images, name: str) -> dict[str, Any]:
@@ -61,17 +62,15 @@ def source_of(name: str, split: str) -> str:
     return str(expanded(name).resolve())
 
 
-def _tables(name: str, described: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
+def _lines(name: str, described: dict[str, Any]) -> Iterator[str | Table]:
+    from alp.cli.console import table
 
-    first = next(iter(described.values()))
+    first, each = next(iter(described.values())), list(described.values())
     channels, height, width = first["shape"]
-    table = Table("class", box=None, pad_edge=False)
-    for split in described:
-        table.add_column(split, justify="right")
-    for label in first["classes"]:
-        table.add_row(label, *(f"{each['classes'][label]:,}" for each in described.values()))
-    table.add_row("all", *(f"{each['images']:,}" for each in described.values()))
-    table.add_row("sha256", *(each["digest"][:12] for each in described.values()))
     size = f"{width}x{height} pixels, {channels} channels, {len(first['classes'])} classes"
-    return [f"{name}: {size}; source: {first['source']}", table]
+    yield f"{name}: {size}; source: {first['source']}"
+    rows = [["class", *described]]
+    rows += [[label, *(f"{one['classes'][label]:,}" for one in each)] for label in first["classes"]]
+    rows.append(["all", *(f"{one['images']:,}" for one in each)])
+    rows.append(["sha256", *(one["digest"][:12] for one in each)])
+    yield table(rows)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alp.cli import COMMANDS
 from alp.cli.common import CALIBRATION, calibration_images
@@ -51,7 +53,7 @@ def run(settings: Settings) -> None:
     Raises:
         ConfigError: the weights are not those of a defended classifier.
     """
-    from alp.cli.console import say, say_json
+    from alp.cli.console import show
     from alp.defences.packaged import load_defended
     from alp.deploy import export_onnx
 
@@ -67,21 +69,14 @@ def run(settings: Settings) -> None:
         size=(settings.size, settings.size),
         calibration=calibration,
     )
-    if settings.json:
-        say_json({"out": str(settings.out), **described})
-        return
+    show(settings.json, {"out": str(settings.out), **described}, *_lines(described, settings.out))
+
+
+def _lines(described: dict[str, Any], folder: Path) -> Iterator[str]:
     for entry in described["files"].values():
-        path = settings.out / entry["file"]
-        say(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
-    say(*_parity_lines(described["parity"]))
-
-
-def _parity_lines(parity: dict[str, object]) -> list[str]:
-    lines = []
-    for name, value in parity.items():
-        if isinstance(value, dict):
-            shown = ", ".join(f"{key.replace('_', ' ')} {each:.2g}" for key, each in value.items())
-        else:
-            shown = f"{value:.2g}"
-        lines.append(f"{name.replace('_', ' '):<20}{shown}")
-    return lines
+        path = folder / entry["file"]
+        yield f"{path}  {path.stat().st_size / 2**20:.1f} MiB"
+    for name, value in described["parity"].items():
+        each = value if isinstance(value, dict) else {"": value}
+        shown = ", ".join(f"{key} {one:.2g}".replace("_", " ").strip() for key, one in each.items())
+        yield f"{name.replace('_', ' '):<20}{shown}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,12 @@ class Settings:
 )
 def run(settings: Settings) -> None:
     """Print the lists, or the description of the model."""
-    from alp.cli.console import say, say_json
+    from alp.cli.console import show
 
     if settings.file is not None:
         described = describe_file(settings.file)
-        if settings.json:
-            say_json(described)
-        else:
-            say(*(f"{name:<12}{_text(value)}" for name, value in described.items()))
+        lines = (f"{name:<12}{_text(value)}" for name, value in described.items())
+        show(settings.json, described, *lines)
         return
     listed = {
         "packaged": packaged(),
@@ -49,10 +48,7 @@ def run(settings: Settings) -> None:
         "recipes": recipes(),
         "scales": SCALES,
     }
-    if settings.json:
-        say_json(listed)
-    else:
-        say(*_tables(listed))
+    show(settings.json, listed, *_tables(listed))
 
 
 def describe_file(path: Path) -> dict[str, Any]:
@@ -141,30 +137,25 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _tables(listed: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
-
+def _tables(listed: dict[str, Any]) -> Iterator[Any]:
+    from alp.cli.console import table
     from alp.report.format import percent
 
-    ready = Table("packaged", "model", box=None, pad_edge=False)
-    for heading in ("parameters", "clean", "worst case"):
-        ready.add_column(heading, justify="right")
-    ready.add_column("suite")
+    ready = [("packaged", "model", "parameters", "clean", "worst case", "suite")]
     for each in listed["packaged"]:
         shares = ("" if each[key] is None else percent(each[key]) for key in ("clean", "worst"))
         count = f"{each['parameters']:,}"
-        ready.add_row(each["name"], each["title"], count, *shares, each["suite"] or "")
-    built = Table("architecture", box=None, pad_edge=False)
-    built.add_column("parameters", justify="right")
-    for each in listed["architectures"]:
-        built.add_row(each["name"], f"{each['parameters']:,}")
-    taught = Table(
-        "recipe", "scale", "needs weights of", "cost", "result", box=None, pad_edge=False
-    )
-    for each in listed["recipes"]:
-        taught.add_row(*(each[key] for key in ("name", "scale", "needs", "cost", "result")))
-    scales = [f"scale {name}: {words}" for name, words in listed["scales"].items()]
-    return [ready, "", built, "", taught, "", *scales]
+        ready.append((each["name"], each["title"], count, *shares, each["suite"] or ""))
+    yield table(ready, left=(0, 1, 5))
+    yield ""
+    built = [(each["name"], f"{each['parameters']:,}") for each in listed["architectures"]]
+    yield table([("architecture", "parameters"), *built])
+    yield ""
+    keys = ("name", "scale", "needs", "cost", "result")
+    taught = [[each[key] for key in keys] for each in listed["recipes"]]
+    yield table([("recipe", "scale", "needs weights of", "cost", "result"), *taught], left=range(5))
+    yield ""
+    yield from (f"scale {name}: {words}" for name, words in listed["scales"].items())
 
 
 def _text(value: Any) -> str:

@@ -47,8 +47,8 @@ class Settings:
 )
 def run(settings: Settings) -> None:
     """Write the package, and say what half precision costs each row."""
-    from alp.cli.console import say, say_json
-    from alp.data import load_data
+    from alp.cli.common import images_of
+    from alp.cli.console import show
     from alp.experiments.release import pack
     from alp.records import read_all
     from alp.report.card import render_card
@@ -60,24 +60,24 @@ def run(settings: Settings) -> None:
         if refused:
             raise refused[0]
         records += found
-    split = load_data(settings.data, "validation")
     agreements: dict[str, Agreement] = {}
     package = pack(
         settings.name,
         trained,
         settings.out,
-        split.take(min(settings.images, len(split))),
+        images_of(settings.data, "validation", settings.images),
         render_card,
         records=records,
         report=agreements.__setitem__,
     )
     sizes = {name: file["bytes"] for name, file in package.manifest["files"].items()}
-    if settings.json:
-        told = {row: asdict(each) for row, each in agreements.items()}
-        say_json({"package": str(package.folder), "rows": told, "bytes": sizes})
-        return
-    say(*(f"{row:<13}{words(each)}" for row, each in agreements.items()))
-    say(f"package      {package.folder}, {sum(sizes.values()):,} bytes in {len(sizes)} files")
+    told = {row: asdict(each) for row, each in agreements.items()}
+    show(
+        settings.json,
+        {"package": str(package.folder), "rows": told, "bytes": sizes},
+        *(f"{row:<13}{words(each)}" for row, each in agreements.items()),
+        f"package      {package.folder}, {sum(sizes.values()):,} bytes in {len(sizes)} files",
+    )
 
 
 def folders(rows: tuple[str, ...]) -> dict[str, Path]:

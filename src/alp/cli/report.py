@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alp.cli import COMMANDS
 from alp.cli.settings import POSITIONAL
+from alp.files import require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,31 +30,31 @@ class Settings:
 @COMMANDS.register("report", order=9, summary="make one page of every record in a folder")
 def run(settings: Settings) -> None:
     """Make the page, and say what it shows."""
-    from alp.cli.console import note, say, say_json
+    from alp.cli.console import show, warn
     from alp.experiments.reproduce import write_page
     from alp.report.claims import totals
     from alp.report.format import count
 
-    done = write_page(settings.folder, settings.out, settings.title)
-    if settings.json:
-        say_json(
-            {
-                "report": str(done.page),
-                "figures": [str(path) for path in done.figures],
-                "records": list(done.records),
-                "refused": list(done.refused),
-                "claims": [each.as_json() for each in done.claims],
-            }
-        )
-        return
-    if not done.records and not done.refused:
-        note(f"alp: warning: there is no record below {settings.folder}")
-    for text in done.refused:
-        note(f"alp: warning: refused: {text}")
+    page = settings.out or settings.folder / "report.html"
+    require_writable(page.parent)
+    done = write_page(settings.folder, page, settings.title)
+    result = {
+        "report": str(done.page),
+        "figures": [str(path) for path in done.figures],
+        "records": list(done.records),
+        "refused": list(done.refused),
+        "claims": [each.as_json() for each in done.claims],
+    }
     refused = f", {len(done.refused)} refused" if done.refused else ""
-    say(f"records    {len(done.records)} shown{refused}")
+    lines = [f"records    {len(done.records)} shown{refused}"]
     if done.claims:
-        say(f"claims     {', '.join(words for _, words in totals(done.claims))}")
+        lines.append(f"claims     {', '.join(words for _, words in totals(done.claims))}")
     if done.figures:
-        say(f"figures    {count(len(done.figures) // 3, 'figure')} in {done.figures[0].parent}")
-    say(f"report     {done.page}")
+        figures = count(len(done.figures) // 3, "figure")
+        lines.append(f"figures    {figures} in {done.figures[0].parent}")
+    if not settings.json:
+        if not done.records and not done.refused:
+            warn(f"there is no record below {settings.folder}")
+        for text in done.refused:
+            warn(f"refused: {text}")
+    show(settings.json, result, *lines, f"report     {done.page}")

@@ -51,7 +51,7 @@ def run(settings: Settings) -> None:
     """Train, with a progress bar, and say what came out."""
     check_weights(settings)
 
-    from alp.cli.console import progress, quieten_engine, say, say_json
+    from alp.cli.console import progress, quieten_engine, show
     from alp.data import load_data
     from alp.training.train import in_brief, train
 
@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
     if not isinstance(stage, PurifierStage) and settings.classifier is None:
         stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
     batch = stage.optim.batch_size
-    with progress("steps") as show:
+    with progress("steps") as bar:
         trained = train(
             stage,
             settings.out,
@@ -70,17 +70,16 @@ def run(settings: Settings) -> None:
             engine=settings.engine,
             purifier=settings.purifier,
             classifier=settings.classifier,
-            report=lambda step, steps, scalars: show(
+            report=lambda step, steps, scalars: bar(
                 f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
             ),
         )
     record = {name: value for name, value in trained.record.items() if name != "curve"}
     curve = trained.record["curve"]
     last = {name: values[-1] for name, values in curve.items() if name != "step" and values}
-    if settings.json:
-        say_json({"weights": str(trained.path), **record, "final": last})
-        return
-    say(
+    show(
+        settings.json,
+        {"weights": str(trained.path), **record, "final": last},
         f"{settings.recipe}: {record['steps']:,} steps in {record['seconds']:,.0f} s "
         f"({record['images_per_second']:,.0f} images/s, {record['parameters']:,} parameters)",
         "at the end: " + "  ".join(f"{name} {value:.4g}" for name, value in last.items()),

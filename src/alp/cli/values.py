@@ -79,7 +79,9 @@ class Option:
             return None
         convert, _, wanted = self.kind
         if self.names is not None and text not in self.names:
-            raise ValueError(f"{text!r} is not one of: {', '.join(self.names)}")
+            raise ValueError(
+                f"{text!r} is unknown; give one of: {', '.join(map(repr, self.names))}"
+            )
         try:
             return convert(text)
         except ValueError as error:
