@@ -163,7 +163,7 @@ def bench_record(bench_record_of) -> Record:
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """``outside(registry, name, value, text)``: installs a package of another author, a module
     with ``text`` and the entry point ``name = value`` in the registry's group."""
-    before = set(sys.modules)
+    before, installed = set(sys.modules), []
 
     def install(registry: Any, name: str, value: str, text: str) -> None:
         module = value.partition(":")[0]
@@ -176,12 +176,13 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (information / "entry_points.txt").write_text(f"[{registry.group}]\n{name} = {value}\n")
         monkeypatch.syspath_prepend(tmp_path)
         importlib.invalidate_caches()
-        # What the registry has read by now is read again, and once more after the test.
-        monkeypatch.setattr(registry, "_held", dict(registry._held))
-        monkeypatch.setitem(vars(registry), "_places", None)
-        del vars(registry)["_places"]
+        installed.append((registry, name))
+        vars(registry).pop("_places", None)  # read again
 
     yield install
+    for registry, name in installed:
+        registry._held.pop(name, None)
+        vars(registry).pop("_places", None)
     for name in set(sys.modules) - before:
         if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
             del sys.modules[name]

@@ -62,17 +62,17 @@ def scene(defence, threat=Linf(0.02), evaluations=2, seed=0):  # noqa: B008
 
 
 def numbers(name, defence, **options):
-    found = CHECKS[name].measure(scene(defence, **options), X, Y)
+    found = CHECKS[name]().measure(scene(defence, **options), X, Y)
     assert all(each.shape == (COUNT,) for each in found.values())
     return {key: each.numpy() for key, each in found.items()}
 
 
 def finding(name, defence, **options):
-    return CHECKS[name].conclude(numbers(name, defence, **options), {}, SUITE)
+    return CHECKS[name]().conclude(numbers(name, defence, **options), {}, SUITE)
 
 
 def concluded(name, **own):
-    return CHECKS[name].conclude({key: np.array(each) for key, each in own.items()}, {}, SUITE)
+    return CHECKS[name]().conclude({key: np.array(each) for key, each in own.items()}, {}, SUITE)
 
 
 def some_right(share, count=1000):

@@ -35,7 +35,7 @@ from alp.records import worst
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_is_honest_with_honest_targets_and_with_json(name):
-    check = CHECKS[name]
+    check = CHECKS[name]()
     assert check.name == name
     for defence in (SMOOTH, FixedCallable(linear)):
         gradients, plain = check.work(SUITE)
@@ -58,7 +58,7 @@ def test_work_counts_the_gradients_that_are_taken(name):
         return linear(x + 0.05 * noise)
 
     numbers(name, Toy(counted, draws=1))
-    gradients, _ = CHECKS[name].work(SUITE)
+    gradients, _ = CHECKS[name]().work(SUITE)
     by_identity = PROBES.steps[0] * PROBES.draws if name == "bpda" else 0
     assert sum(asked) == gradients - by_identity
 
@@ -71,11 +71,11 @@ def test_each_has_its_section_on_the_page():
 
 def test_which_checks_make_sense():
     random, plain = RandomCallable(linear), FixedCallable(linear)
-    only = {name for name in CHECKS if not CHECKS[name].applies(SUITE, plain)}
+    only = {name for name in CHECKS if not CHECKS[name]().applies(SUITE, plain)}
     assert only == {"draws", "direction", "bpda"}
-    assert [name for name in CHECKS if not CHECKS[name].applies(SUITE, random)] == ["bpda"]
+    assert [name for name in CHECKS if not CHECKS[name]().applies(SUITE, random)] == ["bpda"]
     white = Suite("white", (Entry("eot", PGD(1)),), (), 1, PROBES)
-    assert not CHECKS["black-box"].applies(white, SMOOTH)
+    assert not CHECKS["black-box"]().applies(white, SMOOTH)
 
 
 def test_measuring_again_gives_the_same():

@@ -61,7 +61,7 @@ def test_one_step_is_the_best_attack_on_a_linear_target_of_two_classes():
     labels = ((X - 0.5).flatten(1) @ weight).argmax(1)
     survives = margin > 0.02 * (weight[:, 0] - weight[:, 1]).abs().sum()
     defence = FixedCallable(lambda x: (x - 0.5).flatten(1) @ weight)
-    measured = CHECKS["steps"].measure(scene(defence, evaluations=1), X, labels)
+    measured = CHECKS["steps"]().measure(scene(defence, evaluations=1), X, labels)
     assert 0 < survives.sum() < COUNT
     for each in measured.values():
         assert torch.equal(each.bool(), survives)
@@ -84,7 +84,7 @@ def test_steps_that_lose_ground(fgsm, short, long, said):
 
 def test_radii_reach_to_where_every_image_can_be_grey():
     seen = []
-    check = CHECKS["radius"]
+    check = CHECKS["radius"]()
 
     @dataclass(frozen=True)
     class Watched(Linf):
@@ -125,7 +125,7 @@ def black_box(score, gradient):
     for entry in SUITE.entries:
         right = 2 * some_right(score if entry.level == "score" else gradient)
         record |= columns(**{entry.name: (right, right)})
-    return CHECKS["black-box"].conclude({}, record, SUITE)
+    return CHECKS["black-box"]().conclude({}, record, SUITE)
 
 
 def test_a_black_box_that_beats_the_white_box():

@@ -69,7 +69,7 @@ class Adaptive:
         ]
         checks = [
             CheckTask(context, suite, check)
-            for check in CHECKS.values()
+            for check in (kind() for kind in CHECKS.values())
             if suite.probes.images and check.applies(suite, context.defence)
         ]
         return [CleanTask(context, suite), *opening, *closing, *checks]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from alp.attacks import LOSSES, PGD, input_gradient
-from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, no_better
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ ALIKE = 0.2
 """Least mean cosine of two averaged gradients."""
 
 
+@CHECKS.register("draws", order=4)
 class Draws:
     """PGD on the average of many draws does at least as well as on single draws (Athalye et al.
     2018, section 3.2)."""
@@ -44,6 +45,7 @@ class Draws:
         return no_better(self.name, own, [("many", "one")], named)
 
 
+@CHECKS.register("direction", order=5)
 class Direction:
     """Two averages over draws of their own point the same way, at the image and at a random
     start: the attacker averages enough to know where to go. A gradient that is zero points

@@ -22,6 +22,7 @@ from alp.evaluation.knowledge import KNOWLEDGE
 from alp.evaluation.suites import Probes, Suite
 from alp.evaluation.verdict import counts
 from alp.records import Columns as Columns
+from alp.registry import Registry
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
@@ -131,6 +132,10 @@ class Check(Protocol):
 
     def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
         """The finding from its own numbers, and from the columns of the whole evaluation."""
+
+
+CHECKS: Registry[type[Check]] = Registry("CHECKS", "alp.evaluation.checks", "alp.checks")
+"""Name to check, in the order in which they are printed."""
 
 
 def excess(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:

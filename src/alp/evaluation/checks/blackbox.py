@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from alp.evaluation.checks.base import Columns, Finding, Scene, excess, percent, points
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, excess, percent, points
 from alp.evaluation.knowledge import BLACK_BOX
 from alp.evaluation.suites import Suite
 from alp.records import worst
@@ -18,6 +18,7 @@ SLACK = 0.005
 """What a black box may break besides: as much as one more restart of a white box does."""
 
 
+@CHECKS.register("black-box", order=3)
 class BlackBox:
     """The black boxes of the suite break next to nothing that its white boxes leave: a gradient
     that tells less than answers do is masked (Athalye et al. 2018, section 3.1)."""

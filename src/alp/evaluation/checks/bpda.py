@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from alp.attacks import PGD
-from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, no_better
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
 
 
+@CHECKS.register("bpda", order=6)
 class BPDA:
     """PGD on the exact gradient does at least as well as PGD on one that takes the purifier for
     the identity; were it not so, the exact one would hide something (Athalye et al. 2018,

@@ -11,7 +11,7 @@ from torch import Tensor
 from alp import seeding
 from alp.attacks import LOSSES, Target, input_gradient
 from alp.attacks.gradients import score
-from alp.evaluation.checks.base import Columns, Finding, Scene, percent, uncertainty
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, percent, uncertainty
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ ROUNDING = 16
 """Units in the last place by which a loss may be off."""
 
 
+@CHECKS.register("finite-difference", order=8)
 class FiniteDifference:
     """Along the gradient and along a random direction the gradient of the margin, on a bank of
     draws, is its central difference. In float64, on a copy of the target; a target that cannot

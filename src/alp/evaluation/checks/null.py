@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from alp.attacks import PGD
-from alp.evaluation.checks.base import Columns, Finding, Scene, excess, percent, with_radius
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, excess, percent, with_radius
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ EPS = 1e-7
 ATTACK = PGD(steps=3)
 
 
+@CHECKS.register("null", order=0)
 class Null:
     """Robust accuracy at eps 1e-7, selected and judged as the evaluation does, is the clean one.
 

@@ -11,7 +11,7 @@ from alp import seeding
 from alp.attacks.base import step_length
 from alp.attacks.gradients import score
 from alp.attacks.pgd import ascend
-from alp.evaluation.checks.base import Columns, Finding, Scene, percent, uncertainty
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, percent, uncertainty
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ FOUND = 0.95
 """Least share of images on which it does."""
 
 
+@CHECKS.register("planted", order=9)
 class Planted:
     """Gradient ascent gets as far as the best of 32 blind guesses.
 

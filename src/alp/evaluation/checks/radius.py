@@ -9,6 +9,7 @@ from torch import Tensor
 
 from alp.attacks import PGD, Linf
 from alp.evaluation.checks.base import (
+    CHECKS,
     Columns,
     Finding,
     Scene,
@@ -34,6 +35,7 @@ DRAWS = 100
 """Draws by which an image is judged there: enough that a twentieth of them shows."""
 
 
+@CHECKS.register("radius", order=2)
 class Radius:
     """Accuracy falls, or stays, as the radius grows, and at a radius of 128/255 (in L2, times the
     square root of the number of pixel values) it is about zero: there every image can be made

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from alp.attacks import FGSM, PGD, Attack
-from alp.evaluation.checks.base import Columns, Finding, Scene, no_better
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, no_better
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
 
 
+@CHECKS.register("steps", order=1)
 class Steps:
     """Accuracy falls, or stays, from FGSM to a short PGD to a long one, all of them by averaged
     exact gradients. Iterative attacks that do worse than one step are a sign of masked gradients

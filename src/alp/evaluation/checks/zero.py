@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from alp.attacks import LOSSES, input_gradient
-from alp.evaluation.checks.base import Columns, Finding, Scene, percent, uncertainty
+from alp.evaluation.checks.base import CHECKS, Columns, Finding, Scene, percent, uncertainty
 from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ BLIND = 0.01
 """Share of images on which the attacker may be blind."""
 
 
+@CHECKS.register("zero-gradient", order=7)
 class ZeroGradient:
     """The averaged gradient of the cross-entropy is zero everywhere for next to no image, neither
     at the image nor at a random start. A stop-gradient makes it zero, and so does confidence:
