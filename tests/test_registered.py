@@ -9,8 +9,12 @@ import sys
 import pytest
 import torch
 
+import alp
 from alp.attacks import ATTACKS, Linf
 from alp.attacks.library import LIBRARY_ATTACKS
+from alp.cli import main
+from alp.data import DATASETS, load_data
+from alp.evaluation.checks import CHECKS
 from alp.seeding import generator
 
 NAMES = {
@@ -19,6 +23,7 @@ NAMES = {
         *("apgd-t", "fab-t", "square-reference", "autoattack", "boundary", "hopskipjump", "cw"),
         *("deepfool", "fmn"),
     ],
+    "alp.data:DATASETS": ["cifar10", "shapes"],
 }
 
 
@@ -71,3 +76,57 @@ def test_an_attack_is_offered_unless_it_is_for_training(outside) -> None:
     leaving = ATTACK.replace("calls =", "training = True; calls =")
     outside(ATTACKS, "far", "far_attacks:Noise", leaving)
     assert set(methods()) == own | {"noise"}
+
+
+CHECK = """
+from alp.evaluation.checks import Finding
+
+class Shapes:
+    name = "shapes"
+
+    def applies(self, suite, defence):
+        return True
+
+    def work(self, suite):
+        return 0, 0
+
+    def measure(self, scene, x, y):
+        return {"height": x.new_full((len(x),), x.shape[2])}
+
+    def conclude(self, own, record, suite):
+        height = float(own["height"].mean())
+        return Finding(self.name, height > 0, height, 0, "height > 0", f"{height:g} pixels high")
+"""
+
+
+def test_a_check(outside) -> None:
+    outside(CHECKS, "shapes", "other_checks:Shapes", CHECK)
+    assert list(CHECKS)[-2:] == ["planted", "shapes"]
+    assert all(CHECKS[name]().name == name for name in CHECKS)
+    images = load_data("shapes", "test").take(2)
+    sure = 10 * torch.eye(10)[images.labels[0]]
+    found = alp.evaluate(lambda x: x.flatten(1)[:, :10] + sure, images, Linf(0.01))
+    assert [check["check"] for check in found.header["checks"]][-1] == "shapes"
+    assert found.header["checks"][-1]["words"] == "32 pixels high"
+
+
+DATA = """
+import torch
+from alp.data import Images
+
+def load(split, seed, root):
+    images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    return Images.of(images, torch.arange(4) % 2, ["a", "b"], "zeros", split)
+"""
+
+
+def test_a_data_set(outside, capsys, monkeypatch) -> None:
+    """One that is not CIFAR-10 is not asked for CIFAR-10's files."""
+    monkeypatch.setenv("ALP_DATA", "/nowhere")
+    outside(DATASETS, "zeros", "other_data:load", DATA)
+    assert list(DATASETS) == ["cifar10", "shapes", "zeros"]
+    assert len(load_data("zeros", "train")) == 4
+    assert main(["data", "zeros", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["splits"]["test"]["classes"] == {"a": 2, "b": 2}
+    assert told["splits"]["test"]["source"] == "from other_data:load"

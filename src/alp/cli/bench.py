@@ -36,7 +36,7 @@ class Settings:
     weights: Path = field(metadata=POSITIONAL)
     """Weights file of a defended classifier."""
     data: str = "cifar10"
-    """Images to time on: cifar10, shapes (embedded), or a folder of pictures laid out
+    """Images to time on: a data set, such as cifar10, or a folder of pictures laid out
     class/file. The draws of the consensus depend on them."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     """Images a call."""

@@ -34,7 +34,8 @@ class Attacked:
     """The settings of a command that attacks models."""
 
     data: str = "cifar10"
-    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
+    """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
+    class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
     """Which split."""
     images: int = 1000

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from alp.cli import COMMANDS
 from alp.cli.settings import POSITIONAL, among
 from alp.data import DATASETS, SPLITS, load_data
-from alp.files import expanded
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +21,8 @@ class Settings:
     """Describe a data set: images of each class, size, digest, and where it came from."""
 
     name: str = field(metadata=POSITIONAL)
-    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
+    """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
+    class/file."""
     split: tuple[str, ...] = field(default=SPLITS, metadata=among(SPLITS))
     """Which splits."""
     json: bool = False
@@ -47,19 +47,8 @@ def _describe(images: Images, name: str) -> dict[str, Any]:
         "shape": list(images.images.shape[1:]),
         "classes": dict(zip(images.classes, counts, strict=True)),
         "digest": images.digest,
-        "source": source_of(name, images.split),
+        "source": images.source or DATASETS.summary(name),
     }
-
-
-def source_of(name: str, split: str) -> str:
-    """Where the pictures of a split came from, in words."""
-    if name == "shapes":
-        return "drawn by alp"
-    if name in DATASETS:
-        from alp.data.cifar10 import find_files
-
-        return str(find_files("test" if split == "test" else "train")[0].parent)
-    return str(expanded(name).resolve())
 
 
 def _lines(name: str, described: dict[str, Any]) -> Iterator[str | Table]:

@@ -33,7 +33,7 @@ class Settings(Attacked):
     sequential: bool = False
     """Predict by the sequential consensus, which stops drawing once it is decided."""
     backend: str | None = field(default=None, metadata=among(BACKENDS))
-    """Judge the predictions of a compiled engine: eager, compile, onnxruntime or openvino."""
+    """Judge the predictions of an engine, not of the model itself."""
     precision: str = field(default="float32", metadata=among(PRECISIONS))
     """Of the engine; int8 is calibrated on 512 training images."""
     attack_precision: str = field(default="float32", metadata=among(ATTACK_PRECISIONS))

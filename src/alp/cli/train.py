@@ -24,7 +24,8 @@ class Settings:
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
-    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
+    """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
+    class/file."""
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None

@@ -1,6 +1,6 @@
 """Data: a name or a folder becomes images and labels; batches and augmentation on tensors.
 
-Importing this package does not import torch: the loaders below are imported when they are called.
+Importing this package does not import torch: a loader is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alp.data.augment import Augment
 from alp.errors import UnknownNameError, choose
 from alp.files import expanded
+from alp.registry import Registry
 
 if TYPE_CHECKING:
     from alp.data.images import Images
@@ -21,22 +22,11 @@ __all__ = ["DATASETS", "SPLITS", "Augment", "Images", "load_data"]
 SPLITS = ("train", "validation", "test")
 
 
-def _cifar10(split: str, seed: int, root: Path | None) -> Images:
-    from alp.data.cifar10 import load_cifar10
-
-    return load_cifar10(split, root)
-
-
-def _shapes(split: str, seed: int, root: Path | None) -> Images:
-    from alp.data.shapes import load_shapes
-
-    return load_shapes(split, seed)
-
-
-DATASETS: dict[str, Callable[[str, int, Path | None], Images]] = {
-    "cifar10": _cifar10,
-    "shapes": _shapes,
-}
+DATASETS: Registry[Callable[[str, int, Path | None], Images]] = Registry(
+    "DATASETS", "alp.data", "alp.data"
+)
+"""Name to what loads a split, of which it takes the name, the seed and the folder of
+:func:`load_data`."""
 
 
 def load_data(

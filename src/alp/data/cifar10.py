@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from alp.data import DATASETS
 from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
 from alp.data.images import Images, carve_validation
@@ -115,8 +117,10 @@ REPAIR = (
 )
 
 
-def load_cifar10(split: str, root: Path | None = None) -> Images:
-    """A split of CIFAR-10: 45,000 train, 5,000 validation or 10,000 test images of 32x32.
+@DATASETS.register("cifar10")
+def load_cifar10(split: str, seed: int = 0, root: Path | None = None) -> Images:
+    """A split of CIFAR-10: 45,000 train, 5,000 validation or 10,000 test images of 32x32, which
+    depend on no seed.
 
     The files come from ``root``, else the setting ALP_DATA, else the hub.
 
@@ -143,7 +147,8 @@ def load_cifar10(split: str, root: Path | None = None) -> Images:
                 )
         return found
 
-    return cached("cifar10", file_key({path.name: path for path in files}), split, build)
+    images = cached("cifar10", file_key({path.name: path for path in files}), split, build)
+    return replace(images, source=str(files[0].parent))
 
 
 def find_files(part: str, root: Path | None = None) -> list[Path]:

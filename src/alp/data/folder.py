@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -47,7 +48,8 @@ def load_folder(folder: Path, split: str, seed: int = 0) -> Images:
         return found
 
     key = file_key({path.relative_to(folder).as_posix(): path for path, _ in files})
-    return cached(folder.name, key if divided else f"{seed}-{key}", split, build)
+    images = cached(folder.name, key if divided else f"{seed}-{key}", split, build)
+    return replace(images, source=str(folder))
 
 
 def find_classes(folder: Path) -> list[str]:

@@ -37,6 +37,8 @@ class Images:
     digest: str
     """sha256 over shape, class names, pixels and labels: two splits with the same digest hold the
     same images in the same order."""
+    source: str = ""
+    """Where the pictures came from, in words; the digest does not depend on it."""
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class Images:
         classes: Sequence[str],
         name: str,
         split: str,
+        source: str = "",
     ) -> Images:
         """Images with their digest; ``images`` is uint8 (N,3,H,W), ``labels`` int64 (N,)."""
         assert images.dtype == torch.uint8
@@ -55,16 +58,15 @@ class Images:
         assert labels.shape == images.shape[:1]
         images, labels = images.contiguous(), labels.contiguous()
         digest = content_digest(images, labels, classes)
-        return cls(images, labels, tuple(classes), name, split, digest)
+        return cls(images, labels, tuple(classes), name, split, digest, source)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def subset(self, index: torch.Tensor, split: str | None = None) -> Images:
         """The images at ``index`` (int64, (n,)), in that order, with their own digest."""
-        return Images.of(
-            self.images[index], self.labels[index], self.classes, self.name, split or self.split
-        )
+        images, labels, split = self.images[index], self.labels[index], split or self.split
+        return Images.of(images, labels, self.classes, self.name, split, self.source)
 
     def take(self, n: int, seed: int = 0) -> Images:
         """A fixed, class-balanced subset of ``n`` images: class counts differ by at most one as

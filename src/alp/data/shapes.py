@@ -15,7 +15,8 @@ pixels come out on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import torch
 
 from alp import seeding
+from alp.data import DATASETS
 from alp.data.cache import cached
 from alp.data.images import Images, carve_validation
 
@@ -109,9 +111,10 @@ that is useful and not robust (Ilyas et al. 2019), which an undefended classifie
 Pixels = npt.NDArray[np.floating[Any]]
 
 
-def load_shapes(split: str, seed: int = 0) -> Images:
+@DATASETS.register("shapes")
+def load_shapes(split: str, seed: int = 0, root: Path | None = None) -> Images:
     """A split of the shapes drawn with ``seed``: 8,100 train, 900 validation or 2,000 test images
-    of 32x32 in 10 balanced classes."""
+    of 32x32 in 10 balanced classes. There is no file, and ``root`` is not looked at."""
     part = "test" if split == "test" else "train"
 
     def build() -> dict[str, Images]:
@@ -121,7 +124,8 @@ def load_shapes(split: str, seed: int = 0) -> Images:
         train, validation = carve_validation(pool)
         return {"train": train, "validation": validation}
 
-    return cached("shapes", f"{VERSION}-{seed}-{part}", split, build)
+    images = cached("shapes", f"{VERSION}-{seed}-{part}", split, build)
+    return replace(images, source="drawn by alp")
 
 
 def draw_shapes(part: str, seed: int) -> Images:
