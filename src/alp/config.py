@@ -19,6 +19,15 @@ from alp.errors import ConfigError
 
 T = TypeVar("T")
 
+MOST_CHANNELS = 4096
+"""Largest width of a network; a file that asks for more is none that anybody trained."""
+
+MOST_BLOCKS = 256
+"""Largest number of residual blocks at a resolution."""
+
+MOST_CLASSES = 100_000
+"""Largest number of classes; ImageNet-21k has 21,841."""
+
 
 @dataclass(frozen=True)
 class PurifierConfig:
@@ -40,7 +49,8 @@ class PurifierConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        positive(self, "latent_channels", "width", "blocks")
+        within(self, 1, MOST_CHANNELS, "latent_channels", "width")
+        within(self, 1, MOST_BLOCKS, "blocks")
         within(self, 0.0, math.inf, "sigma")
         if self.sigma == 0 and self.noise != "fixed":
             raise ConfigError(
@@ -60,7 +70,7 @@ class ClassifierConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        positive(self, "classes")
+        within(self, 1, MOST_CLASSES, "classes")
 
 
 @dataclass(frozen=True)

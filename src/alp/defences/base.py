@@ -12,6 +12,7 @@ Images are float (B,3,H,W) in [0,1]. Logits are (B,K), or (draws,B,K) of several
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from copy import copy, deepcopy
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -37,6 +38,9 @@ ROWS = 256
 """Rows that the random half takes at a time for an attacker: more fall out of a processor's
 cache."""
 
+MOST_DRAWS = 1_000_000
+"""Largest number of draws of a prediction."""
+
 ROUNDING = 1e-6
 """How far beyond [0,1] a pixel may be: the rounding of whoever made it."""
 
@@ -59,6 +63,29 @@ class Defence(nn.Module, ABC):
     surrogate: str = ""
     """The gradient that it declares in place of the exact one, in words, such as ``the identity
     in place of JPEG's derivative``; empty where its gradient is exact."""
+
+    _classes: tuple[str, ...] | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes in the order of the logits; None where nobody has said them. They
+        are those of the defence inside, where there is one.
+
+        Setting them raises a ConfigError unless they are distinct texts.
+        """
+        inside = self._inside()
+        return self._classes if inside is None else inside.classes
+
+    @classes.setter
+    def classes(self, names: Sequence[str] | None) -> None:
+        inside = self._inside()
+        if inside is not None:
+            inside.classes = names
+        else:
+            self._classes = None if names is None else class_names(names)
+
+    def _inside(self) -> Defence | None:
+        return next((each for each in self.children() if isinstance(each, Defence)), None)
 
     @property
     def stochastic(self) -> bool:
@@ -400,11 +427,30 @@ def counted(draws: int) -> int:
     """``draws``, if it is a number of draws.
 
     Raises:
-        ConfigError: it is no whole number above zero.
+        ConfigError: it is no whole number from 1 to ``MOST_DRAWS``.
     """
     if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
         raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+    if draws > MOST_DRAWS:
+        raise ConfigError(f"draws is above {MOST_DRAWS:,}; give fewer")
     return draws
+
+
+def class_names(names: Sequence[str]) -> tuple[str, ...]:
+    """``names``, if they can be the names of classes.
+
+    Raises:
+        ConfigError: there is none, one is no text, or two are alike.
+    """
+    found = tuple(names) if isinstance(names, Sequence) else ()
+    if not found or not all(isinstance(each, str) for each in found):
+        raise ConfigError(
+            f"class names are {str(names)[:200]}; give the text of each, in the order of the labels"
+        )
+    if len(set(found)) < len(found):
+        twice = next(each for each in found if found.count(each) > 1)
+        raise ConfigError(f"two classes have the name {twice!r}; give each a name of its own")
+    return found
 
 
 def straight_through(values: Tensor, x: Tensor) -> Tensor:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor
 
 from alp.config import digest
-from alp.defences.base import DEFENCES, PURIFIERS, Model, channels_last
+from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, channels_last
 from alp.errors import CheckpointError, ConfigError
-from alp.files import write_atomically
+from alp.files import exists, write_atomically
 
+_LONGEST = 100_000_000  # bytes of a header, by the format
 _ALIGNMENT = 8  # bytes; the format pads its header with spaces, so that tensors start aligned
 
 
@@ -52,7 +56,9 @@ def build(description: dict[str, Any]) -> Model:
     Raises:
         ConfigError: the description is not one that a model's ``describe`` gave.
     """
-    kind = str(description.get("kind"))
+    if not isinstance(description, dict):
+        raise ConfigError(f"a description of a model is {str(description)[:80]!r}; give a mapping")
+    kind = str(description.get("kind"))[:80]
     if kind in PURIFIERS:
         return PURIFIERS[kind].from_description(description)
     if kind in DEFENCES:
@@ -79,7 +85,9 @@ def weights_digest(model: torch.nn.Module) -> str:
 def save(model: Model, path: str | Path, *, half: bool = False) -> str:
     """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of what is stored.
 
-    The same model gives the same bytes.
+    The same model gives the same bytes. Class names are stored where the model has them. Weights
+    are stored as float32, whatever the model computes in. Weights that are not finite are stored
+    with a warning, for whoever looks for the reason: they cannot be loaded.
 
     Args:
         half: store the kernels of convolutions and linear layers as float16. Biases, statistics
@@ -87,54 +95,185 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> str:
 
     Raises:
         ConfigError: the classifier of a defended model is not one of alp's.
+        OutputError: the file cannot be written.
     """
     tensors = {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        name: _stored(value).cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
-    if half:
-        kernels = {name for name, value in tensors.items() if value.ndim in (2, 4)}
-        tensors |= {name: tensors[name].half() for name in kernels}
+    tensors = half_kernels(tensors) if half else tensors
+    if (fault := not_finite(tensors)) is not None:
+        warnings.warn(f"{path}: {fault}; what is saved cannot be loaded", stacklevel=2)
     weights = tensors_digest(tensors)
     description = json.dumps(model.describe())
-    meta = {
-        "format": FORMAT,
-        "model": description,
-        "digest": weights,
-        "model_digest": digest(description),
-    }
-    write_tensors(Path(path), tensors, meta)
+    meta = {"format": FORMAT, "model": description, "digest": weights}
+    if isinstance(model, Defence) and model.classes is not None:
+        meta["classes"] = json.dumps(model.classes)
+    write_tensors(Path(path), tensors, meta | {"model_digest": _model_digest(meta)})
     return weights
 
 
+def half_kernels(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` with the kernels of convolutions and linear layers as float16."""
+    return {
+        name: value.half() if value.ndim in (2, 4) else value for name, value in tensors.items()
+    }
+
+
+def _stored(value: Tensor) -> Tensor:
+    return value.detach().float() if value.is_floating_point() else value.detach()
+
+
+def _model_digest(meta: Mapping[str, str]) -> str:
+    """sha256 (hex) of what a header says beside the tensors; files without class names have that
+    of the description alone."""
+    described, classes = meta.get("model"), meta.get("classes")
+    return digest(described if classes is None else [described, classes])
+
+
 def load_model(path: str | Path) -> Model:
-    """Read a model, in evaluation mode, on the CPU. Nothing is unpickled.
+    """Read a model, in evaluation mode, on the CPU. Nothing is unpickled, and nothing large is
+    allocated before the file is known to hold what its description asks for.
 
     Raises:
-        CheckpointError: the file is missing, damaged or not one of alp's models.
+        CheckpointError: the file is missing, damaged or not one of alp's models, or its weights
+            are not finite.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f"there is no model file {path}; train one with 'alp train'")
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); fetch or train it again") from error
-    if meta.get("format") != FORMAT:
+    path = Path(path)
+    if not exists(path):
         raise CheckpointError(
-            f"{path} is not a model of alp (format {meta.get('format')!r}, not {FORMAT!r}); "
-            "give a file that 'alp train' wrote"
+            f"there is no model file {str(path)[:300]}; train one with 'alp train'"
         )
-    described = digest(meta.get("model"))
-    if tensors_digest(tensors) != meta.get("digest") or meta.get("model_digest") != described:
+    try:
+        # Not by safe_open, which opens no file whose name is not UTF-8.
+        with path.open("rb") as file:
+            meta, shapes = _header(file)
+            description = _description(path, meta)
+            _require_fit(path, description, shapes)
+            file.seek(0)
+            tensors = deserialised(file.read())
+    except (SafetensorError, OSError, ValueError, *_MALFORMED) as error:
+        raise CheckpointError(f"{path} {_fault(path, error)}") from error
+    if tensors_digest(tensors) != meta.get("digest"):
         raise CheckpointError(
             f"{path} is damaged: its content does not have the digests in its header; "
             "fetch or train it again"
         )
     try:
-        model = build(json.loads(meta["model"]))
+        model = build(description)
         model.load_state_dict(tensors)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        if isinstance(model, Defence) and "classes" in meta:
+            model.classes = json.loads(meta["classes"])
+    except _UNFIT as error:
         raise CheckpointError(f"{path} does not fit its description: {error}") from error
+    require_finite(model, str(path))
     return channels_last(model).eval()
+
+
+_MALFORMED = (LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a header raises that is JSON of another shape."""
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """The metadata of a safetensors file, and the shapes of its tensors."""
+    length = int.from_bytes(file.read(8), "little")
+    if length > _LONGEST:
+        raise ValueError(f"its header has {length} bytes")
+    header = json.loads(file.read(length))
+    meta = header.pop("__metadata__", {})
+    return dict(meta.items()), {name: list(each["shape"]) for name, each in header.items()}
+
+
+_UNFIT = (
+    ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError
+)  # fmt: skip
+"""What building a model raises on a description that nobody's ``describe`` gave."""
+
+
+def _description(path: Path, meta: Mapping[str, str]) -> Any:
+    """The description in a header.
+
+    Raises:
+        CheckpointError: there is none, or the header is damaged.
+    """
+    if meta.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a model of alp (format {meta.get('format')!r}, not {FORMAT!r}); "
+            "give a file that 'alp train' wrote"
+        )
+    if meta.get("model_digest") != _model_digest(meta) or "model" not in meta:
+        raise CheckpointError(
+            f"{path} is damaged: its header does not have its own digest; fetch or train it again"
+        )
+    try:
+        return json.loads(meta["model"])
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} does not fit its description: {error}") from error
+
+
+def _require_fit(path: Path, description: Any, shapes: Mapping[str, list[int]]) -> None:
+    """Raise a CheckpointError unless a file's tensors have the names and shapes of those of the
+    described model, which is built without memory for its weights."""
+    try:
+        with torch.device("meta"):
+            wanted = {n: list(value.shape) for n, value in build(description).state_dict().items()}
+    except _UNFIT as error:
+        raise CheckpointError(f"{path} does not fit its description: {error}") from error
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
+            raise CheckpointError(
+                f"{path} does not fit its description, which asks for the shape "
+                f"{wanted.get(name, 'of nothing')} of {name!r}, and the file holds "
+                f"{shapes.get(name, 'nothing')} of that name; fetch or train it again"
+            )
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """What is NaN or infinite among ``tensors``, in words; None where nothing is."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not (good := value.isfinite()).all():
+            return f"{int((~good).sum())} of the {value.numel()} values of {name} are not finite"
+    return None
+
+
+def require_finite(model: Model, where: str) -> None:
+    """Raise a CheckpointError if a parameter, a buffer or the noise level of ``model``, which is
+    from ``where``, is NaN or infinite."""
+    fault, sigma = not_finite(model.state_dict()), model.sigma
+    if fault is None and sigma is not None and not math.isfinite(sigma):
+        fault = f"its noise level is {sigma}"
+    if fault is not None:
+        raise CheckpointError(
+            f"{where}: {fault}, as after a training that diverged; train it again with a smaller "
+            "learning rate, or take an earlier file"
+        )
+
+
+_FOREIGN = {
+    b"PK\x03\x04": "is a zip archive, as torch.save and numpy write them",
+    b"\x80": "is a pickle",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file: run 'git lfs pull'",
+    b"<": "is a web page or XML: download the file itself",
+    b"\x89HDF": "is an HDF5 file",
+}
+"""How files begin that people give as weights, and what they are."""
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """What is wrong with a file that is no safetensors."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(32)
+            if begin[8:9] == b"{":  # what safetensors have there
+                begin = b""
+    except (OSError, ValueError) as reason:
+        return f"cannot be read ({reason}); check its rights and its name"
+    kind = next((words for start, words in _FOREIGN.items() if begin.startswith(start)), None)
+    if kind is None:
+        return f"is damaged ({error}); fetch or train it again"
+    if begin.startswith((b"PK", b"\x80")):
+        kind += (
+            ", and nothing is unpickled here, since that can run any code: where you trust it, "
+            "read it with torch.load(..., weights_only=True) and write the model with alp.save"
+        )
+    return f"{kind}; alp reads safetensors"

@@ -11,6 +11,7 @@ from torch import nn
 from alp.defences.base import Model
 from alp.defences.checkpoint import load_model, save
 from alp.errors import AlpError, CheckpointError
+from alp.files import exists, require_writable
 
 WEIGHTS = "model.safetensors"
 
@@ -58,9 +59,9 @@ class Carrier(
         cls, *, model_id: str, config: dict[str, Any] | None = None, **where: Any
     ) -> Carrier:
         path = Path(model_id) / WEIGHTS
-        if not Path(model_id).is_dir():
+        if not exists(Path(model_id), Path.is_dir):
             path = Path(hf_hub_download(model_id, WEIGHTS, **where))
-        elif not path.is_file():
+        elif not exists(path):
             raise CheckpointError(
                 f"{model_id} has no {WEIGHTS}; save the model with save_pretrained "
                 "(pickled weights are never loaded)"
@@ -75,7 +76,12 @@ class Carrier(
 
 
 def save_folder(model: Model, folder: str | Path, **options: Any) -> None:
-    """Write a model in the hub's layout."""
+    """Write a model in the hub's layout.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    require_writable(Path(folder), WEIGHTS, "config.json", "README.md")
     Carrier(model).save_pretrained(folder, **_described(model), **options)
 
 
@@ -96,10 +102,15 @@ def fetch(folder_or_repository: str, **options: Any) -> Model:
         raise
     except Exception as error:  # those of the hub's client, and of its HTTP library
         reason = "".join(str(error).strip().splitlines()[:1])
+        if exists(Path(folder_or_repository), Path.is_dir):
+            raise CheckpointError(
+                f"the folder {folder_or_repository} cannot be read ({type(error).__name__}: "
+                f"{reason}); save the model in it again with save_pretrained"
+            ) from error
         raise CheckpointError(
-            f"there is no folder {folder_or_repository!r}, and no model of that name could be "
-            f"fetched from the Hugging Face hub ({type(error).__name__}: {reason}); give a folder "
-            "that save_pretrained wrote, or connect to the network"
+            f"there is no folder {folder_or_repository[:300]!r}, and no model of that name could "
+            f"be fetched from the Hugging Face hub ({type(error).__name__}: {reason[:300]}); give "
+            "a folder that save_pretrained wrote, or connect to the network"
         ) from error
 
 

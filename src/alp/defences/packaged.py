@@ -20,7 +20,7 @@ from alp.defences.checkpoint import load_model, weights_digest
 from alp.defences.purified import Defended
 from alp.defences.purifier import Purifier
 from alp.errors import CheckpointError, ConfigError, choose
-from alp.files import expanded
+from alp.files import JSON_LIMIT, exists, expanded, file_inside, require_shape
 
 M = TypeVar("M", bound="Defence | Purifier")
 
@@ -35,6 +35,32 @@ MANIFEST = "manifest.json"
 CARD = "README.md"
 
 _REPAIR = "install alp again, or make the package again with 'alp package'"
+
+
+_DATA = {"name": str, "classes": [str]}
+
+_SHARE = {"value": (int, float)}
+
+_SHAPE: Mapping[str, Any] = {
+    "name": str,
+    "default": str,
+    "rows": {
+        "*": {
+            "title": str,
+            "model": {"kind": str},
+            "parameters": int,
+            "digest": str,
+            "files": {"*": str},
+            "training": {},
+            "evaluation": {
+                "verdicts": [{"data": _DATA, "clean": _SHARE, "worst": _SHARE, "suite": str}],
+                "protocols": [{"data": _DATA}],
+            },
+        }
+    },
+    "files": {"*": {"sha256": str, "bytes": int}},
+}
+"""What a manifest has to hold for its readers here and in the command line."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +100,14 @@ class Package:
         rows = self.manifest["rows"]
         wanted = choose(rows, row or self.manifest["default"], f"row of {self.folder.name}")
         parts = {role: self._part(name) for role, name in wanted["files"].items()}
-        model = assembled(parts, wanted["model"])
-        if model.describe() != wanted["model"] or weights_digest(model) != wanted["digest"]:
+        try:
+            model = assembled(parts, wanted["model"])
+            same = model.describe() == wanted["model"] and weights_digest(model) == wanted["digest"]
+            if isinstance(model, Defence) and model.classes is None:
+                model.classes = _class_names(wanted)
+        except ConfigError as error:
+            raise CheckpointError(f"{self.folder} cannot be read ({error}); {_REPAIR}") from error
+        if not same:
             raise CheckpointError(f"{self.folder} holds another model than its manifest; {_REPAIR}")
         return model
 
@@ -99,25 +131,47 @@ class Package:
         return load_model(self._checked(name))
 
     def _checked(self, name: str) -> Path:
-        path = self.folder / name
+        path = file_inside(self.folder, name, CheckpointError, _REPAIR)
+        known = self.manifest["files"].get(name)
+        if known is None:
+            raise CheckpointError(
+                f"{self.folder / MANIFEST} gives no digest of {name!r}, which it uses; {_REPAIR}"
+            )
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            whole = path.stat().st_size == known["bytes"]
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if whole else ""
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read ({error.strerror}); {_REPAIR}") from error
-        if found != self.manifest["files"][name]["sha256"]:
+        if found != known["sha256"]:
             raise CheckpointError(
                 f"{path} is damaged: its sha256 is not the one in {MANIFEST}; {_REPAIR}"
             )
         return path
 
 
+def _class_names(row: Mapping[str, Any]) -> list[str] | None:
+    """The class names of a row whose weights were saved without them: those of the images that it
+    was evaluated on, where these are of the data that it was trained on."""
+    trained_on = row["training"].get("data")
+    evaluations = [each for found in row["evaluation"].values() for each in found]
+    data = [each.get("data", {}) for each in evaluations]
+    return next((d["classes"] for d in data if "classes" in d and d["name"] == trained_on), None)
+
+
 def assembled(parts: Mapping[str, Model], description: Mapping[str, Any]) -> Model:
-    """The model of a ``description`` from its ``parts`` (role to model), in evaluation mode."""
+    """The model of a ``description`` from its ``parts`` (role to model), in evaluation mode.
+
+    Raises:
+        ConfigError: the parts make no model.
+    """
     if "model" in parts:
         return parts["model"]
-    purifier = parts["purifier"]
-    assert isinstance(purifier, Purifier)
-    return Defended(parts["classifier"], purifier, description["draws"]).eval()
+    purifier, classifier = parts.get("purifier"), parts.get("classifier")
+    if not isinstance(purifier, Purifier) or not isinstance(classifier, Defence):
+        raise ConfigError(
+            f"the parts {', '.join(parts) or 'none'} make no model; a purifier and a classifier do"
+        )
+    return Defended(classifier, purifier, description.get("draws", 1)).eval()
 
 
 def load(source: str | Path) -> Model:
@@ -133,12 +187,16 @@ def load(source: str | Path) -> Model:
         UnknownNameError: the package has no such row.
         CheckpointError: there is nothing of that path or name, or it is damaged.
     """
+    if not isinstance(source, str | Path):
+        raise CheckpointError(
+            f"a model is loaded from {type(source).__name__}; give a path or a name as text"
+        )
     path = expanded(source)
-    if path.is_file():
+    if exists(path):
         return load_model(path)
-    if (path / MANIFEST).is_file():
+    if exists(path / MANIFEST):
         return open_package(path).load()
-    if (path.parent / MANIFEST).is_file():
+    if exists(path.parent / MANIFEST):
         return open_package(path.parent).load(path.name)
     name, _, row = Path(source).as_posix().partition("/")
     if name in packages():
@@ -148,11 +206,11 @@ def load(source: str | Path) -> Model:
             f"the weights of {name!r} are not packaged, it ships as a recipe: train it with "
             f"{OFFERS[name].recipe} and load the weights by their path"
         )
-    if path.is_dir():
+    if exists(path, Path.is_dir):
         raise CheckpointError(f"{path} is a folder without {MANIFEST}; give a weights file in it")
     raise CheckpointError(
-        f"there is no model file {source}; train one with 'alp train', or give the name of a "
-        f"packaged one: {', '.join(packaged_names()) or 'this installation has none'}"
+        f"there is no model file {str(source)[:300]}; train one with 'alp train', or give the name "
+        f"of a packaged one: {', '.join(packaged_names()) or 'this installation has none'}"
     )
 
 
@@ -253,6 +311,8 @@ def open_package(folder: Path) -> Package:
     """
     path = folder / MANIFEST
     try:
+        if path.stat().st_size > JSON_LIMIT:
+            raise ValueError("it is too large")
         raw = path.read_bytes()
         content = json.loads(raw)
         content.pop("sha256")
@@ -265,6 +325,9 @@ def open_package(folder: Path) -> Package:
         raise CheckpointError(
             f"{path} has the format {content.get('format')!r}, this alp reads {FORMAT!r}; {_REPAIR}"
         )
+    require_shape(content, _SHAPE, str(path), CheckpointError, _REPAIR)
+    if content["default"] not in content["rows"]:
+        raise CheckpointError(f"{path} has no row {content['default']!r}, its default; {_REPAIR}")
     return Package(folder, content)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from alp.errors import AlpError, CheckpointError
+from alp.files import expanded
 
 if TYPE_CHECKING:
     from alp.defences.base import Model
@@ -25,7 +26,7 @@ class Pretrained:
             ConfigError: the classifier of a defended model is not one of alp's.
             AlpError: the extra ``hub`` is not installed.
         """
-        _hub().save_folder(cast("Model", self), folder, **options)
+        _hub().save_folder(cast("Model", self), expanded(folder), **options)
 
     @classmethod
     def from_pretrained(cls, folder_or_repository: str | Path, **options: Any) -> Self:
@@ -39,7 +40,10 @@ class Pretrained:
                 damaged, or they are of a model of another kind.
             AlpError: the extra ``hub`` is not installed.
         """
-        model = _hub().fetch(str(folder_or_repository), **options)
+        # A name that starts with ~ is no repository's.
+        place = str(folder_or_repository)
+        place = str(expanded(place)) if place.startswith("~") else place
+        model = _hub().fetch(place, **options)
         if not isinstance(model, cls):
             kind = type(model).__name__
             raise CheckpointError(

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,8 +25,14 @@ from alp import seeding
 from alp.config import digest, to_dict
 from alp.data import Images
 from alp.data.quality import psnr
-from alp.defences.base import Model
-from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.base import Defence, Model
+from alp.defences.checkpoint import (
+    half_kernels,
+    load_model,
+    not_finite,
+    save,
+    weights_digest,
+)
 from alp.defences.packaged import (
     CARD,
     FORMAT,
@@ -40,7 +47,7 @@ from alp.defences.packaged import (
 from alp.errors import CheckpointError, ConfigError, choose
 from alp.evaluation.suites import SUITES
 from alp.experiments.workspace import BATCH
-from alp.files import read_json
+from alp.files import read_json, require_writable
 from alp.records import (
     KIND_VERDICT,
     Record,
@@ -103,7 +110,7 @@ def appraise(model: Model, rounded: Model, images: Images) -> Agreement:
     changed = int((~same).sum())
     trained, after = torch.cat(scores, 1).double().mean(1).tolist()
     difference = float(torch.tensor(differences).max())  # NaN, if there is one
-    finite = math.isfinite(difference)
+    finite = math.isfinite(difference) and not_finite(rounded.state_dict()) is None
     close = (
         abs(trained - after) <= DECIBELS
         if not model.classifies
@@ -213,7 +220,7 @@ def _judges(record: Record, row: Mapping[str, Any]) -> bool:
 
 
 def _comparable(first: Record, second: Record) -> bool:
-    return all(first.header[key] == second.header[key] for key in _COMPARABLE)
+    return all(first.header.get(key) == second.header.get(key) for key in _COMPARABLE)
 
 
 DEFAULT = "defended"
@@ -283,16 +290,18 @@ def pack(
         ConfigError: the default row is missing, or the package is larger than its limit.
         CheckpointError: a training is missing, unfinished or damaged.
         RecordError: a record is damaged, or of a kind that is no evaluation.
+        OutputError: ``out`` cannot be written.
     """
     for row in trained:
         choose(ROWS, row, "row")
+    require_writable(out)
     if DEFAULT not in trained:
         raise ConfigError(f"the rows are {', '.join(trained)}; one has to be {DEFAULT!r}")
     staged = out / f".{secrets.token_hex(4)}.{name}"
     staged.mkdir(parents=True)
     try:
         manifest = _Packing(staged, images, report).run(name, trained, records)
-        (staged / CARD).write_text(card(manifest))
+        (staged / CARD).write_text(card(manifest), "utf-8")
         manifest["files"][CARD] = _file(staged / CARD)
         (staged / MANIFEST).write_bytes(seal(manifest))
         _require_small(name, open_package(staged))
@@ -328,6 +337,7 @@ class _Packing:
                 "draws": packed.draws,
                 "sigma": packed.sigma,
                 "digest": weights_digest(packed),
+                "classes": packed.classes if isinstance(packed, Defence) else None,
                 "files": {role: self._once(stored, file) for role, file in files.items()},
                 "precision": to_dict(agreement),
                 "training": training,
@@ -354,15 +364,13 @@ class _Packing:
             role: f"{row}.safetensors" if role == "model" else f"{row}-{role}.safetensors"
             for role in parts
         }
-
-        def stored(half: bool) -> Model:
-            for role, part in parts.items():
-                save(cast(Model, part), self.folder / files[role], half=half)
-            found = {role: load_model(self.folder / file) for role, file in files.items()}
-            return assembled(found, model.describe())
-
-        agreement = appraise(model, stored(half=True), self.images)
-        return files, stored(agreement.half), agreement
+        rounded = deepcopy(model)
+        rounded.load_state_dict(half_kernels(model.state_dict()))
+        agreement = appraise(model, rounded, self.images)
+        for role, part in parts.items():
+            save(cast(Model, part), self.folder / files[role], half=agreement.half)
+        found = {role: load_model(self.folder / file) for role, file in files.items()}
+        return files, assembled(found, model.describe()), agreement
 
     def _once(self, stored: dict[str, str], file: str) -> str:
         """The file that holds what ``file`` does: an earlier one, where there is one."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from alp.config import digest
 from alp.defences.checkpoint import tensors_digest, write_tensors
 from alp.errors import CheckpointError
+from alp.files import require_shape
 
 
 @dataclass
@@ -100,7 +101,9 @@ def load_state(
             )
         if meta.get("digest") != _digest(meta, tensors):
             raise ValueError("its content does not have the digest in its header")
-        progress = Progress(int(meta["step"]), float(meta["seconds"]), json.loads(meta["history"]))
+        history = json.loads(meta["history"])
+        require_shape(history, {"*": [(int, float)]}, "history", CheckpointError, "train again")
+        progress = Progress(int(meta["step"]), float(meta["seconds"]), history)
         for prefix, module in (("task.", task), ("average.", average)):
             if module is not None:
                 own = {
@@ -112,11 +115,21 @@ def load_state(
             if name.startswith("optimizer."):
                 _, index, entry = name.split(".", 2)
                 parameter = parameters[int(index)]
+                if value.ndim and value.shape != parameter.shape:
+                    raise ValueError(f"{name} has the shape {tuple(value.shape)}")
                 if entry != "step":  # which AdamW keeps on the CPU
                     # The same device and strides as the parameter, as the optimiser made it.
                     value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
                 optimizer.state[parameter][entry] = value
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, IndexError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}); delete it to start that training anew"
         ) from error

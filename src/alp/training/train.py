@@ -6,6 +6,7 @@ Trainings get their adversary here, since ``training`` may not know ``attacks``.
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,10 +22,12 @@ from alp.config import EngineConfig, digest, to_dict
 from alp.data import Images
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite
 from alp.defences.base import Defence, Model
-from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
+from alp.defences.classes import require_same_classes
 from alp.defences.packaged import load_kind, require_classifier
-from alp.errors import AlpError, CheckpointError, ConfigError, choose
-from alp.files import read_json, write_json
+from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
+from alp.executors import is_first_process
+from alp.files import exists, read_json, require_writable, write_json
 from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
 from alp.version import __version__
@@ -73,9 +76,11 @@ def train(
         report: called after each step with (finished steps, all steps, scalars of the step).
 
     Raises:
-        ConfigError: the stage and the given weights do not go together.
+        ConfigError: the stage, the given weights and the images do not go together: the classes
+            of weights and images are compared by name.
         CheckpointError: weights or checkpoint are damaged, or ``folder`` holds another training.
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss or a weight is no longer finite.
+        OutputError: ``folder`` cannot be written.
         AlpError: the training engine is not installed.
     """
     if find_spec("lightning_fabric") is None:
@@ -87,6 +92,10 @@ def train(
     # First of all, and for a finished training too: what follows a resumed one, an evaluation say,
     # has to add its floats as what follows an uninterrupted one.
     limit_threads(engine)
+    weights, record_path = folder / "weights.safetensors", folder / "training.json"
+    checkpoint = folder / "checkpoint.safetensors"
+    if not exists(record_path) and is_first_process():
+        require_writable(folder, weights.name, record_path.name, checkpoint.name)
     task, parents = build_task(stage, images, seed, purifier, classifier)
     settings = {
         "stage": type(stage).__name__,
@@ -98,16 +107,24 @@ def train(
         "parents": parents,
     }
     key = digest(settings)
-    weights, record_path = folder / "weights.safetensors", folder / "training.json"
     if record_path.exists():
         return _finished(weights, record_path, key)
+    doubts = _warnings(stage, images)
+    for doubt in doubts:
+        warnings.warn(doubt, stacklevel=2)
     fabric = build_engine(engine)
-    checkpoint = folder / "checkpoint.safetensors"
     run = Run(
         images, stage.optim, stage.augment, seed, checkpoint, key, save_every=engine.save_every
     )
     module, progress = fit(task, run, fabric, report)
     model = cast(Model, module.cpu())
+    if (fault := not_finite(model.state_dict())) is not None:
+        raise TrainingError(
+            f"after the last step {fault}; lower optim.lr, set optim.clip, or train with "
+            "engine.precision=32-true"
+        )
+    if isinstance(model, Defence):
+        model.classes = images.classes
     record = settings | {
         "key": key,
         "steps": run.steps,
@@ -123,6 +140,7 @@ def train(
         "python": platform.python_version(),
         "curve": thin(progress.history, POINTS),
         "weights_digest": weights_digest(model),
+        **({"warnings": doubts} if doubts else {}),
     }
     if fabric.is_global_zero:
         save(model, weights)
@@ -150,11 +168,7 @@ def build_task(
     else:
         head = load_kind(classifier, ResNetLite)
         parents["classifier"] = weights_digest(head)
-    if head.config.classes != len(images.classes):
-        raise ConfigError(
-            f"the classifier has {head.config.classes} classes, but {images.name} has "
-            f"{len(images.classes)}; set classifier.classes, or start from other weights"
-        )
+    _require_classes(head, images, classifier)
     perturb = perturbation(stage.adversary)
     if purifier is None:
         if isinstance(stage, JointStage):
@@ -173,6 +187,35 @@ def build_task(
         return JointTask(stage, behind, perturb), parents
     behind.purifier.requires_grad_(False)
     return ClassifierTask(stage, behind, perturb), parents
+
+
+def _require_classes(head: ResNetLite, images: Images, weights: Path | None) -> None:
+    """Refuse images whose classes are others than the classifier's, or all the same.
+
+    Raises:
+        ConfigError: see above; the message has both.
+    """
+    count, there = head.config.classes, len(images.classes)
+    if weights is None and count != there:
+        raise ConfigError(
+            f"classifier.classes of the stage is {count}, but {images.name} has {there}; set it "
+            f"to {there}"
+        )
+    require_same_classes(head, images, count)
+    if len(set(images.labels.tolist())) < 2:
+        raise ConfigError(
+            f"all {len(images)} training images of {images.name} are of one class, on which every "
+            "classifier is right; give images of two classes or more"
+        )
+
+
+def _warnings(stage: Stage, images: Images) -> list[str]:
+    """What is doubtful about the training images, in sentences."""
+    missing = set(range(len(images.classes))) - set(images.labels.tolist())
+    if isinstance(stage, PurifierStage) or not missing:
+        return []
+    named = ", ".join(images.classes[label] for label in sorted(missing))
+    return [f"{images.name} has no training image of {named}: the classifier cannot learn them"]
 
 
 def perturbation(adversary: AdversaryConfig) -> Perturb | None:
