@@ -56,8 +56,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OutputError: it cannot be written, and why.
     """
-    # The token keeps two writers apart; the suffix stays, since some writers read it.
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    # The token keeps two writers apart; the suffix stays, since some writers read it. With the
+    # whole name, one that just fits would no longer do so.
+    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
