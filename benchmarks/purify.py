@@ -25,11 +25,13 @@ import torch
 
 from alp import seeding
 from alp.config import PurifierConfig
-from alp.data.decode import decode_one, write_png
+from alp.data.decode import decode_one
+from alp.data.picture import write_png
 from alp.defences import Purifier
 from alp.defences.base import channels_last
 from alp.defences.packaged import load_purifier
-from alp.serve.pictures import Job, find_jobs, purify_pictures
+from alp.serve.jobs import Job, find_jobs
+from alp.serve.purifying import PicturePurifier
 
 MASTERS = 64
 """Different pictures; the rest are links to them."""
@@ -50,7 +52,7 @@ def plain(purifier: Purifier, jobs: Iterable[Job]) -> Iterator[Job]:
 
 def streamed(purifier: Purifier, jobs: Iterable[Job]) -> Iterator[Job]:
     """As `alp purify` does it."""
-    for outcome in purify_pictures(purifier, jobs):
+    for outcome in PicturePurifier(purifier)(jobs):
         assert outcome.refused is None, outcome.refused
         yield outcome.job
 

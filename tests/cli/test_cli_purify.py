@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from alp import load, save
 
 
 @pytest.fixture
@@ -75,7 +79,10 @@ def test_json(alp, weights, folder: Path, tmp_path: Path) -> None:
     (written,) = result["written"]
     assert written["out"] == str(tmp_path / "out" / "a-purified.png")
     assert 3 < written["psnr"] < 60
-    assert "text.png" in result["refused"][0]
+    (refused,) = result["refused"]
+    assert refused["picture"] == str(folder / "text.png")
+    assert "is not a readable picture" in refused["reason"]
+    assert result["skipped"] == []
 
 
 def test_inputs_are_never_overwritten(alp, weights, folder: Path) -> None:
@@ -84,7 +91,7 @@ def test_inputs_are_never_overwritten(alp, weights, folder: Path) -> None:
     line = ("purify", folder / "a.png", other, "--purifier", weights.purifier, "--out", folder)
     told = alp(*line)
     assert told.status == 1
-    assert "would be overwritten" in told.err
+    assert "would overwrite" in told.err
     assert other.read_bytes() == (folder / "b.jpg").read_bytes()
 
 
@@ -93,8 +100,9 @@ def test_two_pictures_of_one_name(alp, weights, folder: Path, tmp_path: Path) ->
     line = ("purify", folder / "a.png", folder / "a.bmp", "--purifier", weights.purifier)
     told = alp(*line, "--out", tmp_path / "out")
     assert told.status == 1
-    assert "two folders" in told.err
-    assert not (tmp_path / "out").exists()
+    assert f"{folder / 'a.bmp'} would become" in told.err
+    with Image.open(tmp_path / "out" / "a-purified.png") as copy:
+        assert copy.size == (50, 37)
 
 
 def test_a_classifier_cannot_purify(alp, weights, folder: Path, tmp_path: Path) -> None:
@@ -112,6 +120,10 @@ def test_a_folder_keeps_its_places(alp, weights, folder: Path, tmp_path: Path) -
     told = alp("purify", folder, "--purifier", weights.purifier, "--out", tmp_path / "out")
     assert told.status == 1
     assert "2 of 6 pictures were refused" in told.err
+    assert "alp: skipped: " in told.err
+    assert "notes.txt is of the kind .txt" in told.err
+    assert "old-purified.png is called as a purified copy" in told.err
+    assert ".hidden" not in told.err
     written = {
         str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")
     }
@@ -170,3 +182,122 @@ def test_watching_goes_on_until_interrupted(alp, weights, folder, tmp_path, monk
     more = {"new-purified.png", "cut-purified.png"}
     assert pauses == [first, first | more, first | more]
     assert len(json.loads(told.out)["written"]) == 5
+
+
+def test_another_purifier_or_seed_makes_watched_copies_again(
+    alp, weights, folder, tmp_path, monkeypatch
+) -> None:
+    def pause(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("alp.cli.purify.time.sleep", pause)
+    for name in ("text.png", "cut.png"):
+        (folder / name).unlink()
+    for path in folder.iterdir():
+        os.utime(path, (1000, 1000))
+
+    def made(purifier: Path, *options: object) -> int:
+        line = ("purify", folder, "--watch", "--purifier", purifier, "--json", *options)
+        return len(json.loads(alp(*line, "--out", tmp_path / "out").out)["written"])
+
+    assert made(weights.purifier) == 3
+    assert made(weights.purifier) == 0
+    assert made(weights.purifier, "--seed", 1) == 3
+    assert made(weights.purifier, "--seed", 1) == 0
+    assert made(weights.purifier, "--seed", 2) == 3
+    other = tmp_path / "other.safetensors"
+    model = load(weights.purifier)
+    with torch.no_grad():
+        model.noise.rho += 0.1
+    save(model, other)
+    assert made(other, "--seed", 2) == 3
+    assert made(other, "--seed", 2) == 0
+
+
+def test_what_a_copy_lacks_is_said(alp, weights, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], comment=b"x")
+    line = ("purify", tmp_path / "a.gif", "--purifier", weights.purifier, "--out", tmp_path / "o")
+    (shown,) = alp(*line).out.splitlines()
+    assert shown.endswith(" dB  lost: all but the first of its frames or pages  dropped: texts")
+    (written,) = json.loads(alp(*line, "--json").out)["written"]
+    assert written["lost"] == ["all but the first of its frames or pages"]
+    assert written["dropped"] == ["texts"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_name_steers_the_terminal_or_breaks_a_line(alp, weights, tmp_path, as_json) -> None:
+    names = [b"esc\x1b[31m.png", b"line\nbreak.png", b"del\x7f.png", b"csi\xc2\x9b2J.png"]
+    names += [b"turn\xe2\x80\xae.png", b"latin\xe9.png", b"tab\t.heic", b"bad\x1b]0;x\x07.png"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in map(os.fsdecode, names):
+        Image.new("RGB", (4, 4)).save(folder / "x.png")
+        (folder / "x.png").rename(folder / name)
+    (folder / os.fsdecode(names[-1])).write_text("no picture")
+    line = ("purify", folder, "--purifier", weights.purifier, "--out", tmp_path / "out")
+    told = alp(*line, *["--json"] * as_json)
+    assert told.status == 1
+    assert all(each.isprintable() or each == "\n" for each in told.out + told.err)
+    assert len(told.err.splitlines()) == 4  # refused, skipped, the progress at the end, the error
+    if as_json:
+        result = json.loads(told.out)
+        pictures = [each["picture"] for key in result for each in result[key]]
+        assert sorted(Path(each).name for each in pictures) == sorted(map(os.fsdecode, names))
+    else:
+        assert len(told.out.splitlines()) == 6
+    assert len(list((tmp_path / "out").iterdir())) == 6
+
+
+@pytest.mark.timeout(60)
+def test_no_entry_stops_the_others(alp, weights, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    os.mkfifo(folder / "fifo.png")
+    (folder / "link.png").symlink_to("nothing")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "again").symlink_to(folder)
+    (folder / "empty.png").touch()
+    (folder / "folder.png").mkdir()
+    names = ["a" * 242, "b" * 251]
+    for name in names:
+        Image.new("RGB", (4, 4)).save(folder / "x.png")
+        (folder / "x.png").rename(folder / f"{name}.png")
+    Image.new("RGB", (4, 4)).save(folder / "a.tif")
+    Image.new("RGB", (4, 4)).save(folder / "taken.gif")
+    (out / "taken-purified.png").mkdir(parents=True)
+    told = alp("purify", folder, "--purifier", weights.purifier, "--out", out, "--json")
+    assert told.status == 1
+    assert "Traceback" not in told.err
+    result = json.loads(told.out)
+    reasons = {Path(each["picture"]).name: each["reason"] for each in result["refused"]}
+    for name, reason in {
+        "fifo.png": "is a FIFO",
+        "link.png": "does not exist",
+        "loop.png": "cannot be read",
+        "empty.png": "unknown format",
+        "text.png": "unknown format",
+        "cut.png": "not a readable picture",
+        f"{names[1]}.png": "File name too long",
+        "a.tif": "which is the copy of",
+        "taken.gif": "cannot be written",
+    }.items():
+        assert reason in reasons.pop(name)
+    assert not reasons
+    assert [Path(each["picture"]).name for each in result["skipped"]] == ["again"]
+    assert {Path(each["picture"]).name for each in result["written"]} == {
+        "a.png", "b.jpg", "one.bmp", f"{names[0]}.png"
+    }  # fmt: skip
+    assert not list(out.rglob(".*"))
+
+
+def test_speed_counts_from_the_start(alp, weights, folder, tmp_path, monkeypatch) -> None:
+    shown = []
+
+    @contextmanager
+    def progress():
+        yield lambda what, done, total: shown.append((done, total))
+
+    monkeypatch.setattr("alp.cli.console.progress", progress)
+    given = [folder / name for name in ("a.png", "b.jpg")]
+    alp("purify", *given, "--purifier", weights.purifier, "--out", tmp_path / "out")
+    assert shown == [(0, 2), (1, 2), (2, 2)]

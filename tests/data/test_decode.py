@@ -39,11 +39,15 @@ def test_lossy_pictures_can_be_read(kind: str) -> None:
     assert np.abs(decode_one(buffer.getvalue(), "x").astype(int) - flat).max() < 8
 
 
-def test_grey_becomes_three_channels_and_transparency_is_dropped() -> None:
+def test_grey_becomes_three_channels_and_what_is_transparent_white() -> None:
     grey = decode_one(png(PIXELS[..., 0]), "x")
     assert np.array_equal(grey, np.repeat(PIXELS[..., :1], 3, axis=2))
-    alpha = np.dstack([PIXELS, np.zeros((5, 7), np.uint8)])
-    assert np.array_equal(decode_one(png(alpha), "x"), PIXELS)
+    opacity = np.full((5, 7), 255, np.uint8)
+    opacity[0, 0], opacity[0, 1] = 0, 51
+    found = decode_one(png(np.dstack([PIXELS, opacity])), "x")
+    assert np.array_equal(found[0, 0], [255, 255, 255])
+    assert np.abs(found[0, 1] - (204 + 0.2 * PIXELS[0, 1])).max() <= 0.5
+    assert np.array_equal(found[1:], PIXELS[1:])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -69,13 +73,21 @@ def test_a_picture_with_damaged_exif_is_still_one(damaged: bytes) -> None:
 
 def test_sixteen_bit_pictures_are_refused_rather_than_clipped() -> None:
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
-    with pytest.raises(DataError, match=r"deep.png has pixels of mode I;16.*8 bits"):
+    with pytest.raises(DataError, match=r"deep.png would lose 8 of its 16 bits a channel.*8 bits"):
         decode_one(png(deep), "deep.png")
 
 
-def test_a_gif_is_refused(paint: Callable[..., bytes]) -> None:
-    with pytest.raises(DataError, match=r"a.gif is not a readable picture.*PNG, JPEG, WEBP, BMP"):
-        decode_one(paint(kind="GIF", mode="P"), "a.gif")
+def test_other_formats_are_refused(paint: Callable[..., bytes]) -> None:
+    with pytest.raises(DataError, match=r"a.ppm is not a readable picture.*PNG, JPEG, WEBP, BMP"):
+        decode_one(paint(kind="PPM"), "a.ppm")
+
+
+def test_an_animation_is_refused() -> None:
+    buffer = io.BytesIO()
+    frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1].copy())]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=r"a.gif would lose all but the first of its frames"):
+        decode_one(buffer.getvalue(), "a.gif")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alp.serve.pictures import ahead
+from alp.serve.overlap import ahead
 
 UNBOUND = {"threads": 2, "most": 100, "cost": lambda item: 1, "budget": 1e9}
 

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from alp.data.decode import decode_one
-from alp.serve import pictures as purifying
-from alp.serve.pictures import Job, Outcome, batched, purify_pictures
+from alp.data.picture import Picture
+from alp.serve import purifying
+from alp.serve.jobs import Job
+from alp.serve.purifying import Outcome, PicturePurifier, batched
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def jobs(tmp_path: Path) -> list[Job]:
 
 
 def test_every_picture_once(new_purifier, jobs) -> None:
-    outcomes = {each.job: each for each in purify_pictures(new_purifier(), jobs)}
+    outcomes = {each.job: each for each in PicturePurifier(new_purifier())(jobs)}
     assert set(outcomes) == set(jobs)
     for number, job in enumerate(jobs):
         if number == 7:
@@ -47,11 +49,11 @@ def test_every_picture_once(new_purifier, jobs) -> None:
 
 def test_a_seed_makes_copies_depend_on_nothing_else(new_purifier, jobs, tmp_path) -> None:
     purifier = new_purifier()
-    list(purify_pictures(purifier, jobs, seed=1, threads=3))
+    list(PicturePurifier(purifier, seed=1, threads=3)(jobs))
     together = jobs[4].target.read_bytes()
-    list(purify_pictures(purifier, [jobs[4]], seed=1, threads=1))
+    list(PicturePurifier(purifier, seed=1, threads=1)([jobs[4]]))
     assert jobs[4].target.read_bytes() == together
-    list(purify_pictures(purifier, [jobs[4]], seed=2))
+    list(PicturePurifier(purifier, seed=2)([jobs[4]]))
     assert jobs[4].target.read_bytes() != together
 
 
@@ -61,7 +63,7 @@ def test_without_a_seed_pictures_purified_together_meet_noise_of_their_own(
     same = jobs[:9:3]
     for job in same:
         job.picture.write_bytes(jobs[0].picture.read_bytes())
-    list(purify_pictures(new_purifier(), same))
+    list(PicturePurifier(new_purifier())(same))
     assert len({job.target.read_bytes() for job in same}) == 3
 
 
@@ -70,7 +72,7 @@ def test_pictures_are_turned_as_exif_says(new_purifier, tmp_path) -> None:
     exif[0x0112] = 6  # turn by 90 degrees to the right
     Image.new("RGB", (8, 20)).save(tmp_path / "a.jpg", exif=exif)
     job = Job(tmp_path / "a.jpg", tmp_path / "out.png")
-    list(purify_pictures(new_purifier(), [job]))
+    list(PicturePurifier(new_purifier())([job]))
     with Image.open(job.target) as image:
         assert image.size == (20, 8)
 
@@ -78,8 +80,9 @@ def test_pictures_are_turned_as_exif_says(new_purifier, tmp_path) -> None:
 def test_batches_are_of_one_size_full_and_bounded(monkeypatch) -> None:
     monkeypatch.setattr(purifying, "HELD", 300)
 
-    def picture(side: int) -> purifying._Picture:
-        return purifying._Picture(Outcome(None, None), np.zeros((side, side, 3), np.uint8))
+    def picture(side: int) -> purifying._Item:
+        pixels = np.zeros((side, side, 3), np.uint8)
+        return purifying._Item(Outcome(None), picture=Picture(pixels))
 
     random = np.random.default_rng(0)
     read = 0
@@ -92,7 +95,7 @@ def test_batches_are_of_one_size_full_and_bounded(monkeypatch) -> None:
 
     given = 0
     for batch in batched(source(), 100):
-        (size,) = {each.pixels.shape for each in batch}
+        (size,) = {each.picture.pixels.shape for each in batch}
         given += len(batch) * size[0] * size[1]
         assert len(batch) == 1 or len(batch) * size[0] * size[1] <= 100
         assert read - given <= 300 + 50**2

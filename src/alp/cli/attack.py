@@ -186,7 +186,7 @@ def _lines(result: dict[str, Any], settings: Settings) -> Iterator[str]:
 
 def write_png(path: Path, image: Tensor) -> None:
     """Write an image (3,H,W) in [0,1] as PNG, atomically."""
-    from alp.data.decode import write_png as write_pixels
+    from alp.data.picture import write_png as write_pixels
 
     write_pixels(path, image.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,26 +17,26 @@ from alp.cli.settings import POSITIONAL, WRITTEN
 from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
-    from alp.defences import Purifier
-    from alp.serve.pictures import Outcome
+    from alp.serve.purifying import Outcome, PicturePurifier
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Write purified copies of pictures: NAME-purified.png for each, of the same size and time of
-    modification. What is not a picture is refused; the others are written all the same. Of a
-    folder all pictures are purified, at any depth, to the same place below --out; of several
-    folders to below the name of each."""
+    """Write purified copies of pictures: NAME-purified.png for each, in sRGB, of the same size,
+    transparency, EXIF data and time of modification; what a copy lacks is said. What cannot be
+    purified is refused with its reason, and the others are written all the same. Of a folder all
+    pictures are purified, at any depth, to the same place below --out; of several folders to below
+    the name of each; what else is in them is named."""
 
     pictures: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """PNG, JPEG, WebP or BMP files of any size, and folders of them."""
+    """PNG, JPEG, WebP, BMP, GIF or TIFF files, and folders of them."""
     purifier: Path
     """Weights file, or packaged name, of a purifier or defended classifier."""
     out: Path = field(metadata=WRITTEN)
     """Folder for the purified pictures."""
     watch: bool = False
-    """Go on with what appears or changes in the folders, until interrupted (Ctrl-C). What has an
-    up-to-date copy is left alone."""
+    """Go on with what appears or changes in the folders, until interrupted (Ctrl-C). What has a
+    copy by the same purifier and seed is left alone."""
     seed: int | None = None
     """Seed of the noise, by which the copy of a picture depends on nothing else; by default the
     operating system's entropy, as in serving, which is faster where pictures are small."""
@@ -43,8 +44,8 @@ class Settings:
     """Print JSON."""
 
     def __post_init__(self) -> None:
-        if self.watch and not all(path.is_dir() for path in self.pictures):
-            (first, *_) = (path for path in self.pictures if not path.is_dir())
+        if self.watch and not all(os.path.isdir(path) for path in self.pictures):
+            (first, *_) = (path for path in self.pictures if not os.path.isdir(path))
             raise ConfigError(f"{first} is no folder; give folders to watch, or leave --watch out")
 
 
@@ -53,55 +54,55 @@ def run(settings: Settings) -> None:
     """Purify each picture.
 
     Raises:
-        ConfigError: two pictures would get the same name, one would be overwritten, or there is
-            none.
+        ConfigError: two folders would be purified into one, or there is no picture.
         AlpError: a picture was refused; the others have been written.
     """
     from alp.cli.console import note
     from alp.defences.packaged import load_purifier
+    from alp.serve.purifying import PicturePurifier
 
-    purifier = load_purifier(settings.purifier)
+    purify = PicturePurifier(load_purifier(settings.purifier), settings.seed)
     with printed(settings.json) as tell:
         if settings.watch:
-            note(f"alp: watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends")
-            done, refused = keep_watching(purifier, settings, tell)
+            note(one_line(f"alp: watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends"))
+            done, refused = keep_watching(purify, settings, tell)
         else:
-            done, refused = purify_once(purifier, settings, tell)
+            done, refused = purify_once(purify, settings, tell)
     if refused:
         raise AlpError(f"{refused:,} of {done:,} pictures were refused")
 
 
-def purify_once(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int, int]:
+def purify_once(purify: PicturePurifier, settings: Settings, tell: Tell) -> tuple[int, int]:
     """Purify everything; how many pictures there were, and how many of them were refused."""
     from alp.cli.console import progress
-    from alp.serve.pictures import find_jobs, purify_pictures
+    from alp.serve.jobs import find_jobs
 
-    # Counted, and found to overwrite nothing, before anything is written.
-    total = sum(1 for _ in find_jobs(settings.pictures, settings.out))
+    total = sum(not job.skipped for job in find_jobs(settings.pictures, settings.out))
     if not total:
         raise ConfigError(f"{settings.pictures[0]} holds no picture; give a folder that does")
-    jobs, done, refused = find_jobs(settings.pictures, settings.out), 0, 0
+    done = refused = 0
     with progress() as show:
-        for outcome in purify_pictures(purifier, jobs, settings.seed):
+        show("purify", 0, total)
+        for outcome in purify(find_jobs(settings.pictures, settings.out)):
             tell(outcome)
-            done += 1
+            done += not outcome.job.skipped
             refused += outcome.refused is not None
             show("purify", done, max(done, total))
     return done, refused
 
 
-def keep_watching(purifier: Purifier, settings: Settings, tell: Tell) -> tuple[int, int]:
+def keep_watching(purify: PicturePurifier, settings: Settings, tell: Tell) -> tuple[int, int]:
     """Purify what appears until interrupted; how many pictures there were, and how many of them
     are still refused."""
-    from alp.serve.pictures import Watch, purify_pictures
+    from alp.serve.watch import Watch
 
-    watch, done = Watch(settings.pictures, settings.out), 0
+    watch, done = Watch(settings.pictures, settings.out, purify.recipe), 0
     try:
         while True:
-            for outcome in purify_pictures(purifier, watch.sweep(), settings.seed):
+            for outcome in purify(watch.sweep()):
                 watch.remember(outcome)
                 tell(outcome)
-                done += 1
+                done += not outcome.job.skipped
             time.sleep(watch.pause)
     except KeyboardInterrupt:
         return done, watch.refused
@@ -112,30 +113,32 @@ class Tell:
 
     def __init__(self, as_json: bool) -> None:
         self._json, self._first = as_json, True
-        self._refused: list[str] = []
+        self._without: dict[str, list[Any]] = {"refused": [], "skipped": []}
 
     def __call__(self, outcome: Outcome) -> None:
-        """Print it: a copy to stdout, a refusal to stderr."""
+        """Print it: a copy to stdout, what has none to stderr."""
         from alp.cli.console import note, say
 
-        if outcome.refused is not None:
+        job = outcome.job
+        if outcome.refused is not None or job.skipped is not None:
+            kind = "skipped" if outcome.refused is None else "refused"
+            reason = outcome.refused or job.skipped or ""
             if self._json:
-                self._refused.append(outcome.refused)
-            note(f"alp: error: {outcome.refused}")
+                self._without[kind].append({"picture": str(job.picture), "reason": reason})
+            note(one_line(f"alp: {'error' if outcome.refused else 'skipped'}: {reason}"))
         elif self._json:
-            item = json.dumps(_as_json(outcome), ensure_ascii=False)
-            say(f"{'' if self._first else ','}\n    {item}", end="")
+            say(f"{'' if self._first else ','}\n    {_as_json(_written(outcome))}", end="")
             self._first = False
         else:
-            say(f"{outcome.job.target}  {outcome.psnr:.2f} dB")
+            say(one_line(f"{job.target}  {outcome.psnr:.2f} dB{_lacking(outcome)}"))
 
     def close(self) -> None:
         """Print what comes after the last one."""
         from alp.cli.console import say
 
         if self._json:
-            refused = json.dumps(self._refused, ensure_ascii=False)
-            say(f'\n  ],\n  "refused": {refused}\n}}')
+            rest = ",\n".join(f'  "{key}": {_as_json(each)}' for key, each in self._without.items())
+            say(f"\n  ],\n{rest}\n}}")
 
 
 @contextmanager
@@ -152,7 +155,24 @@ def printed(as_json: bool) -> Iterator[Tell]:
         tell.close()
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
+def one_line(text: str) -> str:
+    """``text`` with escapes for all that is not printed as one line of letters: a file's name may
+    hold line breaks, escape codes, and bytes that are no letters."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _lacking(outcome: Outcome) -> str:
+    parts = [("lost", outcome.lost), ("dropped", outcome.dropped)]
+    return "".join(f"  {word}: {', '.join(each)}" for word, each in parts if each)
+
+
+def _written(outcome: Outcome) -> dict[str, Any]:
     decibels = outcome.psnr if math.isfinite(outcome.psnr) else None
     job = outcome.job
-    return {"picture": str(job.picture), "out": str(job.target), "psnr": decibels}
+    found = {"picture": str(job.picture), "out": str(job.target), "psnr": decibels}
+    return found | {"lost": outcome.lost, "dropped": outcome.dropped}
+
+
+def _as_json(value: Any) -> str:
+    # JSON leaves the control character DEL as it is.
+    return json.dumps(value).replace("\x7f", "\\u007f")

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from alp.data.images import Images, content_digest
 from alp.files import expanded
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key: raised when what is cached, or its layout, changes."""
 
 
