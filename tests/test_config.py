@@ -8,6 +8,7 @@ import inspect
 import itertools
 import json
 import math
+import re
 import sys
 import typing
 from typing import Any
@@ -24,6 +25,7 @@ from alp.config import (
     RateConfig,
     digest,
     from_dict,
+    require_number,
     to_dict,
 )
 from alp.errors import ConfigError, UnknownNameError, choose
@@ -175,3 +177,33 @@ def test_an_unknown_name_lists_the_valid_ones() -> None:
     assert choose({"pgd": 1, "fgsm": 2}, "pgd", "attack") == 1
     with pytest.raises(UnknownNameError, match="unknown attack 'pgx'; choose one of: fgsm, pgd"):
         choose({"pgd": 1, "fgsm": 2}, "pgx", "attack")
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "words"),
+    [
+        (True, {}, "a finite number"),
+        (float("nan"), {}, "a finite number"),
+        (float("inf"), {"low": 0}, "a finite number of at least 0"),
+        (10**400, {"low": 0, "above": True}, "a finite number above zero"),
+        (0, {"low": 0, "above": True}, "a finite number above zero"),
+        (2, {"low": 2, "above": True}, "a finite number above 2"),
+        (1.5, {"high": 1, "low": 0}, "a finite number from 0 to 1"),
+        (1.0, {"low": 1, "whole": True}, "a whole number above zero"),
+        (-1, {"low": 0, "whole": True}, "a whole number of at least 0"),
+        (96, {"low": 1, "high": 95, "whole": True}, "a whole number from 1 to 95"),
+        ("1", {"whole": True}, "a whole number"),
+    ],
+)
+def test_numbers_out_of_their_bounds(value: object, options: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"size is {value!r}; give {words}") + "$"):
+        require_number("size", value, **options)
+
+
+@pytest.mark.parametrize(
+    ("value", "options"),
+    [(0, {"low": 0}), (0.5, {"low": 0, "above": True, "high": 0.5}), (-3, {}),
+     (10**400, {"whole": True}), (1, {"low": 1, "high": 1, "whole": True})],
+)  # fmt: skip
+def test_numbers_on_their_bounds(value: float, options: dict) -> None:
+    require_number("size", value, **options)

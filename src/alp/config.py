@@ -209,28 +209,48 @@ def check_types(config: Any) -> None:
             raise ConfigError(f"{kind}.{name} is {value!r}; give {wanted}")
 
 
+def require_number(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    whole: bool = False,
+) -> None:
+    """Look whether ``value`` is a finite number in [low, high]; with ``above``, not ``low`` itself;
+    with ``whole``, a whole one. True and False are no numbers.
+
+    Raises:
+        ConfigError: it is not; the message calls it ``name``.
+    """
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    finite = number and (whole or abs(value) <= sys.float_info.max)  # type: ignore[arg-type]
+    if finite and low <= value <= high and not (above and value == low):  # type: ignore[operator]
+        return
+    kind = "a whole number" if whole else "a finite number"
+    if high < math.inf:
+        kind += f" from {low:g} to {high:g}"
+    elif (above and low == 0) or (whole and low == 1):
+        kind += " above zero"
+    elif low > -math.inf:
+        kind += f" {'above' if above else 'of at least'} {low:g}"
+    raise ConfigError(f"{name} is {value!r}; give {kind}")
+
+
 def whole(config: Any, *names: str) -> None:
     """Raise ConfigError unless every named field is a whole number."""
     for name in names:
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            kind = type(config).__name__
-            raise ConfigError(f"{kind}.{name} is {value!r}; give a whole number")
+        require_number(f"{type(config).__name__}.{name}", getattr(config, name), whole=True)
 
 
 def positive(config: Any, *names: str) -> None:
     """Raise ConfigError unless every named field is a finite number above zero."""
     for name in names:
-        value = getattr(config, name)
-        if not (isinstance(value, int | float) and 0 < value < math.inf):
-            kind = type(config).__name__
-            raise ConfigError(f"{kind}.{name} is {value!r}; give a finite number above zero")
+        require_number(f"{type(config).__name__}.{name}", getattr(config, name), 0, above=True)
 
 
 def within(config: Any, low: float, high: float, *names: str) -> None:
     """Raise ConfigError unless every named field lies in [low, high]."""
     for name in names:
-        value = getattr(config, name)
-        if not (isinstance(value, int | float) and low <= value <= high):
-            kind = type(config).__name__
-            raise ConfigError(f"{kind}.{name} is {value!r}; give a number in [{low}, {high}]")
+        require_number(f"{type(config).__name__}.{name}", getattr(config, name), low, high)

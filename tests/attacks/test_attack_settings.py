@@ -57,7 +57,7 @@ def test_bad_restarts_are_refused(restarts: object) -> None:
 @pytest.mark.parametrize("kind", [BIM, PGD])
 @given(size=bad_number.filter(lambda value: value is not None) | st.just(0.0))
 def test_a_bad_step_size_is_refused(kind: type[BIM] | type[PGD], size: object) -> None:
-    with pytest.raises(ConfigError, match=r"step_size is .* above 0"):
+    with pytest.raises(ConfigError, match=r"step_size is .* above zero"):
         kind(step_size=size)  # type: ignore[arg-type]
 
 

@@ -114,4 +114,4 @@ def test_command_wants_a_defended_classifier(new_classifier, tmp_path, capsys) -
     assert main(line) == 1
     assert "give a defended classifier" in capsys.readouterr().err
     assert main([*line, "--batches", "0"]) == 1
-    assert "batches has 0" in capsys.readouterr().err
+    assert "batches is 0" in capsys.readouterr().err

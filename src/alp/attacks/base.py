@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from alp.config import require_number
 from alp.errors import AlpError, ConfigError
 from alp.registry import Registry
 from alp.seeding import Source as Source
@@ -73,16 +74,12 @@ ATTACKS: Registry[type[Attack]] = Registry("ATTACKS", "alp.attacks", "alp.attack
 
 def require_count(name: str, value: object) -> None:
     """Raise a ConfigError unless ``value`` is a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name} is {value!r}; give a whole number of at least 1")
+    require_number(name, value, 1, whole=True)
 
 
 def require_size(name: str, value: object, *, zero: bool) -> None:
     """Raise a ConfigError unless ``value`` is a finite number above 0, or 0 where ``zero``."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < 0 or (value == 0 and not zero):  # type: ignore[arg-type,operator]
-        bound = "of at least 0" if zero else "above 0"
-        raise ConfigError(f"{name} is {value!r}; give a finite number {bound}, such as 8/255")
+    require_number(name, value, 0, above=not zero)
 
 
 def step_length(step_size: float | None, threat: Threat) -> float:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from alp.cli import COMMANDS
 from alp.cli.common import calibration_images, images_of, name_of
 from alp.cli.settings import POSITIONAL, WRITTEN, among
-from alp.config import positive
+from alp.config import positive, require_number
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.deploy.consensus import Consensus
-from alp.errors import AlpError, ConfigError
+from alp.errors import AlpError
 
 if TYPE_CHECKING:
     from alp.defences import Defended
@@ -72,9 +72,7 @@ class Settings:
         positive(self, "rounds", "seconds")
         for name in ("batches", "threads"):
             for value in getattr(self, name):
-                if value < (name == "batches"):
-                    least = "a whole number above zero" if name == "batches" else "0 or more"
-                    raise ConfigError(f"{name} has {value}; give {least}")
+                require_number(name, value, int(name == "batches"), whole=True)
 
 
 @COMMANDS.register(

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
+from alp.config import require_number
 from alp.errors import ConfigError
 from alp.registry import Registry
 
@@ -429,8 +430,7 @@ def counted(draws: int) -> int:
     Raises:
         ConfigError: it is no whole number from 1 to ``MOST_DRAWS``.
     """
-    if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
-        raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+    require_number("draws", draws, 1, whole=True)
     if draws > MOST_DRAWS:
         raise ConfigError(f"draws is above {MOST_DRAWS:,}; give fewer")
     return draws

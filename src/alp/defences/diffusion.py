@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
+from alp.config import require_number
 from alp.defences.base import DEFENCES, Preprocessed, channels_last
 from alp.errors import ConfigError
 
@@ -78,8 +79,7 @@ class Diffusion(Preprocessed):
 
     def __init__(self, classifier: nn.Module, steps: int, unet: UNet | None) -> None:
         super().__init__(classifier)
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= T:
-            raise ConfigError(f"the time step of {type(self).__name__} is {steps!r}; give 1 to {T}")
+        require_number(f"the time step of {type(self).__name__}", steps, 1, T, whole=True)
         self.steps = steps
         self.unet = unet or UNet()
         self.network = self.unet.build("cpu")

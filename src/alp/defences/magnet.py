@@ -8,8 +8,8 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from alp import seeding
+from alp.config import require_number
 from alp.defences.base import DEFENCES, Preprocessed
-from alp.errors import ConfigError
 
 
 @final
@@ -26,8 +26,7 @@ class MagNet(Preprocessed):
             ConfigError: the channels are no whole number above zero.
         """
         super().__init__(classifier)
-        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-            raise ConfigError(f"MagNet's channels are {channels!r}; give a whole number above zero")
+        require_number("MagNet's number of channels", channels, 1, whole=True)
         self.channels = channels
         layers: list[nn.Module] = []
         with seeding.initialising(0, "magnet"):

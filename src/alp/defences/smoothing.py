@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Self, final
 
 import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.config import ClassifierConfig, from_dict, to_dict
+from alp.config import ClassifierConfig, from_dict, require_number, to_dict
 from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, counted
 from alp.defences.classifier import ResNetLite
 from alp.defences.pretrained import Pretrained
@@ -114,6 +113,5 @@ def noise_level(sigma: float) -> float:
     Raises:
         ConfigError: it is no finite number above zero.
     """
-    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma < math.inf:
-        raise ConfigError(f"sigma is {sigma!r}; give a finite number above zero")
+    require_number("sigma", sigma, 0, above=True)
     return float(sigma)

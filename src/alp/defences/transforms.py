@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp import seeding
+from alp.config import require_number
 from alp.defences.base import DEFENCES, Preprocessed, straight_through
-from alp.errors import ConfigError
 
 
 @final
@@ -34,8 +34,7 @@ class JPEG(Preprocessed):
             ConfigError: the quality is out of range.
         """
         super().__init__(classifier)
-        if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 95:
-            raise ConfigError(f"JPEG's quality is {quality!r}; give a whole number from 1 to 95")
+        require_number("JPEG's quality", quality, 1, 95, whole=True)
         self.quality = quality
 
     @property
@@ -73,8 +72,7 @@ class MedianSmoothing(Preprocessed):
             ConfigError: the window is no whole number above zero.
         """
         super().__init__(classifier)
-        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-            raise ConfigError(f"the median's window is {window!r}; give a whole number above zero")
+        require_number("the median's window", window, 1, whole=True)
         self.window = window
 
     @property

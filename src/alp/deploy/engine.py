@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from alp.config import require_number
 from alp.deploy.consensus import Consensus, Outcome
 from alp.errors import ConfigError
 
@@ -126,8 +127,7 @@ class Engine(ABC):
             ConfigError: it is none.
         """
         draws = self.draws if draws is None else draws
-        if not isinstance(draws, int) or isinstance(draws, bool) or draws < 1:
-            raise ConfigError(f"draws is {draws!r}; give a whole number above zero")
+        require_number("draws", draws, 1, whole=True)
         return draws
 
     def check(self, images: Any) -> None:
@@ -165,8 +165,7 @@ def cores(threads: int) -> int:
     Raises:
         ConfigError: it is no number of threads.
     """
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
-        raise ConfigError(f"threads is {threads!r}; give a whole number, or 0 for all cores")
+    require_number("threads", threads, 0, whole=True)
     if threads:
         return threads
     able = getattr(os, "sched_getaffinity", None)
