@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -254,3 +254,20 @@ def within(config: Any, low: float, high: float, *names: str) -> None:
     """Raise ConfigError unless every named field lies in [low, high]."""
     for name in names:
         require_number(f"{type(config).__name__}.{name}", getattr(config, name), low, high)
+
+
+def class_names(names: Sequence[str]) -> tuple[str, ...]:
+    """``names``, if they can be the names of classes.
+
+    Raises:
+        ConfigError: there is none, one is no text, or two are alike.
+    """
+    found = tuple(names) if isinstance(names, Sequence) else ()
+    if not found or not all(isinstance(each, str) for each in found):
+        raise ConfigError(
+            f"class names are {str(names)[:200]}; give the text of each, in the order of the labels"
+        )
+    if len(set(found)) < len(found):
+        twice = next(each for each in found if found.count(each) > 1)
+        raise ConfigError(f"two classes have the name {twice!r}; give each a name of its own")
+    return found

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -123,3 +127,47 @@ def test_the_key_of_files_depends_on_names_and_contents(tmp_path: Path) -> None:
     before = file_key({"a": a})
     a.write_bytes(b"3")
     assert file_key({"a": a}) != before
+
+
+def test_no_folder_is_private_to_its_owner(own_cache: Path) -> None:
+    """The user's mask decides about the rights of files, as everywhere."""
+    usual = own_cache / "usual"
+    usual.touch()
+    cached("toy", "key", "train", Builder())
+    assert {path.stat().st_mode for path in files()} == {usual.stat().st_mode}
+
+
+def test_without_a_home_folder_there_is_no_cache_but_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALP_CACHE", "~nobody-of-this-name/cache")
+    build = Builder()
+    with pytest.warns(UserWarning, match=r"no data cache .*set HOME, or ALP_CACHE"):
+        assert same(cached("toy", "key", "train", build), build()["train"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of processes are POSIX")
+def test_a_full_disk_costs_the_cache_only(own_cache: Path) -> None:
+    code = """
+        import resource, torch
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        from alp.data.cache import cached
+        from alp.data.images import Images
+        images = torch.zeros(500, 3, 4, 4, dtype=torch.uint8)
+        data = Images.of(images, torch.zeros(500, dtype=torch.long), "a", "toy", "train")
+        print(len(cached("toy", "key", "train", lambda: {"train": data})))
+        """
+    line = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "500\n", done.stderr
+    assert "cannot write the data cache" in done.stderr
+    assert files() == []
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "a/b", "..", "\udcff", "new\nline", "\u4e2d" * 80, ""])
+def test_data_of_any_name_is_cached(name: str, own_cache: Path) -> None:
+    build = Builder()
+    for _ in range(2):
+        cached(name, "key", "train", build)
+    assert build.calls == 1
+    assert all(path.parent.parent == own_cache for path in files())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from alp.data import Images, load_data
-from alp.errors import DataError, UnknownNameError
+from alp.errors import AlpError, DataError, UnknownNameError
 
 Fill = Callable[..., None]
 
@@ -160,3 +162,48 @@ def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
 def test_an_unknown_split_lists_the_valid_ones(name: str, split: str) -> None:
     with pytest.raises(UnknownNameError, match=f"unknown split '{split}'.*test, train, validation"):
         load_data(name, split)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "broken", "loop", "socket"])
+def test_what_is_no_file_in_a_class_is_named(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "cat").mkdir()
+    place = tmp_path / "cat" / "x.png"
+    if kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(place))
+    else:
+        place.symlink_to(place if kind == "loop" else tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"x\.png is no file, or a link to nothing"):
+        load_data(tmp_path, "train")
+
+
+def test_a_folder_or_file_without_rights_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a stand-in, since tests may run as the superuser, who may read everything."""
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "x.png").touch()
+
+    def refuse(path: Path, *rest: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for method, said in (
+        ("open", r"x\.png cannot be read"),
+        ("iterdir", "folder .* cannot be read"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, method, refuse)
+            with pytest.raises(DataError, match=rf"{said} \(Permission denied\)"):
+                load_data(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 5000, "a/" * 3000, "nul\0", "", "\udcff", "~", "~nobody-x/y"]
+)
+def test_a_name_of_no_data_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nonexistent")
+    with pytest.raises(AlpError) as told:
+        load_data(name, "train")
+    assert len(str(told.value)) < 1000

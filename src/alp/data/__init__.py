@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from alp.data.augment import Augment
 from alp.errors import UnknownNameError, choose
-from alp.files import expanded
+from alp.files import exists, expanded
 from alp.registry import Registry
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def load_data(
     if name in DATASETS:
         return DATASETS[name](split, seed, root)
     folder = expanded(name)
-    if not name or not folder.is_dir():
+    if not name or not exists(folder, Path.is_dir):
         raise UnknownNameError(
-            f"{name!r} is neither a data set nor an existing folder; give one of: "
+            f"{name[:300]!r} is neither a data set nor an existing folder; give one of: "
             f"{', '.join(sorted(DATASETS))}, or a folder with one subfolder of pictures a class"
         )
     from alp.data.folder import load_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,26 +13,40 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from alp.data.images import Images, content_digest
-from alp.files import expanded
+from alp.data.images import Images
+from alp.errors import AlpError, ConfigError, DataError
+from alp.files import expanded, write_atomically
 
 FORMAT = 4
 """Part of every key: raised when what is cached, or its layout, changes."""
 
 
 def cache_folder() -> Path:
-    """Where decoded data lies: the setting ALP_CACHE, else ``~/.cache/alp``."""
-    setting = os.environ.get("ALP_CACHE")
-    return expanded(setting or "~/.cache/alp")
+    """Where decoded data lies: the setting ALP_CACHE, else ``~/.cache/alp``.
+
+    Raises:
+        ConfigError: the home folder is not known.
+    """
+    return expanded(os.environ.get("ALP_CACHE") or "~/.cache/alp")
 
 
 def file_key(files: Mapping[str, Path]) -> str:
-    """Names, sizes and contents of the files, in one digest."""
+    """Names, sizes and contents of the files, in one digest.
+
+    Raises:
+        DataError: one cannot be read.
+    """
     digest = hashlib.sha256()
     for name, path in files.items():
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(json.dumps([name, path.stat().st_size, content]).encode())
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            size = path.stat().st_size
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read ({error.strerror}): correct its rights, or remove it"
+            ) from error
+        digest.update(json.dumps([name, size, content]).encode())
     return digest.hexdigest()
 
 
@@ -43,7 +57,11 @@ def cached(name: str, key: str, split: str, build: Callable[[], dict[str, Images
     damaged cache file is built again, never trusted.
     """
     short = hashlib.sha256(key.encode()).hexdigest()[:24]
-    folder = cache_folder() / f"{name}-{FORMAT}-{short}"
+    try:
+        folder = cache_folder() / f"{re.sub('[^a-zA-Z0-9._-]', '_', name)[:100]}-{FORMAT}-{short}"
+    except ConfigError as error:
+        warnings.warn(f"there is no data cache ({error}, or ALP_CACHE)", stacklevel=2)
+        return build()[split]
     images = _read(folder / f"{split}.safetensors", name, split)
     if images is not None:
         return images
@@ -51,7 +69,7 @@ def cached(name: str, key: str, split: str, build: Callable[[], dict[str, Images
     try:
         for part, content in built.items():
             _write(folder / f"{part}.safetensors", content)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         warnings.warn(
             f"cannot write the data cache {folder} ({error}); the data will be decoded again next "
             "time. Set ALP_CACHE to a folder that can be written",
@@ -67,20 +85,14 @@ def _read(path: Path, name: str, split: str) -> Images | None:
             # Copied: a mapped file that is cut short later would kill the process.
             images, labels = file.get_tensor("images").clone(), file.get_tensor("labels").clone()
         classes = tuple(json.loads(metadata["classes"]))
-        if content_digest(images, labels, classes) != metadata["digest"]:
-            return None
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        held = Images.of(images, labels, classes, name, split)
+        return held if held.digest == metadata["digest"] else None
+    except (OSError, SafetensorError, LookupError, ValueError, TypeError, AlpError):
         return None
-    return Images(images, labels, classes, name, split, metadata["digest"])
 
 
 def _write(path: Path, images: Images) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a split; an OSError or SafetensorError where that cannot be."""
     metadata = {"classes": json.dumps(images.classes), "digest": images.digest}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        save_file({"images": images.images, "labels": images.labels}, temporary, metadata)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    tensors = {"images": images.images, "labels": images.labels}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))

@@ -22,7 +22,7 @@ from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
 from alp.data.images import Images, carve_validation
 from alp.errors import DataError
-from alp.files import expanded
+from alp.files import exists, expanded
 
 
 def read_rows(
@@ -160,7 +160,7 @@ def find_files(part: str, root: Path | None = None) -> list[Path]:
     setting = root or os.environ.get("ALP_DATA")
     if setting:
         folder = expanded(setting) / "cifar10"
-        if not folder.is_dir():
+        if not exists(folder, Path.is_dir):
             raise DataError(
                 f"there is no folder {folder}: {REPAIR}; or unset ALP_DATA to download it"
             )
@@ -171,11 +171,13 @@ def find_files(part: str, root: Path | None = None) -> list[Path]:
     if not counts:
         raise DataError(f"there is no {part}-00000-of-*.parquet in {folder}: {REPAIR}")
     count = max(counts)
-    expected = [f"{part}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
-    for name in expected:
+    files = []
+    for number in range(count):
+        name = f"{part}-{number:05d}-of-{count:05d}.parquet"
         if name not in found:
             raise DataError(f"{folder / name} is missing: {REPAIR}")
-    return [found[name] for name in expected]
+        files.append(found[name])
+    return files
 
 
 def decode(files: list[Path], part: str) -> Images:

@@ -11,6 +11,7 @@ from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
 from alp.data.images import TEST_SHARE, Images, carve_validation, stratified
 from alp.errors import DataError
+from alp.files import exists
 
 
 def load_folder(folder: Path, split: str, seed: int = 0) -> Images:
@@ -58,9 +59,7 @@ def find_classes(folder: Path) -> list[str]:
     Raises:
         DataError: there is none.
     """
-    names = sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    names = [path.name for path in _entries(folder) if exists(path, Path.is_dir)]
     if not names:
         raise DataError(
             f"{folder} has no subfolders: put the pictures of each class into a subfolder named "
@@ -70,16 +69,30 @@ def find_classes(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = _entries(folder)
     if not files:
         raise DataError(f"class {folder} is empty: add pictures, or remove the folder")
     for path in files:
-        if not path.is_file():
+        if exists(path, Path.is_dir):
             raise DataError(
                 f"{path} is a folder inside the class {folder.name}: move its pictures up, or put "
                 "the classes below train/ and test/, both of them"
             )
+        if not exists(path):
+            raise DataError(
+                f"{path} is no file, or a link to nothing: remove it from the class {folder.name}"
+            )
     return files
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in ``folder`` and is not hidden, sorted."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(
+            f"the folder {folder} cannot be read ({error.strerror}): correct its rights"
+        ) from error
 
 
 def _decode(files: list[tuple[Path, int]], classes: list[str], name: str, split: str) -> Images:

@@ -9,11 +9,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 from alp import seeding
+from alp.config import class_names
+from alp.data.arrays import labels_of, pixels_of, require_labels, require_pixels
 from alp.errors import ConfigError, DataError
 
 
@@ -50,15 +53,52 @@ class Images:
         split: str,
         source: str = "",
     ) -> Images:
-        """Images with their digest; ``images`` is uint8 (N,3,H,W), ``labels`` int64 (N,)."""
-        assert images.dtype == torch.uint8
-        assert images.ndim == 4
-        assert images.shape[1] == 3
-        assert labels.dtype == torch.int64
-        assert labels.shape == images.shape[:1]
+        """Images with their digest. Nothing is converted; :meth:`from_arrays` takes more.
+
+        Args:
+            images: uint8 (N,3,H,W), on the CPU.
+            labels: int64 (N,), positions in ``classes``.
+            classes: distinct names, in the order of the labels.
+            name: of the data set.
+            split: ``train``, ``validation`` or ``test``.
+            source: where the pictures came from, in words.
+
+        Raises:
+            DataError: images or labels are of another type, shape, length or range; the message
+                says what to give.
+            ConfigError: the class names are no distinct texts.
+        """
+        names = class_names(classes)
+        require_pixels(images)
+        require_labels(labels, len(images), names)
         images, labels = images.contiguous(), labels.contiguous()
-        digest = content_digest(images, labels, classes)
-        return cls(images, labels, tuple(classes), name, split, digest, source)
+        digest = content_digest(images, labels, names)
+        return cls(images, labels, names, name, split, digest, source)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        classes: Sequence[str],
+        name: str = "arrays",
+        split: str = "test",
+    ) -> Images:
+        """Images from numpy arrays, tensors or lists, copied.
+
+        Args:
+            images: (N,3,H,W): uint8, or floats in [0,1] that are whole 255ths, as those of decoded
+                pictures are. Others are refused, since rounding would make other images of them.
+            labels: (N,): integers of any type, positions in ``classes``.
+            classes: distinct names, in the order of the labels.
+            name: of the data set.
+            split: ``train``, ``validation`` or ``test``.
+
+        Raises:
+            DataError: as :meth:`of`; and where a conversion would change something.
+            ConfigError: the class names are no distinct texts.
+        """
+        return cls.of(pixels_of(images), labels_of(labels), classes, name, split)
 
     def __len__(self) -> int:
         return len(self.labels)

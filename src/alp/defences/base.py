@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.config import require_number
+from alp.config import class_names, require_number
 from alp.errors import ConfigError
 from alp.registry import Registry
 
@@ -434,23 +434,6 @@ def counted(draws: int) -> int:
     if draws > MOST_DRAWS:
         raise ConfigError(f"draws is above {MOST_DRAWS:,}; give fewer")
     return draws
-
-
-def class_names(names: Sequence[str]) -> tuple[str, ...]:
-    """``names``, if they can be the names of classes.
-
-    Raises:
-        ConfigError: there is none, one is no text, or two are alike.
-    """
-    found = tuple(names) if isinstance(names, Sequence) else ()
-    if not found or not all(isinstance(each, str) for each in found):
-        raise ConfigError(
-            f"class names are {str(names)[:200]}; give the text of each, in the order of the labels"
-        )
-    if len(set(found)) < len(found):
-        twice = next(each for each in found if found.count(each) > 1)
-        raise ConfigError(f"two classes have the name {twice!r}; give each a name of its own")
-    return found
 
 
 def straight_through(values: Tensor, x: Tensor) -> Tensor:
