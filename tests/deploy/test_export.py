@@ -66,7 +66,7 @@ def test_the_files_are_the_defended_model(exported, defended, batch: int) -> Non
     (mu,) = encoder.run(None, {"images": images})
     (logits,) = draws.run(None, {"mu": mu, "noise": noise})
     with torch.no_grad():
-        latent = defended.encode(torch.from_numpy(images))
+        latent = defended.encode(torch.from_numpy(images)).mu
         z = latent + defended.purifier.noise.sigma * torch.from_numpy(noise)
         purified = defended.purifier.decode(z.flatten(0, 1), SIZE).clamp(0, 1)
         expected = defended.classifier(purified).view(7, batch, 4)

@@ -12,7 +12,7 @@ Images are float (B,3,H,W) in [0,1]. Logits are (B,K), or (draws,B,K) of several
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -132,7 +132,8 @@ class Defence(nn.Module, ABC):
         if not self.training:  # adversarial training may leave [0,1]
             require_images(x)
         source = seeding.entropy(x.device) if source is None else source
-        return x, source, self.draws if draws is None else counted(draws)
+        draws = self.draws if draws is None else counted(draws)
+        return x, source, draws if self.stochastic else 1
 
     def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """The deployed prediction, mean logits (B,K), of images that are known to be images."""
@@ -223,11 +224,10 @@ class Defence(nn.Module, ABC):
     def in_float64(self) -> Self:
         """A copy whose modules compute in float64. What is not a module stays as it is."""
         twin, copies = self._twin(), {}  # type: ignore[var-annotated]
-        twin._modules = {
-            name: part if part is None else deepcopy(part, copies).double()
-            for name, part in self._modules.items()
-        }
-        return twin
+        own = ("_modules", "_parameters", "_buffers")
+        for kind, parts in ((kind, getattr(self, kind)) for kind in own):
+            setattr(twin, kind, {name: deepcopy(part, copies) for name, part in parts.items()})
+        return twin.double()
 
     def _lacks(self, what: str) -> ConfigError:
         return ConfigError(
@@ -354,7 +354,7 @@ class Wrapper(Defence):
     def at_sigma(self, sigma: float) -> Self:
         other = self._twin()
         other.inner = self.inner.at_sigma(sigma)
-        other.draws = other.inner.draws
+        other.draws = self.draws if other.stochastic else 1
         return other
 
 
@@ -396,10 +396,14 @@ def channels_last(module: M) -> M:
 def classify(classifier: nn.Module, images: Tensor) -> Tensor:
     """Logits (B,K) of a classifier behind a defence. What it gets is the defence's, so that it
     need not be in [0,1]; other people's classifiers get it in the usual memory format."""
-    if isinstance(classifier, Deterministic):
-        return classifier.answer(images)
-    logits: Tensor = classifier(images.contiguous())
-    return logits
+    own = isinstance(classifier, Deterministic)
+    return unchecked(classifier)(images if own else images.contiguous())
+
+
+def unchecked(classifier: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What computes the logits, without the check of the images: that depends on their values,
+    so that nobody can trace or export it."""
+    return classifier.answer if isinstance(classifier, Deterministic) else classifier
 
 
 def require_images(x: Tensor) -> None:

@@ -56,6 +56,12 @@ class Defended(Pretrained, Defence):
     def sigma(self) -> float:
         return self.purifier.sigma if self._level is None else self._level
 
+    @property
+    def deviation(self) -> Tensor:
+        """What the noise is multiplied by: a scalar, or one a channel, (C,1,1)."""
+        learned = self.purifier.noise.sigma
+        return learned if self._level is None else learned.new_tensor(self._level)
+
     def at_sigma(self, sigma: float) -> Defended:
         """The same weights at the noise level ``sigma``; without noise one draw is all of them."""
         other = self._twin()

@@ -206,7 +206,7 @@ def _answers(
     purifier, given = defended.purifier, torch.from_numpy(noise)
     with torch.no_grad():
         mu = purifier.encode(torch.from_numpy(images))
-        z = (mu + purifier.noise.sigma * given).flatten(0, 1)
+        z = (mu + defended.deviation * given).flatten(0, 1)
         purified = purifier.decode(z, engine.shapes.size).clamp(0, 1)
         logits = defended.classifier(purified)
     ours = engine.encode(images)

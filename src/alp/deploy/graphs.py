@@ -18,7 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from alp import seeding
 from alp.defences import Defended, Purifier
-from alp.defences.base import channels_last
+from alp.defences.base import channels_last, unchecked
+from alp.defences.packaged import require_defended
 from alp.defences.purifier import STRIDE
 from alp.deploy.engine import Shapes
 from alp.errors import ConfigError
@@ -35,10 +36,12 @@ def folded(model: nn.Module, x: Tensor) -> nn.Module:
     One that comes before its activation and convolution, as the first of a pre-activation block,
     stays.
     """
+    tracer = fx.Tracer()
+    tracer.traced_func_name = getattr(unchecked(model), "__name__", "forward")
     with torch.no_grad():
-        before = model(x)
+        before = unchecked(model)(x)
         try:
-            faster = _fold(fx.symbolic_trace(model))
+            faster = _fold(fx.GraphModule(model, tracer.trace(model)))
             after = faster(x)
         except Exception:  # whatever the code of a module raises on symbols in place of tensors
             return model
@@ -87,11 +90,11 @@ class DecodeGraph(nn.Module):
 
     sigma: Tensor
 
-    def __init__(self, purifier: Purifier, size: tuple[int, int]) -> None:
+    def __init__(self, purifier: Purifier, deviation: Tensor, size: tuple[int, int]) -> None:
         super().__init__()
         self.decoder = purifier.decoder
         self.size = size
-        self.register_buffer("sigma", purifier.noise.sigma.detach().clone())
+        self.register_buffer("sigma", deviation.detach().clone())
 
     def forward(self, mu: Tensor, noise: Tensor) -> Tensor:
         images = self.images(mu, noise)
@@ -113,7 +116,7 @@ class DrawGraph(nn.Module):
         self.classifier = classifier
 
     def forward(self, mu: Tensor, noise: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.decode.images(mu, noise))
+        logits: Tensor = unchecked(self.classifier)(self.decode.images(mu, noise))
         return logits.view(*noise.shape[:2], logits.shape[1])
 
 
@@ -151,8 +154,10 @@ def build_graphs(defended: Defended, size: tuple[int, int] = (32, 32)) -> Graphs
     channels-last, batch normalisations folded into the convolutions before them.
 
     Raises:
-        ConfigError: ``size`` is no height and width, or the classifier does not take such images.
+        ConfigError: ``defended`` is no classifier behind a purifier, ``size`` no height and width,
+            or the classifier does not take such images.
     """
+    require_defended(defended, "the model")
     if len(size) != 2 or any(not isinstance(each, int) or each < 1 for each in size):
         raise ConfigError(f"size is {size!r}; give a height and a width, such as (32, 32)")
     model = deepcopy(defended).eval()
@@ -165,11 +170,11 @@ def build_graphs(defended: Defended, size: tuple[int, int] = (32, 32)) -> Graphs
         latent = purifier.encode(x).shape[1:]
         classes = _logits(classifier, x).shape[1]
     classifier = channels_last(folded(classifier, x))
-    encode, decode = EncodeGraph(purifier, size), DecodeGraph(purifier, size)
+    encode, decode = EncodeGraph(purifier, size), DecodeGraph(purifier, model.deviation, size)
     draw = DrawGraph(decode, classifier)
     shapes = Shapes((size[0], size[1]), (latent[0], latent[1], latent[2]), classes, model.draws)
     whole = WholeGraph(encode, draw, model.draws)
-    return Graphs(encode, draw, decode, whole.eval(), shapes, purifier.sigma)
+    return Graphs(encode, draw, decode, whole.eval(), shapes, model.sigma)
 
 
 def _logits(classifier: nn.Module, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ attackers."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, final
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from alp.defences import Defended
 from alp.defences.base import Wrapper, classify, straight_through
 from alp.deploy.consensus import Consensus
 from alp.deploy.engine import Engine
+from alp.errors import ConfigError
 
 
 @final
@@ -37,6 +38,17 @@ class EngineTarget(Wrapper):
         self.model = defended
         self.consensus = consensus
         self.draws = engine.draws if consensus is None else consensus.draws
+        self.surrogate = "the derivative of the float model in place of the engine's"
+
+    def at_sigma(self, sigma: float) -> Self:
+        """Refused: an engine is built at its noise level.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"an engine cannot be set to sigma {sigma}; build one of the model at that noise level"
+        )
 
     def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         """The deployed prediction: mean logits (B,K) over all draws, or as many as it takes."""
@@ -85,7 +97,7 @@ class EngineTarget(Wrapper):
     def _purified(self, x: Tensor, noise: Tensor) -> Tensor:
         """The float model's purified images, (draws*B,3,H,W)."""
         purifier = self.model.purifier
-        z = (purifier.encode(x) + purifier.noise.sigma * noise).flatten(0, 1)
+        z = (purifier.encode(x) + self.model.deviation * noise).flatten(0, 1)
         return purifier.decode(z, self.engine.shapes.size).clamp(0, 1)
 
     def _values(self, x: Tensor, noise: Tensor) -> Tensor:
