@@ -48,9 +48,8 @@ class _Place(NamedTuple):
 
 
 def _home(thing: object) -> str:
-    """Where a class or function is defined, as an entry point says it; of another object what it
-    is."""
-    return f"{thing.__module__}:{getattr(thing, '__qualname__', thing)}"
+    """Where a class or function is defined, as an entry point says it."""
+    return f"{thing.__module__}:{getattr(thing, '__qualname__', '')}"
 
 
 def _loaded(point: EntryPoint) -> Any:

@@ -38,9 +38,11 @@ def generator(
 
 def entropy(device: torch.device | str = "cpu") -> torch.Generator:
     """A generator seeded by the operating system: what serving uses, since a predictable draw
-    is a broken defence."""
+    is a broken defence. On the CPU where the device computes shapes alone."""
     import torch
 
+    if torch.device(device).type == "meta":
+        device = "cpu"
     return torch.Generator(device).manual_seed(secrets.randbits(63))
 
 

@@ -132,7 +132,7 @@ def _reverse(
     if step == 0:
         return mean
     variance = (1 - before) / (1 - signal[step]) * (1 - alpha)
-    noisy: Tensor = mean + variance.sqrt() * seeding.normal(z.shape, source)
+    noisy: Tensor = mean + variance.sqrt() * seeding.normal(z.shape, source).to(z)
     return noisy
 
 

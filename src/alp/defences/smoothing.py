@@ -37,6 +37,16 @@ class InputNoise(Pretrained, Defence):
     def sigma(self) -> float:
         return self._sigma
 
+    def at_sigma(self, sigma: float) -> Self:
+        """The same classifier at another noise level.
+
+        Raises:
+            ConfigError: ``sigma`` is no finite number above zero.
+        """
+        other = self._twin()
+        other._sigma = noise_level(sigma)
+        return other
+
     def sample(self, state: Tensor, source: seeding.Source, draws: int = 1) -> Tensor:
         """Images (B, 3, H, W) -> logits (draws, B, K)."""
         shape = state.shape
@@ -89,6 +99,16 @@ class RandomisedSmoothing(Preprocessed):
     @property
     def sigma(self) -> float:
         return self._sigma
+
+    def at_sigma(self, sigma: float) -> Self:
+        """The same classifier at another noise level.
+
+        Raises:
+            ConfigError: ``sigma`` is no finite number above zero.
+        """
+        other = self._twin()
+        other._sigma = noise_level(sigma)
+        return other
 
     @property
     def settings(self) -> dict[str, Any]:
