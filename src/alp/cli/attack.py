@@ -92,6 +92,7 @@ def attacked(
     level, seed, draws = settings.knowledge, settings.seed, settings.averaged
     parts: list[dict[str, Tensor]] = []
     with progress() as show:
+        show("attack", 0, len(images))
         for batch, (index, clean, labels) in enumerate(images.batches(BATCH)):
             x, y = clean.to(device), labels.to(device)
             threat, attack = settings.threat, settings.attack

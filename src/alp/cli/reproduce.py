@@ -39,10 +39,11 @@ def show_experiments(names: Sequence[str], protocol: Protocol, folder: Path, *, 
     """Run experiments with a progress bar, and print what came out."""
     from alp.cli.console import note, progress, quieten_engine, say, say_json
     from alp.cli.tables import show_section, with_latency
-    from alp.experiments.reproduce import Item, estimate, reproduce
+    from alp.experiments.cost import estimate
+    from alp.experiments.reproduce import Item, reproduce
 
     quieten_engine()
-    words = estimate(names or tuple(EXPERIMENTS), protocol)
+    words = estimate(names or tuple(EXPERIMENTS), protocol, folder)
     if words:
         note(words)
     with progress() as show:

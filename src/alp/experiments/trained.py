@@ -57,9 +57,7 @@ def standalone(workspace: Workspace, trial: int) -> Defended:
 
 def defended(workspace: Workspace, trial: int) -> Defended:
     """A-ALP + AT with the protocol's consensus."""
-    # One that was made otherwise, end to end say, is no trial of the same recipe.
-    given = workspace.given("defended", trial) if workspace.protocol.trials == 1 else None
-    made = given or workspace.train(
+    made = workspace.given("defended", trial) or workspace.train(
         f"defended-{trial}",
         "adversarial-purified",
         trial=trial,

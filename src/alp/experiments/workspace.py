@@ -83,17 +83,22 @@ class Workspace:
             return list(values)
         return list(dict.fromkeys([values[0], values[len(values) // 2], values[-1]]))
 
-    def given(self, name: str, trial: int) -> Trained | None:
-        """The weights that the protocol gives in place of a training, if it does."""
-        if self.protocol.weights is None or trial > 0:
+    def given_path(self, name: str, trial: int) -> Path | None:
+        """Where the weights lie that the protocol gives in place of a training, if it does."""
+        # Weights that were made otherwise, end to end say, are no trial of the same recipe.
+        several = name == "defended" and self.protocol.trials > 1
+        if self.protocol.weights is None or trial > 0 or several:
             return None
         folder = Path(self.protocol.weights)
         path = folder / f"{name}.safetensors"
-        if not path.exists():
-            path = folder / name
-            if str(path) not in packaged_names():
-                return None
-        return Trained(load(path), path, {})
+        if path.exists():
+            return path
+        return folder / name if str(folder / name) in packaged_names() else None
+
+    def given(self, name: str, trial: int) -> Trained | None:
+        """The weights that the protocol gives in place of a training, if it does."""
+        path = self.given_path(name, trial)
+        return None if path is None else Trained(load(path), path, {})
 
     def train(
         self,
