@@ -20,7 +20,10 @@ def read_options(path: Path) -> dict[str, list[str]]:
         ConfigError: the file cannot be read, or holds something else than options.
     """
     require_plain_config(path)
-    values = yaml.load(expanded(path).read_text("utf-8"), yaml.BaseLoader)
+    try:
+        values = yaml.load(expanded(path).read_text("utf-8"), yaml.BaseLoader)
+    except yaml.YAMLError:  # it is YAML, but has a name that is none, such as a list
+        values = None
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path} holds no names with values; see --print_config")
     return dict(_texts(values, ()))

@@ -15,6 +15,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -49,6 +50,7 @@ def given(make: Callable[[Mapping[str, str]], Any], *names: str) -> dict[str, An
     return {"given": make, "by": names}
 
 
+@cache
 def explain(kind: type) -> dict[str, str]:
     """Field to the string literal below it, as one line; inherited fields included."""
     found: dict[str, str] = {}
@@ -66,8 +68,8 @@ def explain(kind: type) -> dict[str, str]:
 def near(name: str, known: Iterable[str]) -> str:
     """A question whether one of ``known`` was meant; empty where none is like ``name``."""
     known = list(known)
-    last = name.rpartition(".")[2]
-    found = [each for each in known if each.rpartition(".")[2] == last]
+    last = name.rpartition(".")[2].lstrip("-")
+    found = [each for each in known if each.rpartition(".")[2].lstrip("-") == last]
     found = found or get_close_matches(name, known, 1)
     return f"; did you mean {found[0]}?" if found else ""
 
