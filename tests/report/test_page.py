@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import re
 import subprocess
 import sys
@@ -10,11 +9,8 @@ import pytest
 
 from alp.errors import AlpError, ConfigError, RecordError
 from alp.records import Record, write
-from alp.report import Picture, write_report
+from alp.report import write_report
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 EVIL = '<script>alert(1)</script><img src="x" onerror="alert(2)">$\\bad{'
 
 
@@ -141,16 +137,16 @@ def test_nothing_in_a_record_is_executed(report, make_record):
         latency={"device": EVIL},
         warnings=[f"`{EVIL}`"],
     )
-    evil = {"title": EVIL, "pictures": [Picture(PNG, EVIL)], "published": {EVIL: {"single": 0.1}}}
+    evil = {"title": EVIL, "published": {EVIL: {"single": 0.1}}}
     found = report(record, **evil)
     assert "script" not in found.tags
     assert not [name for name, _ in found.attributes if name.startswith("on")]
-    assert [value for name, value in found.attributes if name == "src"] == [Picture(PNG, "").uri]
+    assert not [name for name, _ in found.attributes if name == "src"]
     assert EVIL in found.text, "shown as it is, not swallowed"
 
 
 def test_the_page_needs_nothing_else(report, make_record):
-    found = report(make_record(), pictures=[Picture(PNG, "a grid")])
+    found = report(make_record())
     assert not {"script", "link", "iframe", "object", "base"} & set(found.tags)
     linked = [
         value
@@ -164,11 +160,6 @@ def test_the_page_needs_nothing_else(report, make_record):
 
 def test_the_same_records_give_the_same_page(report, make_record):
     assert report(make_record()).html == report(make_record()).html
-
-
-def test_a_picture_has_to_be_a_png():
-    with pytest.raises(ConfigError, match=r"'a grid'.*no PNG"):
-        Picture(b"\xff\xd8\xff\xe0JFIF", "a grid")
 
 
 @pytest.mark.parametrize("module", ["jinja2", "matplotlib"])

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from alp.report.page import Picture, Written, write_report
+from alp.report.page import Written, write_report
 
-__all__ = ["Picture", "Written", "write_report"]
+__all__ = ["Written", "write_report"]

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from alp.errors import AlpError, ConfigError
+from alp.errors import AlpError
 from alp.files import write_atomically
 from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept, read_tree
 from alp.report.bench import bench_parts
@@ -25,30 +25,6 @@ from alp.version import __version__
 
 TABLES = ("hierarchy", "honest")
 """Experiments whose records are a table besides their figure."""
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture on the page, such as a grid of clean, attacked and purified images."""
-
-    png: bytes
-    """The PNG file."""
-    caption: str
-    """What it shows, as plain text."""
-
-    def __post_init__(self) -> None:
-        if not self.png.startswith(_PNG):
-            raise ConfigError(
-                f"the picture {self.caption!r} begins with {self.png[:8]!r} and is no PNG file; "
-                "save it as PNG"
-            )
-
-    @property
-    def uri(self) -> str:
-        """The file as a data URI."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
 @dataclass(frozen=True)
@@ -74,7 +50,6 @@ def write_report(
     title: str | None = None,
     published: Published | Publisher | None = None,
     judge: Callable[[Sequence[Kept]], Sequence[Judged]] = lambda kept: (),
-    pictures: Sequence[Picture] = (),
 ) -> Written:
     """Make the page from every record below ``folder``, and its figures in ``figures`` beside it.
 
@@ -87,7 +62,6 @@ def write_report(
         title: of the page; by default it names the data.
         published: the numbers to print beside the measurements, or what finds them for a data set.
         judge: makes of the records the claims to show; none by default.
-        pictures: what else to show.
 
     Raises:
         RecordError: there is no such folder.
@@ -117,13 +91,12 @@ def write_report(
     shown |= {part["record"] for part in benches}
     page = _render(
         title=_title(kept) if title is None else title,
-        contents=_contents(claims, verdicts, tables, benches, figures, pictures, errors),
+        contents=_contents(claims, verdicts, tables, benches, figures, errors),
         claims=claims_part(claims) if claims else None,
         verdicts=verdicts,
         tables=tables,
         benches=benches,
         figures=figures,
-        pictures=pictures,
         refused=errors,
         others=len({each.path for each in kept} - shown - set(unusable)),
         version=__version__,
@@ -157,7 +130,6 @@ def _contents(
     tables: Sequence[dict[str, Any]],
     benches: Sequence[dict[str, Any]],
     figures: Sequence[Drawn],
-    pictures: Sequence[Picture],
     errors: Sequence[str],
 ) -> list[tuple[str, str]]:
     """Anchor and words of every part of the page."""
@@ -170,7 +142,6 @@ def _contents(
         for number, part in enumerate(parts, 1):
             found.append((f"{name}-{number}", how.format_map(part)))
     found += [("figures", count(len(figures), "figure"))] if figures else []
-    found += [("pictures", "Pictures")] if pictures else []
     return found + ([("refused", f"{count(len(errors), 'refused record')}")] if errors else [])
 
 
