@@ -18,6 +18,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from alp import seeding
 from alp.config import class_names, require_number
@@ -407,7 +408,10 @@ def unchecked(classifier: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def require_images(x: Tensor) -> None:
-    """Raise a ConfigError unless ``x`` is a non-empty float batch (B,3,H,W) in [0,1]."""
+    """Raise a ConfigError unless ``x`` is a non-empty float batch (B,3,H,W) in [0,1]. A graph that
+    is being traced holds no values; whoever runs it looks at them."""
+    if torch.compiler.is_compiling() or isinstance(x, Proxy):
+        return
     require_shape(x)
     if not x.is_floating_point():
         raise ConfigError(f"images are {x.dtype}; give floats in [0,1] (divide bytes by 255)")

@@ -21,10 +21,10 @@ from alp.defences.checkpoint import weights_digest
 from alp.deploy.engine import Engine, Floats, check_calibration
 from alp.deploy.graphs import Graphs, build_graphs
 from alp.deploy.onnx_engine import OnnxEngine, open_session
-from alp.deploy.onnx_models import NOISE_AS_INPUT, onnx_models, quantised_models
+from alp.deploy.onnx_models import NOISE_AS_INPUT, labelled, onnx_models, quantised_models
 from alp.deploy.runtime import DESCRIPTION, FORMAT
 from alp.errors import AlpError, ConfigError
-from alp.files import write_atomically, write_json
+from alp.files import expanded, require_writable, write_atomically, write_json
 from alp.version import __version__
 
 NOISES = ("input", "inside")
@@ -72,9 +72,12 @@ def export_onnx(
 
     Raises:
         ConfigError: there is no such noise, precision or size, or int8 has no calibration.
+        OutputError: ``folder`` cannot be written.
         AlpError: the exporter is not installed, or ONNX Runtime and torch do not agree; then
             nothing is written.
     """
+    folder = expanded(folder)
+    require_writable(folder, DESCRIPTION)
     _require("noise", noise, NOISES)
     _require("precision", precision, EXPORTED)
     missing = [each for each in ("onnx", "onnxscript", "onnxruntime") if not find_spec(each)]
@@ -92,12 +95,15 @@ def export_onnx(
         models = quantised_models(models, graphs, calibration)
         compare = _compare_halves if noise == "input" else _compare_whole
         parity |= {"int8": compare(defended, graphs, models, calibration[:COMPARED])}
+    if defended.classes is not None:
+        models = {name: labelled(model, defended.classes) for name, model in models.items()}
     described = {
         "format": FORMAT,
         "noise": noise,
         "precision": precision,
         "shapes": asdict(graphs.shapes),
         "sigma": graphs.sigma,
+        "classes": defended.classes and list(defended.classes),
         "weights_digest": weights_digest(defended),
         "files": {
             name: {"file": f"{name}.onnx", "sha256": hashlib.sha256(model).hexdigest()}
@@ -107,7 +113,6 @@ def export_onnx(
         "versions": {"alp": __version__}
         | {name: version(name) for name in ("torch", "onnx", "onnxruntime")},
     }
-    folder = Path(folder)
     for name, model in models.items():
         write_atomically(folder / f"{name}.onnx", partial(_write, model))
     write_json(folder / DESCRIPTION, {**described, "digest": digest(described)})

@@ -43,6 +43,8 @@ class OnnxEngine(Engine):
 
     def _load(self, *names: str) -> None:
         for name in names:
+            if name not in self._models:
+                raise AlpError(f"there is no ONNX model {name!r}; export the model again")
             self._sessions[name] = open_session(self._models[name](), self.threads)
 
 
@@ -50,7 +52,7 @@ def open_session(model: bytes, threads: int) -> Any:
     """An ``onnxruntime.InferenceSession`` on the processor.
 
     Raises:
-        AlpError: ONNX Runtime is not installed.
+        AlpError: ONNX Runtime is not installed, or refuses the model.
     """
     if find_spec("onnxruntime") is None:
         raise AlpError("running ONNX models needs onnxruntime: pip install onnxruntime")
@@ -59,7 +61,11 @@ def open_session(model: bytes, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of classes that ONNX Runtime does not export
+        reason = " ".join(str(error).split())[:300]
+        raise AlpError(f"ONNX Runtime refuses the model ({reason}); export it again") from error
 
 
 def build(

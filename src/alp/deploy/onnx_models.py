@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,16 @@ def quantised_models(
     """``models`` in int8, with ranges set by what each sees of the calibration images."""
     feeds = _feeds(graphs, calibration)
     return {name: quantised(model, feeds[name]) for name, model in models.items()}
+
+
+def labelled(model: bytes, classes: Sequence[str]) -> bytes:
+    """``model`` with the class names, as a JSON list, in its metadata under ``classes``."""
+    import onnx
+
+    held = onnx.load_model_from_string(model)
+    held.metadata_props.add(key="classes", value=json.dumps(classes))
+    named: bytes = held.SerializeToString(deterministic=True)
+    return named
 
 
 def models_in(precision: str, graphs: Graphs, calibration: Floats | None) -> dict[str, bytes]:

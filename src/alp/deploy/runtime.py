@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alp.config import digest
+from alp.config import class_names, digest
 from alp.deploy.engine import Floats, Random, Shapes, cores
 from alp.deploy.onnx_engine import OnnxEngine
 from alp.errors import CheckpointError, ConfigError
-from alp.files import read_json
+from alp.files import exists, expanded, file_inside, read_json, require_shape
 
 DESCRIPTION = "export.json"
 """The file beside the models that says what they are."""
@@ -38,14 +39,20 @@ class Runtime(OnnxEngine):
     """
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
-        folder = Path(folder)
+        folder = expanded(folder)
         self.description = read_description(folder)
         files = self.description["files"]
         models = {name: partial(_verified, folder, files[name]) for name in files}
-        super().__init__(_shapes(self.description), models, cores(threads))
+        super().__init__(_shapes(self.description, folder), models, cores(threads))
         self.inside = self.description["noise"] == "inside"
         # Loaded now: a damaged file is found before it is needed.
         self._load(*(["whole"] if self.inside else ["encoder", "draws"]))
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes in the order of the logits; None where the export has none."""
+        names = self.description.get("classes")
+        return None if names is None else class_names(names)
 
     def predict(self, images: Floats, draws: int | None = None, generator: Random = None) -> Floats:
         if not self.inside:
@@ -81,8 +88,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         CheckpointError: it is missing, damaged or of another format.
     """
     path = folder / DESCRIPTION
-    if not path.is_file():
-        raise CheckpointError(f"there is no {path}; make it with 'alp export'")
+    if not exists(path):
+        raise CheckpointError(f"there is no {str(path)[:300]}; make it with 'alp export'")
     described = read_json(path, CheckpointError)
     if described.get("format") != FORMAT:
         raise CheckpointError(
@@ -90,22 +97,46 @@ def read_description(folder: Path) -> dict[str, Any]:
         )
     if described.pop("digest", None) != digest(described):
         raise CheckpointError(f"{path} is damaged: it has not its own digest; export it again")
+    require_shape(described, _SHAPE, str(path), CheckpointError, "export it again")
     return described
 
 
-def _shapes(described: dict[str, Any]) -> Shapes:
+_SHAPE: dict[str, Any] = {
+    "noise": str,
+    "shapes": {"size": [int], "latent": [int], "classes": int, "draws": int},
+    "files": {"*": {"file": str, "sha256": str}},
+}
+"""What a description has to hold for the runner."""
+
+
+def _shapes(described: dict[str, Any], path: Path) -> Shapes:
     held = described["shapes"]
+    numbers = [*held["size"], *held["latent"], held["classes"], held["draws"]]
+    if (len(held["size"]), len(held["latent"])) != (2, 3) or not all(
+        1 <= each <= _LARGEST for each in numbers
+    ):
+        raise CheckpointError(f"{path} has impossible shapes, {held}; export it again")
     return Shapes(tuple(held["size"]), tuple(held["latent"]), held["classes"], held["draws"])
 
 
+_LARGEST = 1_000_000
+"""Of a side, a number of channels, classes or draws."""
+
+_OUTSIDE = re.compile(rb"(\x08|\x88\x80*\x00)location")
+"""The key, with its length, by which a tensor of an ONNX model names the file that holds it."""
+
+
 def _verified(folder: Path, entry: dict[str, str]) -> bytes:
-    """A file's bytes, once they are known to be those that were exported."""
-    path = folder / entry["file"]
-    if not path.is_file():
-        raise CheckpointError(f"there is no {path}; export it again")
+    """A file's bytes, once they are known to be those that were exported, and all of the model."""
+    path = file_inside(folder, entry["file"], CheckpointError, "export it again")
     held = path.read_bytes()
     if hashlib.sha256(held).hexdigest() != entry["sha256"]:
         raise CheckpointError(
             f"{path} is damaged: its sha256 is not the one in {DESCRIPTION}; export it again"
+        )
+    if _OUTSIDE.search(held):
+        raise CheckpointError(
+            f"{path} keeps weights in another file (external data), which no digest covers; "
+            "export it again, as one file"
         )
     return held
