@@ -110,3 +110,11 @@ def test_an_attack_without_settings(alp, line, weights) -> None:
     )
     assert told.status == 1
     assert "needs at least 4" in told.err, "three classes are too few for it"
+
+
+def test_images_of_other_classes_are_refused(alp, weights, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = alp("attack", weights.classifier, "--data", "shapes", "--images", 3, "--out", out)
+    assert told.status == 1
+    assert "tells 3 classes apart" in told.err
+    assert not out.exists()

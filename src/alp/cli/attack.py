@@ -63,14 +63,24 @@ class Settings(Attacked):
 
 @COMMANDS.register("attack", order=4, summary="attack images and write pictures of what happens")
 def run(settings: Settings) -> None:
-    """Attack, print accuracies and distances, write the pictures."""
+    """Attack, print accuracies and distances, write the pictures.
+
+    Raises:
+        ConfigError: the model tells other classes apart than the images have.
+    """
+    import torch
+
     from alp.cli.console import show
+    from alp.defences.classes import require_same_classes
     from alp.defences.packaged import load_classifier
     from alp.executors import device_of
 
     device = device_of(settings.device)
     defence = load_classifier(settings.weights, settings.draws).to(device)
     images = settings.chosen_images()
+    with torch.no_grad():
+        logits = defence(images.batch(torch.arange(1))[0].to(device))
+    require_same_classes(defence, images, logits.shape[1])
     tensors = attacked(defence, images, settings, device)
     result = _result(tensors, images, settings)
     write(tensors, defence.stochastic, settings)
