@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import queue
 import signal
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from alp.errors import AlpError, ConfigError
@@ -103,7 +103,7 @@ class ProcessExecutor(Executor):
         if workers < 1:
             raise ConfigError(f"the number of processes is {workers}; give 1 or more")
         try:
-            pickle.dumps(setup)
+            ForkingPickler.dumps(setup)
         except Exception as error:
             raise ConfigError(
                 f"several processes need a target that can be pickled, which this one cannot "
