@@ -34,7 +34,7 @@ import alp, alp.deploy
 runtime = alp.deploy.Runtime({str(exported)!r}, threads=1)
 images = np.load({str(tmp_path / "images.npy")!r})
 np.save({str(tmp_path / "logits.npy")!r}, runtime.predict(images, generator=3))
-outcome = alp.deploy.Consensus(draws=6)(runtime, images)
+outcome = runtime.vote(images, alp.deploy.Consensus(draws=6))
 assert outcome.logits.shape == (5, 4) and runtime.purify(images).shape == images.shape
 assert not [name for name in sys.modules if name.split(".")[0] == "torch" and sys.modules[name]]
 """
@@ -51,7 +51,7 @@ def test_it_predicts_what_the_eager_engine_does(exported, images, engine_of) -> 
         assert np.abs(ours - theirs).max() < 1e-4
     assert np.abs(runtime.purify(images, 0) - eager.purify(images, 0)).max() < 1e-4
     rule = Consensus(draws=12, first=2, group=1, error=0.9)
-    assert (rule(runtime, images, 0).draws == rule(eager, images, 0).draws).all()
+    assert (runtime.vote(images, rule, 0).draws == eager.vote(images, rule, 0).draws).all()
 
 
 def test_the_noise_is_the_operating_systems(exported, images) -> None:
@@ -69,7 +69,7 @@ def test_the_variant_that_draws_inside(inside, images) -> None:
         lambda: runtime.predict(images, 3),
         lambda: runtime.predict(images, generator=0),
         lambda: runtime.purify(images),
-        lambda: Consensus()(runtime, images),
+        lambda: runtime.vote(images, Consensus()),
     ):
         with pytest.raises(ConfigError, match="noise as an input"):
             refused()

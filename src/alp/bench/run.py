@@ -255,7 +255,7 @@ def bench(
             consensus takes depends on them.
         name: what the model is called.
         baselines: other defences in front of the model's classifier, by name.
-        calibration: clean training images for int8; see :meth:`alp.deploy.backends.Backend.build`.
+        calibration: clean training images for int8; see :func:`alp.deploy.build`.
         weights: digest of the model's weights, for the header.
         data: what ``images`` are, for the header.
 
@@ -329,16 +329,16 @@ def build_engines(
         UnknownNameError: a backend is not registered.
         ConfigError: none can be built.
     """
-    from alp.deploy.backends import BACKENDS
+    from alp.deploy.backends import BACKENDS, build
 
     engines, warnings = [], []
     for name in terms.backends:
-        backend = choose(BACKENDS, name, "backend")
+        choose(BACKENDS, name, "backend")  # not among what is left out with a warning
         for precision in terms.precisions:
             for number in threads:
                 try:
-                    engine = backend.build(
-                        model, number, precision, size=size, calibration=calibration
+                    engine = build(
+                        name, model, number, precision, size=size, calibration=calibration
                     )
                 except AlpError as error:
                     warnings.append(str(error))

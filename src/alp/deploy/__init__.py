@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from alp.lazy import lazily
 
 if TYPE_CHECKING:
-    from alp.deploy.backends import BACKENDS, build
+    from alp.deploy.backends import BACKENDS, Backend, build
     from alp.deploy.consensus import Consensus, Outcome
     from alp.deploy.engine import Engine
     from alp.deploy.export import export_onnx
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKENDS",
+    "Backend",
     "Consensus",
     "Engine",
     "EngineTarget",
@@ -34,7 +35,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "alp.deploy.backends": ("BACKENDS", "build"),
+        "alp.deploy.backends": ("BACKENDS", "Backend", "build"),
         "alp.deploy.consensus": ("Consensus", "Outcome"),
         "alp.deploy.engine": ("Engine",),
         "alp.deploy.export": ("export_onnx",),

@@ -103,23 +103,6 @@ class Consensus:
         """
         return _boundary(self.draws, self.looks, self.error / max(1, classes - 1))
 
-    def __call__(self, target: Any, images: Any, source: Any = None) -> Outcome:
-        """Encode once, then draw until all is decided.
-
-        Args:
-            target: an engine of :mod:`alp.deploy`, or a model with ``encode`` and
-                ``decode_classify`` (as :class:`alp.defences.Defended`).
-            images: (B,3,H,W) in [0,1], a numpy array for an engine and a tensor for a model.
-            source: generator of the noise (numpy's or torch's); by default one seeded by the
-                operating system.
-        """
-        if isinstance(images, np.ndarray):
-            outcome: Outcome = target.vote(images, self, source)
-            return outcome
-        from alp.deploy.sequential import vote
-
-        return vote(target, images, self, source)
-
 
 class Tally:
     """The draws of a batch so far: which images are undecided, and what comes next."""

@@ -7,11 +7,15 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.errors import AlpError
 
 if TYPE_CHECKING:
     from alp.defences import Defended
+
+NEEDS = ("onnx", "onnxscript", "onnxruntime")
+"""Packages that make the models and run them."""
 
 Model = Callable[[], bytes]
 """Makes or reads an ONNX model."""
@@ -68,18 +72,26 @@ def open_session(model: bytes, threads: int) -> Any:
         raise AlpError(f"ONNX Runtime refuses the model ({reason}); export it again") from error
 
 
-def build(
-    defended: Defended,
-    threads: int,
-    precision: str,
-    size: tuple[int, int],
-    calibration: Floats | None,
-) -> Engine:
-    """See :func:`alp.deploy.build`."""
-    from alp.deploy.graphs import build_graphs
-    from alp.deploy.onnx_models import models_in
+@BACKENDS.register("onnxruntime", order=2)
+class OnnxRuntime(Backend):
+    """ONNX Runtime on the processor."""
 
-    graphs = build_graphs(defended, size)
-    models = models_in(precision, graphs, calibration)
-    held = {name: partial(bytes, model) for name, model in models.items()}
-    return OnnxEngine(graphs.shapes, held, threads)
+    precisions = ("float32", "int8")
+    needs = NEEDS
+    repair = 'pip install "alp[onnx]"'
+
+    def engine(
+        self,
+        defended: Defended,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Engine:
+        from alp.deploy.graphs import build_graphs
+        from alp.deploy.onnx_models import models_in
+
+        graphs = build_graphs(defended, size)
+        models = models_in(precision, graphs, calibration)
+        held = {name: partial(bytes, model) for name, model in models.items()}
+        return OnnxEngine(graphs.shapes, held, threads)

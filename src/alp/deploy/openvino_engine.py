@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from alp.defences import Defended
+from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.deploy.graphs import build_graphs
+from alp.deploy.onnx_engine import NEEDS
 from alp.deploy.onnx_models import models_in
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -54,14 +56,22 @@ class OpenVinoEngine(Engine):
         return logits
 
 
-def build(
-    defended: Defended,
-    threads: int,
-    precision: str,
-    size: tuple[int, int],
-    calibration: Floats | None,
-) -> Engine:
-    """See :func:`alp.deploy.build`."""
-    graphs = build_graphs(defended, size)
-    models = models_in(precision, graphs, calibration)
-    return OpenVinoEngine(graphs.shapes, models, threads, precision)
+@BACKENDS.register("openvino", order=3)
+class OpenVino(Backend):
+    """OpenVINO on the processor."""
+
+    precisions = ("float32", "bfloat16", "int8")
+    needs = (*NEEDS, "openvino")
+    repair = 'pip install "alp[openvino]"'
+
+    def engine(
+        self,
+        defended: Defended,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Engine:
+        graphs = build_graphs(defended, size)
+        models = models_in(precision, graphs, calibration)
+        return OpenVinoEngine(graphs.shapes, models, threads, precision)

@@ -1,4 +1,4 @@
-"""PyTorch itself, operator by operator: what the other backends are measured against."""
+"""The graphs of a defended model by PyTorch, as they are or compiled."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from alp.defences import Defended
+from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Random
 from alp.deploy.graphs import Graphs, build_graphs
 
@@ -76,13 +77,43 @@ def _numpy(answer: Tensor) -> Floats:
     return made
 
 
-def build(
-    defended: Defended,
-    threads: int,
-    precision: str,
-    size: tuple[int, int],
-    calibration: Floats | None,
-) -> Engine:
-    """See :func:`alp.deploy.build`."""
-    graphs = build_graphs(defended, size)
-    return TorchEngine(graphs, (graphs.encode, graphs.draw, graphs.decode), threads, precision)
+@BACKENDS.register("eager", order=0)
+class Eager(Backend):
+    """PyTorch itself, operator by operator: what the other backends are measured against."""
+
+    precisions = ("float32", "bfloat16")
+
+    def engine(
+        self,
+        defended: Defended,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Engine:
+        graphs = build_graphs(defended, size)
+        return TorchEngine(graphs, (graphs.encode, graphs.draw, graphs.decode), threads, precision)
+
+
+@BACKENDS.register("compile", order=1)
+class Compile(Backend):
+    """``torch.compile``: each graph compiled for its first shape, and for any when it meets a
+    second; on a GPU with CUDA graphs. The first two calls take seconds to minutes."""
+
+    precisions = ("float32", "bfloat16")
+
+    def engine(
+        self,
+        defended: Defended,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Engine:
+        graphs = build_graphs(defended, size)
+        on_gpu = graphs.decode.sigma.device.type == "cuda"
+        mode = "reduce-overhead" if on_gpu else "default"
+        halves = tuple(
+            torch.compile(each, mode=mode) for each in (graphs.encode, graphs.draw, graphs.decode)
+        )
+        return TorchEngine(graphs, halves, threads, precision)  # type: ignore[arg-type]
