@@ -6,15 +6,26 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import alp
 from alp.attacks import ATTACKS, Linf
 from alp.attacks.library import LIBRARY_ATTACKS
+from alp.bench.run import baselines_before
 from alp.cli import main
+from alp.cli.settings import parse
 from alp.data import DATASETS, load_data
+from alp.defences import Defended
+from alp.defences.base import DEFENCES
+from alp.deploy.backends import BACKENDS, build
+from alp.errors import AlpError, ConfigError
 from alp.evaluation.checks import CHECKS
+from alp.experiments import EXPERIMENTS
+from alp.records import Kept, Record
+from alp.report.drawing import drawn
+from alp.report.figures import FIGURES
 from alp.seeding import generator
 
 NAMES = {
@@ -24,6 +35,11 @@ NAMES = {
         *("deepfool", "fmn"),
     ],
     "alp.data:DATASETS": ["cifar10", "shapes"],
+    "alp.report.figures:FIGURES": [
+        *("hierarchy", "sigma", "sweep", "tradeoff", "tsne", "reliability", "grids"),
+        *("robustness-curve", "bottleneck", "rate-distortion", "honest", "speed"),
+    ],
+    "alp.deploy.backends:BACKENDS": ["eager", "compile", "onnxruntime", "openvino"],
 }
 
 
@@ -130,3 +146,98 @@ def test_a_data_set(outside, capsys, monkeypatch) -> None:
     told = json.loads(capsys.readouterr().out)
     assert told["splits"]["test"]["classes"] == {"a": 2, "b": 2}
     assert told["splits"]["test"]["source"] == "from other_data:load"
+
+
+@pytest.fixture
+def defended(new_classifier, new_purifier) -> Defended:
+    return Defended(new_classifier(), new_purifier(), draws=3)
+
+
+BACKEND = """
+from alp.deploy import Backend
+from alp.deploy.graphs import build_graphs
+from alp.deploy.torch_engine import TorchEngine
+
+class Doubled(Backend):
+    precisions = ("bfloat16", "int8")
+    needs = {needs}
+    repair = "pip install doubled"
+
+    def engine(self, defended, threads, precision, size, calibration):
+        graphs = build_graphs(defended, size)
+        draw = lambda mu, noise: 2 * graphs.draw(mu, noise)
+        return TorchEngine(graphs, (graphs.encode, draw, graphs.decode), threads, "float32")
+"""
+
+
+def test_a_backend(outside, defended) -> None:
+    outside(BACKENDS, "doubled", "other_backends:Doubled", BACKEND.format(needs="()"))
+    model, images = defended, np.full((2, 3, 8, 8), 0.5, np.float32)
+    engine = build("doubled", model, 1, "bfloat16", size=(8, 8))
+    eager = build("eager", model, 1, size=(8, 8))
+    assert np.allclose(engine.predict(images, 3, 0), 2 * eager.predict(images, 3, 0), atol=1e-5)
+    with pytest.raises(ConfigError, match="take backend onnxruntime or openvino or doubled"):
+        build("eager", model, precision="int8")
+    with pytest.raises(ConfigError, match="int8 needs some clean training images"):
+        build("doubled", model, precision="int8")
+
+
+def test_a_backend_that_needs_what_is_not_installed(outside, defended) -> None:
+    text = BACKEND.format(needs='("doubling",)')
+    outside(BACKENDS, "doubled", "other_backends:Doubled", text)
+    with pytest.raises(AlpError, match="'doubled' needs doubling: pip install doubled"):
+        build("doubled", defended, precision="bfloat16")
+
+
+EXPERIMENT = """
+from alp.records import KIND_POINTS
+from alp.report.figures import drawing
+from alp.report.figures.style import canvas, styled
+
+def run(workspace):
+    return [f"a record of {workspace}"]
+
+def caption(records):
+    return f"{len(records)} records"
+
+@drawing("Nothing", KIND_POINTS, caption=caption)
+@styled
+def draw(records):
+    return canvas(1.0)[0]
+"""
+
+
+def test_an_experiment_and_its_figure(outside) -> None:
+    from alp.cli.reproduce import Settings
+
+    outside(EXPERIMENTS, "nothing", "other_experiments:run", EXPERIMENT)
+    assert list(EXPERIMENTS)[-1] == "nothing"
+    assert parse("reproduce", Settings, ["nothing", "--out", "runs"]).item == ("nothing",)
+    assert EXPERIMENTS["nothing"]("a workspace") == ["a record of a workspace"]
+    outside(FIGURES, "nothing", "other_figures:draw", EXPERIMENT)
+    assert list(FIGURES)[-1] == "nothing"
+    record = Record({"kind": "points", "name": "x", "item": "nothing"}, {"y": np.zeros(1)})
+    figures, refused = drawn([Kept("records/0.json", record)], FIGURES)
+    assert refused == {}
+    assert [(each.title, each.caption) for each in figures] == [("Nothing", "1 records")]
+
+
+DEFENCE = """
+from alp.defences.base import Preprocessed
+
+class Darkened(Preprocessed):
+    surrogate = ""
+    stochastic = False
+    settings = {}
+
+    def transform(self, x, source):
+        return x / 2
+"""
+
+
+def test_a_defence(outside, new_classifier) -> None:
+    outside(DEFENCES, "darkened", "other_defences:Darkened", DEFENCE)
+    assert list(DEFENCES)[-1] == "darkened"
+    classifier, x = new_classifier(), torch.rand(2, 3, 8, 8, generator=generator(0, "images"))
+    defence = baselines_before(classifier, ["darkened"])["darkened"]
+    assert torch.allclose(defence(x), classifier(x / 2), atol=1e-6)

@@ -48,8 +48,9 @@ class _Place(NamedTuple):
 
 
 def _home(thing: object) -> str:
-    """Where a class or function is defined, as an entry point says it."""
-    return f"{thing.__module__}:{getattr(thing, '__qualname__', '')}"
+    """Where a class or function is defined, as an entry point says it; of another object what it
+    is."""
+    return f"{thing.__module__}:{getattr(thing, '__qualname__', thing)}"
 
 
 def _loaded(point: EntryPoint) -> Any:

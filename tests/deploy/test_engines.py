@@ -68,7 +68,7 @@ def test_predictions(case, images) -> None:
 def test_consensus_of_an_engine(case, images) -> None:
     engine, _ = case
     rule = Consensus(draws=12, first=2, group=1, error=0.9)
-    outcome = engine.vote(images, rule, 0)
+    outcome = rule(engine, images, 0)
     random = np.random.default_rng(0)
     noise = engine.noise(random, 12, len(images))
     each = engine.decode_classify(engine.encode(images), noise)

@@ -8,7 +8,6 @@ import torch
 
 from alp.defences.adapters import Purified, subject_of
 from alp.deploy import Consensus, SequentialDefended
-from alp.deploy.sequential import vote
 from alp.errors import ConfigError
 from alp.seeding import Common, Rows, generator, normal
 
@@ -101,6 +100,6 @@ def test_without_a_source_no_two_calls_agree(defended, x) -> None:
 def test_another_budget_of_a_call(defended, x) -> None:
     model = deployed(defended, NEVER)
     assert model.outcome(x, draws=3).draws.tolist() == [3] * 5
-    assert np.array_equal(vote(defended, x, Consensus(draws=3)).draws, [3] * 5)
+    assert np.array_equal(Consensus(draws=3)(defended, x).draws, [3] * 5)
     with pytest.raises(ConfigError, match="draws is 0"):
         model(x, draws=0)

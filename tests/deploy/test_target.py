@@ -47,7 +47,7 @@ def test_the_prediction_is_the_engines(target, defended, x) -> None:
     early = EngineTarget(target.engine, defended, rule)
     assert early.draws == 12
     seed = int(torch.randint(2**62, (), generator=generator(0, "draw")))
-    outcome = target.engine.vote(x.numpy(), rule, seed)
+    outcome = rule(target.engine, x.numpy(), seed)
     assert np.array_equal(early.predict(x, generator(0, "draw")).numpy(), outcome.logits)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alp.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, KIND_POINTS, Measured, Record, choose_points, measured
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import BLUE, MARKS, canvas, estimates, legend, percent_axis, styled
 from alp.report.format import some, terms
 
@@ -13,6 +14,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def caption(records: Sequence[Record]) -> str:
+    """Terms, and what is left at the largest radius."""
+    names, least = [], []
+    for record in some(records):
+        points = measured(record)
+        names.append(record.name)
+        shares = {level: _rising(points, level)[-1] for level in _levels(points)}
+        lowest = min(shares.values(), key=lambda point: point.accuracy.value)
+        least.append(
+            f"{record.name} keeps {100 * lowest.accuracy.value:.1f} % at "
+            f"\u03b5 = {255 * lowest.eps:.0f}/255 against its strongest attacker"
+        )
+    return (
+        f"Accuracy of {' and '.join(names)} against the radius of the attack, for each level of "
+        f"attacker knowledge; bars: 95 % Wilson intervals. {'; '.join(least)}. {terms(records)}"
+    )
+
+
+@FIGURES.register("robustness-curve", order=7)
+@drawing("Accuracy against the radius", KIND_POINTS, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """A line an attacker, from the clean accuracy on, with the intervals; a model
@@ -37,24 +58,6 @@ def draw(records: Sequence[Record]) -> Figure:
     axes.set_xlabel("eps (1/255)")
     legend(figure)
     return figure
-
-
-def caption(records: Sequence[Record]) -> str:
-    """Terms, and what is left at the largest radius."""
-    names, least = [], []
-    for record in some(records):
-        points = measured(record)
-        names.append(record.name)
-        shares = {level: _rising(points, level)[-1] for level in _levels(points)}
-        lowest = min(shares.values(), key=lambda point: point.accuracy.value)
-        least.append(
-            f"{record.name} keeps {100 * lowest.accuracy.value:.1f} % at "
-            f"\u03b5 = {255 * lowest.eps:.0f}/255 against its strongest attacker"
-        )
-    return (
-        f"Accuracy of {' and '.join(names)} against the radius of the attack, for each level of "
-        f"attacker knowledge; bars: 95 % Wilson intervals. {'; '.join(least)}. {terms(records)}"
-    )
 
 
 def _levels(points: Sequence[Measured]) -> list[str]:

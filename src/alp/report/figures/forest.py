@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from alp.records import Record, aggregate, conclude
+from alp.records import KIND_ROBUSTNESS, KIND_VERDICT, Record, aggregate, conclude
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import BLUE, GREEN, ORANGE, RED, TEXT, canvas, legend, styled
 from alp.report.format import count, some, terms, threat_words
 
@@ -20,18 +21,6 @@ WORST = "worst case"
 _MARKS = ((BLUE, "s"), (ORANGE, "^"), (GREEN, "D"), (RED, "o"))
 
 
-@styled
-def draw_hierarchy(records: Sequence[Record]) -> Figure:
-    """The accuracies of each defence, means over its trials."""
-    return _forest(_hierarchy(records))
-
-
-@styled
-def draw_honest(records: Sequence[Record]) -> Figure:
-    """The accuracies of each defence under every attacker, and the worst case of all."""
-    return _forest(_honest(records))
-
-
 def caption_hierarchy(records: Sequence[Record]) -> str:
     """Terms."""
     rows = _hierarchy(records)
@@ -39,6 +28,14 @@ def caption_hierarchy(records: Sequence[Record]) -> str:
         f"Accuracy of {count(len(rows), 'defence')} under each level of attacker knowledge; lines: "
         f"95 % Wilson intervals of the mean over trials. {terms(records)}"
     )
+
+
+@FIGURES.register("hierarchy", order=0)
+@drawing("The hierarchy of defences", KIND_ROBUSTNESS, caption=caption_hierarchy)
+@styled
+def draw_hierarchy(records: Sequence[Record]) -> Figure:
+    """The accuracies of each defence, means over its trials."""
+    return _forest(_hierarchy(records))
 
 
 def caption_honest(records: Sequence[Record]) -> str:
@@ -61,6 +58,14 @@ def caption_honest(records: Sequence[Record]) -> str:
         f"({header['data']['split']}); {threat_words(header['threat'])}; judged on "
         f"{count(judged, 'fresh prediction')}; seed {header['seed']}."
     )
+
+
+@FIGURES.register("honest", order=10)
+@drawing("The hierarchy under adaptive attacks", KIND_VERDICT, caption=caption_honest)
+@styled
+def draw_honest(records: Sequence[Record]) -> Figure:
+    """The accuracies of each defence under every attacker, and the worst case of all."""
+    return _forest(_honest(records))
 
 
 def _hierarchy(records: Sequence[Record]) -> Rows:

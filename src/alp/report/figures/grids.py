@@ -20,6 +20,7 @@ from alp.records import (
     measured,
     require,
 )
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import RED, SIZE, SKY, TEXT, WIDTH, styled, tidy
 from alp.report.format import some, terms
 
@@ -34,6 +35,28 @@ _LETTERS = 10
 """Of a class name under a picture."""
 
 
+def caption(records: Sequence[Record]) -> str:
+    """Terms of the pictures and of the distributions."""
+    shown, distributions = _parts(records)
+    texts = []
+    if shown:
+        texts.append(
+            f"{shown.name}: images clean, attacked (attacker: {shown.header['level']}), {_FACTOR} "
+            "times their difference, and one purified draw of the attacked image. Below: "
+            "prediction and confidence, of the classifier alone for clean and attacked, of the "
+            f"whole defence for purified; coloured where wrong. {terms([shown])}"
+        )
+    if distributions:
+        means = [float(np.mean(_psnr(record))) for record in distributions]
+        texts.append(
+            f"PSNR of one purified draw beside the clean image, a box a trial (median, quartiles, "
+            f"5th and 95th percentile; mean {np.mean(means):.2f} dB): {terms(distributions)}"
+        )
+    return " ".join(texts)
+
+
+@FIGURES.register("grids", order=6)
+@drawing("Pictures, and their PSNR", KIND_PICTURES, KIND_POINTS, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """Rows of pictures, clean, attacked, ten times their difference, purified, with prediction and
@@ -61,26 +84,6 @@ def draw(records: Sequence[Record]) -> Figure:
     if distributions:
         _boxes(tidy(figure.add_subplot(grid[rows, :])), distributions)
     return figure
-
-
-def caption(records: Sequence[Record]) -> str:
-    """Terms of the pictures and of the distributions."""
-    shown, distributions = _parts(records)
-    texts = []
-    if shown:
-        texts.append(
-            f"{shown.name}: images clean, attacked (attacker: {shown.header['level']}), {_FACTOR} "
-            "times their difference, and one purified draw of the attacked image. Below: "
-            "prediction and confidence, of the classifier alone for clean and attacked, of the "
-            f"whole defence for purified; coloured where wrong. {terms([shown])}"
-        )
-    if distributions:
-        means = [float(np.mean(_psnr(record))) for record in distributions]
-        texts.append(
-            f"PSNR of one purified draw beside the clean image, a box a trial (median, quartiles, "
-            f"5th and 95th percentile; mean {np.mean(means):.2f} dB): {terms(distributions)}"
-        )
-    return " ".join(texts)
 
 
 def _parts(records: Sequence[Record]) -> tuple[Record | None, list[Record]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alp.errors import RecordError
-from alp.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, KIND_POINTS, Measured, Record, choose_points, measured
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import MARKS, canvas, legend, line, percent_axis, styled
 from alp.report.format import some, terms
 
@@ -17,23 +18,6 @@ if TYPE_CHECKING:
 
 Curve = tuple[list[float], list[float], list[float]]
 """Places, means and deviations in per cent."""
-
-
-@styled
-def draw(records: Sequence[Record]) -> Figure:
-    """Mean accuracy of the trials and the band of one standard deviation: over sigma at the usual
-    radius, and over eps at the learned sigma."""
-    curves = _curves(some(records))
-    figure, panels = canvas(2.2, columns=2, sharey=True)
-    for axes, over in zip(panels, ("sigma", "eps"), strict=True):
-        for level, (x, mean, sd) in curves[over].items():
-            low, high = np.subtract(mean, sd), np.add(mean, sd)
-            line(axes, x, mean, low.tolist(), high.tolist(), MARKS[level], level)
-        percent_axis(axes, "accuracy (%)" if over == "sigma" else "")
-    panels[0].set_xlabel("sigma (latent units)")
-    panels[1].set_xlabel("eps (1/255)")
-    legend(figure)
-    return figure
 
 
 def caption(records: Sequence[Record]) -> str:
@@ -50,6 +34,25 @@ def caption(records: Sequence[Record]) -> str:
         f"{mean[middle]:.1f} % at \u03b5 = {x[middle]:g}/255. Attacker: {attacked[0]}. "
         f"{terms(records)}"
     )
+
+
+@FIGURES.register("reliability", order=5)
+@drawing("Mean and deviation of the trials", KIND_POINTS, caption=caption)
+@styled
+def draw(records: Sequence[Record]) -> Figure:
+    """Mean accuracy of the trials and the band of one standard deviation: over sigma at the usual
+    radius, and over eps at the learned sigma."""
+    curves = _curves(some(records))
+    figure, panels = canvas(2.2, columns=2, sharey=True)
+    for axes, over in zip(panels, ("sigma", "eps"), strict=True):
+        for level, (x, mean, sd) in curves[over].items():
+            low, high = np.subtract(mean, sd), np.add(mean, sd)
+            line(axes, x, mean, low.tolist(), high.tolist(), MARKS[level], level)
+        percent_axis(axes, "accuracy (%)" if over == "sigma" else "")
+    panels[0].set_xlabel("sigma (latent units)")
+    panels[1].set_xlabel("eps (1/255)")
+    legend(figure)
+    return figure
 
 
 def _curves(records: Sequence[Record]) -> dict[str, dict[str, Curve]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alp.records import KIND_TRAINING, Record, require
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import PALETTE, TEXT, canvas, legend, styled
 from alp.report.format import count, some
 
@@ -21,6 +22,28 @@ _PANELS = {
 }
 
 
+def caption(records: Sequence[Record]) -> str:
+    """The mean optimum, its deviation, and the trainings."""
+    first = some(records)[0]
+    for record in records:
+        require(record, KIND_TRAINING)
+    finals = _finals(records)
+    spread = f" (SD {np.std(finals, ddof=1):.4f})" if len(finals) > 1 else ""
+    ends = [
+        f"{words} {np.mean([each.columns[name][-1] for each in records]):.2f}"
+        for name, words in (("latent_snr", "latent SNR"), ("bits_per_latent", "bits a latent"))
+    ]
+    seeds = ", ".join(str(each.header["seed"]) for each in records)
+    return (
+        f"The noise level against training, one line a trial; dotted: the mean of the final ones, "
+        f"sigma {np.mean(finals):.3f}{spread}, at {' and '.join(ends)}. Purifiers trained on "
+        f"{first.header['data']['name']} ({first.header['data']['split']}) to a reconstruction of "
+        f"{first.header['psnr']:g} dB; {count(len(records), 'trial')}, seeds {seeds}."
+    )
+
+
+@FIGURES.register("sigma", order=1)
+@drawing("Sigma against training", KIND_TRAINING, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """Sigma, latent SNR and bits a latent value over the images seen: a line a trial, and the mean
@@ -42,26 +65,6 @@ def draw(records: Sequence[Record]) -> Figure:
     legend(figure)
     panels[-1].set_xlabel("training images seen (thousands)")
     return figure
-
-
-def caption(records: Sequence[Record]) -> str:
-    """The mean optimum, its deviation, and the trainings."""
-    first = some(records)[0]
-    for record in records:
-        require(record, KIND_TRAINING)
-    finals = _finals(records)
-    spread = f" (SD {np.std(finals, ddof=1):.4f})" if len(finals) > 1 else ""
-    ends = [
-        f"{words} {np.mean([each.columns[name][-1] for each in records]):.2f}"
-        for name, words in (("latent_snr", "latent SNR"), ("bits_per_latent", "bits a latent"))
-    ]
-    seeds = ", ".join(str(each.header["seed"]) for each in records)
-    return (
-        f"The noise level against training, one line a trial; dotted: the mean of the final ones, "
-        f"sigma {np.mean(finals):.3f}{spread}, at {' and '.join(ends)}. Purifiers trained on "
-        f"{first.header['data']['name']} ({first.header['data']['split']}) to a reconstruction of "
-        f"{first.header['psnr']:g} dB; {count(len(records), 'trial')}, seeds {seeds}."
-    )
 
 
 def _finals(records: Sequence[Record]) -> list[float]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from alp.errors import RecordError
 from alp.records import KIND_BENCH, Record
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import BLUE, ORANGE, TEXT, canvas, styled
 from alp.report.format import count, some
 
@@ -21,6 +22,25 @@ _SLOWEST = "diffpure"
 """The peer that the paper compares itself with."""
 
 
+def caption(records: Sequence[Record]) -> str:
+    """What was timed, and how many times longer diffusion takes."""
+    record = some(records)[0]
+    times, header = _times(record), record.header
+    ratios = [
+        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times as long as {ours}"
+        for ours in _OURS.values()
+        if _SLOWEST in times and ours in times
+    ]
+    beside = f" {_SLOWEST} takes {' and '.join(ratios)}." if ratios else ""
+    return (
+        f"Latency of {record.name} in its fastest backend and of its peers, {header['rounds']} "
+        f"rounds by turns in one run (marks: medians; lines: 10th to 90th percentile).{beside} "
+        f"Batch of {count(_batch(record), 'image')}; {header['device']}; seed {header['seed']}."
+    )
+
+
+@FIGURES.register("speed", order=11)
+@drawing("What a prediction costs, beside its peers", KIND_BENCH, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """Milliseconds of a call at the smallest batch size, on a logarithmic scale: the median, and
@@ -43,23 +63,6 @@ def draw(records: Sequence[Record]) -> Figure:
     axes.grid(axis="x", color=TEXT, alpha=0.12, linewidth=0.6)
     axes.set_xlabel(f"time of a call with {count(_batch(records[0]), 'image')} (ms)")
     return figure
-
-
-def caption(records: Sequence[Record]) -> str:
-    """What was timed, and how many times longer diffusion takes."""
-    record = some(records)[0]
-    times, header = _times(record), record.header
-    ratios = [
-        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times as long as {ours}"
-        for ours in _OURS.values()
-        if _SLOWEST in times and ours in times
-    ]
-    beside = f" {_SLOWEST} takes {' and '.join(ratios)}." if ratios else ""
-    return (
-        f"Latency of {record.name} in its fastest backend and of its peers, {header['rounds']} "
-        f"rounds by turns in one run (marks: medians; lines: 10th to 90th percentile).{beside} "
-        f"Batch of {count(_batch(record), 'image')}; {header['device']}; seed {header['seed']}."
-    )
 
 
 def _batch(record: Record) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alp.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, KIND_POINTS, Measured, Record, choose_points, measured
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import SIZE, TEXT, canvas, styled, tidy
 from alp.report.format import some, terms
 
@@ -18,25 +19,6 @@ if TYPE_CHECKING:
 
 _MIDDLE = 0.5
 """Where the colours turn from dark, under white letters, to light, under black ones."""
-
-
-@styled
-def draw(records: Sequence[Record]) -> Figure:
-    """A matrix an attacker: accuracy at each eps and sigma, with its interval in each cell; all
-    share one scale."""
-    points = measured(some(records)[0])
-    levels = _levels(points)
-    figure, panels = canvas(0.55 + 1.05 * len(levels), rows=len(levels), sharex=True)
-    top = max(point.accuracy.value for point in points if point.level != CLEAN)
-    for axes, level in zip(panels, levels, strict=True):
-        image = _matrix(axes, [p for p in points if p.level == level], max(top, 0.01))
-        axes.set_title(f"attacker: {level}", loc="left", pad=3)
-        axes.set_ylabel("eps")
-    panels[-1].set_xlabel("sigma (latent units)")
-    bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30, label="accuracy (%)")
-    tidy(bar.ax)
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    return figure
 
 
 def caption(records: Sequence[Record]) -> str:
@@ -56,6 +38,27 @@ def caption(records: Sequence[Record]) -> str:
         f"attack's radius and the noise level, for each attacker. At eps {eps:g}: "
         f"{'; '.join(rows)}. {terms(records)}"
     )
+
+
+@FIGURES.register("sweep", order=2)
+@drawing("Robustness over eps and sigma", KIND_POINTS, caption=caption)
+@styled
+def draw(records: Sequence[Record]) -> Figure:
+    """A matrix an attacker: accuracy at each eps and sigma, with its interval in each cell; all
+    share one scale."""
+    points = measured(some(records)[0])
+    levels = _levels(points)
+    figure, panels = canvas(0.55 + 1.05 * len(levels), rows=len(levels), sharex=True)
+    top = max(point.accuracy.value for point in points if point.level != CLEAN)
+    for axes, level in zip(panels, levels, strict=True):
+        image = _matrix(axes, [p for p in points if p.level == level], max(top, 0.01))
+        axes.set_title(f"attacker: {level}", loc="left", pad=3)
+        axes.set_ylabel("eps")
+    panels[-1].set_xlabel("sigma (latent units)")
+    bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30, label="accuracy (%)")
+    tidy(bar.ax)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return figure
 
 
 def _levels(points: Sequence[Measured]) -> list[str]:

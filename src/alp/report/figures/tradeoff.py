@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alp.records import CLEAN, Measured, Record, choose_points, measured
+from alp.records import CLEAN, KIND_POINTS, Measured, Record, choose_points, measured
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import (
     BLUE,
     MARKS,
@@ -28,6 +29,21 @@ LEVEL = "single"
 """The attacker whose optimum is marked: the paper's."""
 
 
+def caption(records: Sequence[Record]) -> str:
+    """Terms, and the optimum in numbers."""
+    record = some(records)[0]
+    best = optimum(record)
+    share = best.accuracy
+    return (
+        f"{record.name}: accuracy (lines; bands: 95 % Wilson intervals) and PSNR of a purified "
+        f"clean image over the noise level. Star: the optimum under the attacker {LEVEL}, sigma "
+        f"{_sigma(best):g} with {100 * share.value:.1f} % ({100 * share.low:.1f}\u2013"
+        f"{100 * share.high:.1f}). {terms(records)}"
+    )
+
+
+@FIGURES.register("tradeoff", order=3)
+@drawing("Accuracy and picture quality over sigma", KIND_POINTS, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """Accuracy, clean and attacked, with its intervals over the absolute sigma (the upper axis has
@@ -69,19 +85,6 @@ def draw(records: Sequence[Record]) -> Figure:
     handles = [*axes.get_lines()[:-1], *quality.get_lines()]
     legend(figure, 2, handles)
     return figure
-
-
-def caption(records: Sequence[Record]) -> str:
-    """Terms, and the optimum in numbers."""
-    record = some(records)[0]
-    best = optimum(record)
-    share = best.accuracy
-    return (
-        f"{record.name}: accuracy (lines; bands: 95 % Wilson intervals) and PSNR of a purified "
-        f"clean image over the noise level. Star: the optimum under the attacker {LEVEL}, sigma "
-        f"{_sigma(best):g} with {100 * share.value:.1f} % ({100 * share.low:.1f}\u2013"
-        f"{100 * share.high:.1f}). {terms(records)}"
-    )
 
 
 def optimum(record: Record) -> Measured:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alp.records import KIND_EMBEDDING, Record, accuracy, require
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import PALETTE, SIZE, TEXT, canvas, styled
 from alp.report.format import some, terms
 
@@ -19,6 +20,28 @@ _MARKERS = "o^sD"
 """Classes that share a colour differ in their marker."""
 
 
+def caption(records: Sequence[Record]) -> str:
+    """Terms, and the shares before and after purification with their intervals."""
+    parts = []
+    for record in some(records):
+        require(record, KIND_EMBEDDING)
+        shares = [accuracy(record.columns[f"{name}_share"]) for name in ("attacked", "purified")]
+        before, after = (
+            f"{100 * each.value:.1f} % ({100 * each.low:.1f}\u2013{100 * each.high:.1f})"
+            for each in shares
+        )
+        parts.append(f"{record.header['level']}: {before} attacked, {after} purified")
+    first = records[0]
+    return (
+        f"Penultimate features of the classifier of {first.name} (t-SNE, perplexity "
+        f"{first.header['perplexity']:g}; one embedding a row). Share of an image's "
+        f"{first.header['neighbours']} nearest clean images that have its own class (95 % "
+        f"intervals): {'; '.join(parts)}. {terms(records)}"
+    )
+
+
+@FIGURES.register("tsne", order=4)
+@drawing("Features of clean, attacked and purified images", KIND_EMBEDDING, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """A row an attacker, a panel a set, all of a row in one embedding; below each panel the share
@@ -52,26 +75,6 @@ def draw(records: Sequence[Record]) -> Figure:
         columnspacing=0.8,
     )
     return figure
-
-
-def caption(records: Sequence[Record]) -> str:
-    """Terms, and the shares before and after purification with their intervals."""
-    parts = []
-    for record in some(records):
-        require(record, KIND_EMBEDDING)
-        shares = [accuracy(record.columns[f"{name}_share"]) for name in ("attacked", "purified")]
-        before, after = (
-            f"{100 * each.value:.1f} % ({100 * each.low:.1f}\u2013{100 * each.high:.1f})"
-            for each in shares
-        )
-        parts.append(f"{record.header['level']}: {before} attacked, {after} purified")
-    first = records[0]
-    return (
-        f"Penultimate features of the classifier of {first.name} (t-SNE, perplexity "
-        f"{first.header['perplexity']:g}; one embedding a row). Share of an image's "
-        f"{first.header['neighbours']} nearest clean images that have its own class (95 % "
-        f"intervals): {'; '.join(parts)}. {terms(records)}"
-    )
 
 
 def _reach(record: Record, axis: str) -> tuple[float, float]:

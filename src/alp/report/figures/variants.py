@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from alp.errors import RecordError
-from alp.records import CLEAN, Measured, Record, choose_points, mean, measured
+from alp.records import CLEAN, KIND_POINTS, Measured, Record, choose_points, mean, measured
+from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import BLUE, MARKS, canvas, estimates, legend, percent_axis, styled
 from alp.report.format import some, terms
 
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def caption_bottleneck(records: Sequence[Record]) -> str:
+    """Terms, and the ends of the curve in numbers."""
+    rows = _sorted(records, "latent_channels")
+    return (
+        "Latents of different widths at equal spatial size, each purifier trained to "
+        f"{rows[0][0]['constraint_db']:g} dB with a classifier of its own: share of the attack's "
+        "length that is left behind the purifier on one draw (bands: 95 % intervals of the mean), "
+        "PSNR of a purified clean image, and accuracy (95 % Wilson intervals). "
+        f"{_ends(rows, 'latent_channels', 'channels')} {terms(records)}"
+    )
+
+
+@FIGURES.register("bottleneck", order=8)
+@drawing("What wide latents let pass", KIND_POINTS, caption=caption_bottleneck)
 @styled
 def draw_bottleneck(records: Sequence[Record]) -> Figure:
     """Over the channels of the latent: the share of the attack that passes, PSNR, accuracy."""
@@ -36,6 +51,20 @@ def draw_bottleneck(records: Sequence[Record]) -> Figure:
     return figure
 
 
+def caption_rate_distortion(records: Sequence[Record]) -> str:
+    """Terms, and the ends of the curve in numbers."""
+    rows = _sorted(records, "bits_per_pixel")
+    return (
+        f"Latents of {rows[0][0]['latent_channels']} channels as the constraint on the "
+        "reconstruction moves, each purifier with a classifier of its own: PSNR of a purified "
+        "clean image with the learned noise level (bands: 95 % intervals of the mean), and "
+        f"accuracy (95 % Wilson intervals). {_ends(rows, 'bits_per_pixel', 'bits per pixel')} "
+        f"{terms(records)}"
+    )
+
+
+@FIGURES.register("rate-distortion", order=9)
+@drawing("Rate, distortion and accuracy", KIND_POINTS, caption=caption_rate_distortion)
 @styled
 def draw_rate_distortion(records: Sequence[Record]) -> Figure:
     """Over the rate: PSNR, with the noise level at each point, and accuracy."""
@@ -57,30 +86,6 @@ def draw_rate_distortion(records: Sequence[Record]) -> Figure:
     shares.set_xlabel("rate (bits per pixel)")
     legend(figure, handles=shares.get_lines())
     return figure
-
-
-def caption_bottleneck(records: Sequence[Record]) -> str:
-    """Terms, and the ends of the curve in numbers."""
-    rows = _sorted(records, "latent_channels")
-    return (
-        "Latents of different widths at equal spatial size, each purifier trained to "
-        f"{rows[0][0]['constraint_db']:g} dB with a classifier of its own: share of the attack's "
-        "length that is left behind the purifier on one draw (bands: 95 % intervals of the mean), "
-        "PSNR of a purified clean image, and accuracy (95 % Wilson intervals). "
-        f"{_ends(rows, 'latent_channels', 'channels')} {terms(records)}"
-    )
-
-
-def caption_rate_distortion(records: Sequence[Record]) -> str:
-    """Terms, and the ends of the curve in numbers."""
-    rows = _sorted(records, "bits_per_pixel")
-    return (
-        f"Latents of {rows[0][0]['latent_channels']} channels as the constraint on the "
-        "reconstruction moves, each purifier with a classifier of its own: PSNR of a purified "
-        "clean image with the learned noise level (bands: 95 % intervals of the mean), and "
-        f"accuracy (95 % Wilson intervals). {_ends(rows, 'bits_per_pixel', 'bits per pixel')} "
-        f"{terms(records)}"
-    )
 
 
 Row = tuple[dict[str, Any], list[Measured]]
