@@ -13,12 +13,10 @@ import torch
 import alp
 from alp.attacks import ATTACKS, Linf
 from alp.attacks.library import LIBRARY_ATTACKS
-from alp.bench.run import baselines_before
 from alp.cli import main
 from alp.cli.settings import parse
 from alp.data import DATASETS, load_data
 from alp.defences import Defended
-from alp.defences.base import DEFENCES
 from alp.deploy.backends import BACKENDS, build
 from alp.errors import AlpError, ConfigError
 from alp.evaluation.checks import CHECKS
@@ -220,24 +218,3 @@ def test_an_experiment_and_its_figure(outside) -> None:
     figures, refused = drawn([Kept("records/0.json", record)], FIGURES)
     assert refused == {}
     assert [(each.title, each.caption) for each in figures] == [("Nothing", "1 records")]
-
-
-DEFENCE = """
-from alp.defences.base import Preprocessed
-
-class Darkened(Preprocessed):
-    surrogate = ""
-    stochastic = False
-    settings = {}
-
-    def transform(self, x, source):
-        return x / 2
-"""
-
-
-def test_a_defence(outside, new_classifier) -> None:
-    outside(DEFENCES, "darkened", "other_defences:Darkened", DEFENCE)
-    assert list(DEFENCES)[-1] == "darkened"
-    classifier, x = new_classifier(), torch.rand(2, 3, 8, 8, generator=generator(0, "images"))
-    defence = baselines_before(classifier, ["darkened"])["darkened"]
-    assert torch.allclose(defence(x), classifier(x / 2), atol=1e-6)

@@ -6,9 +6,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alp.files import write_atomically
 from alp.records import Record
 from alp.records.timings import Row, best, reference, rows, sibling
+from alp.report.figures.speed import show_times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,17 +84,11 @@ def _peers(axes: Axes, found: list[Row]) -> None:
     smallest = min(row.batch for row in found)
     chosen = best(found, smallest, reference(found))
     assert chosen is not None
-    bars = [
-        (f"{words} ({chosen.backend})", sibling(found, chosen, what))
-        for what, words in _OWN.items()
-    ]
-    bars += [(row.backend, row) for row in found if row.what == "peer"]
-    bars.sort(key=lambda bar: bar[1].median)
-    for place, (_, row) in enumerate(bars):
-        axes.barh(place, row.median, color=_COLOURS[1 if row.what == "peer" else 0])
-        axes.text(row.median, place, f" {row.median:.3g}", va="center", fontsize=7)
-    axes.set_yticks(range(len(bars)), [label for label, _ in bars])
-    axes.set_xscale("log")
-    axes.set_xlim(bars[0][1].median / 3, 3 * bars[-1][1].median)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"median ms, {smallest} image" + "s" * (smallest > 1))
+    bars = {
+        f"{words} ({chosen.backend})": sibling(found, chosen, what) for what, words in _OWN.items()
+    }
+    ours = list(bars)
+    bars |= {row.backend: row for row in found if row.what == "peer"}
+    times = {name: row.series.ms for name, row in bars.items()}
+    show_times(axes, dict(sorted(times.items(), key=lambda each: np.median(each[1]))), ours)
+    axes.set_xlabel(f"ms, {smallest} image" + "s" * (smallest > 1))

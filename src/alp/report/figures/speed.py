@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from alp.report.figures.style import BLUE, ORANGE, TEXT, canvas, styled
 from alp.report.format import count, some
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _OURS = {"draw": "our one draw", "draws": "all our draws"}
@@ -47,10 +48,19 @@ def draw(records: Sequence[Record]) -> Figure:
     the line from the 10th to the 90th percentile; of our backends the fastest."""
     times = _times(some(records)[0])
     figure, (axes,) = canvas(0.7 + 0.26 * len(times))
+    show_times(axes, times, _OURS.values())
+    axes.set_xlabel(f"time of a call with {count(_batch(records[0]), 'image')} (ms)")
+    return figure
+
+
+def show_times(
+    axes: Axes, times: Mapping[str, NDArray[np.floating[Any]]], ours: Collection[str]
+) -> None:
+    """A row for each of ``times``, name to milliseconds of the calls, on a logarithmic scale: the
+    median, and the line from the 10th to the 90th percentile; ``ours`` in a colour of their own."""
     for place, (name, ms) in enumerate(times.items()):
         low, median, high = np.percentile(ms, (10, 50, 90))
-        ours = name in _OURS.values()
-        colour, marker = (BLUE, "o") if ours else (ORANGE, "s")
+        colour, marker = (BLUE, "o") if name in ours else (ORANGE, "s")
         axes.hlines(place, low, high, color=colour, linewidth=1.2)
         axes.plot(median, place, marker, color=colour)
         words = f"{median:,.0f} ms" if median >= 100 else f"{median:.3g} ms"
@@ -61,8 +71,6 @@ def draw(records: Sequence[Record]) -> Figure:
     axes.set_ylim(len(times) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=TEXT, alpha=0.12, linewidth=0.6)
-    axes.set_xlabel(f"time of a call with {count(_batch(records[0]), 'image')} (ms)")
-    return figure
 
 
 def _batch(record: Record) -> int:
