@@ -219,9 +219,10 @@ def _metadata(image: Image.Image) -> tuple[bytes, tuple[str, ...]]:
         ImageOps.exif_transpose(image, in_place=True)
     else:
         try:
-            ImageOps.exif_transpose(image, in_place=True)
             found = image.getexif()
-            exif = found.tobytes() if len(found) else b""
+            if len(found):
+                ImageOps.exif_transpose(image, in_place=True)
+                exif = image.getexif().tobytes()
         except Exception:  # a picture whose EXIF data is damaged is still one
             dropped.append("damaged EXIF data")
     if "xmp" in info or "XML:com.adobe.xmp" in info:

@@ -41,9 +41,8 @@ def stamp_of(picture: Path, recipe: str) -> tuple[str, int]:
         OSError: there is no such file, or it may not be looked at.
     """
     found = picture.stat()
-    parts = [recipe, os.fsencode(picture.name).hex(), found.st_size, found.st_mtime_ns]
-    stamp = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_LENGTH]
-    return stamp, found.st_mtime_ns
+    parts = f"{recipe} {found.st_size} {found.st_mtime_ns} ".encode() + os.fsencode(picture.name)
+    return hashlib.sha256(parts).hexdigest()[:_LENGTH], found.st_mtime_ns
 
 
 def read_stamp(copy: Path) -> str | None:

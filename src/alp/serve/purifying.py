@@ -197,8 +197,10 @@ def _read(item: _Item, at_most: int | None = None) -> _Item:
         return item.refused(str(error))
     if picture is None:
         return item
-    outcome = replace(item.outcome, lost=picture.lost, dropped=picture.dropped)
-    return replace(item, outcome=outcome, picture=picture)
+    outcome = Outcome(
+        item.outcome.job, item.outcome.stamp, lost=picture.lost, dropped=picture.dropped
+    )
+    return _Item(outcome, item.modified_ns, picture)
 
 
 def _without_hidden_colours(picture: Picture) -> Bytes:
