@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -301,3 +304,18 @@ def test_speed_counts_from_the_start(alp, weights, folder, tmp_path, monkeypatch
     given = [folder / name for name in ("a.png", "b.jpg")]
     alp("purify", *given, "--purifier", weights.purifier, "--out", tmp_path / "out")
     assert shown == [(0, 2), (1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    "closed", [">&-", "2>&-", ">&- 2>&- <&-", ">/dev/full", "| true", "2>&1 | true"]
+)
+def test_a_closed_stream_costs_no_copy(weights, folder: Path, tmp_path: Path, closed) -> None:
+    line = [sys.executable, "-m", "alp", "purify", folder / "a.png", folder / "b.jpg"]
+    line += ["--purifier", weights.purifier, "--out", tmp_path / "out"]
+    command = f"{shlex.join(map(str, line))} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "a-purified.png", "b-purified.png"
+    }  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode == ("full" in closed)

@@ -249,6 +249,13 @@ def test_metadata_is_kept_or_named() -> None:
     assert read_picture(encoded(image), "x").dropped == ()
 
 
+@pytest.mark.parametrize("damaged", [b"II*\0\xff\xff\xff\xff", b"hello", b"II*\0\b\0\0\0\1\0"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_data_is_named(damaged: bytes) -> None:
+    content = encoded(Image.fromarray(PIXELS), "JPEG", exif=b"Exif\0\0" + damaged)
+    assert read_picture(content, "x").dropped == ("damaged EXIF data",)
+
+
 def test_the_thumbnail_which_shows_the_picture_as_it_was_is_not_kept() -> None:
     thumbnail = encoded(Image.new("RGB", (4, 4), "red"), "JPEG")
     first = (

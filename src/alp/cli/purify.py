@@ -130,7 +130,9 @@ class Tell:
             say(f"{'' if self._first else ','}\n    {_as_json(_written(outcome))}", end="")
             self._first = False
         else:
-            say(one_line(f"{job.target}  {outcome.psnr:.2f} dB{_lacking(outcome)}"))
+            say(
+                one_line(f"{job.picture} -> {job.target}  {outcome.psnr:.2f} dB{_lacking(outcome)}")
+            )
 
     def close(self) -> None:
         """Print what comes after the last one."""

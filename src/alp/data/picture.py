@@ -219,11 +219,13 @@ def _metadata(image: Image.Image) -> tuple[bytes, tuple[str, ...]]:
         ImageOps.exif_transpose(image, in_place=True)
     else:
         try:
-            found = image.getexif()
-            if len(found):
+            if len(image.getexif()):
                 ImageOps.exif_transpose(image, in_place=True)
                 exif = image.getexif().tobytes()
+            damaged = bool(info.get("exif")) and not exif
         except Exception:  # a picture whose EXIF data is damaged is still one
+            damaged = True
+        if damaged:
             dropped.append("damaged EXIF data")
     if "xmp" in info or "XML:com.adobe.xmp" in info:
         dropped.append("XMP")
