@@ -33,10 +33,11 @@ PAUSE = 20.0
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def printable(text: str) -> str:
-    """``text`` with what steers a terminal, or is no character, as escapes: names of files and
-    classes may hold anything."""
-    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+def printable(text: str, also: str = "") -> str:
+    """``text`` with what steers a terminal, is no character, or is ``also`` unwanted, as escapes:
+    names of files and classes may hold anything."""
+    shown = _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return "".join(ascii(each)[1:-1] if each in also else each for each in shown)
 
 
 def say(*parts: str | Table, end: str = "\n") -> None:

@@ -57,14 +57,18 @@ def run(settings: Settings) -> None:
         ConfigError: two folders would be purified into one, or there is no picture.
         AlpError: a picture was refused; the others have been written.
     """
-    from alp.cli.console import note
+    from alp.cli.console import note, printable
     from alp.defences.packaged import load_purifier
     from alp.serve.purifying import PicturePurifier
 
     purify = PicturePurifier(load_purifier(settings.purifier), settings.seed)
     with printed(settings.json) as tell:
         if settings.watch:
-            note(one_line(f"alp: watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends"))
+            note(
+                printable(
+                    f"alp: watching {', '.join(map(str, settings.pictures))}; Ctrl-C ends", "\n\t"
+                )
+            )
             done, refused = keep_watching(purify, settings, tell)
         else:
             done, refused = purify_once(purify, settings, tell)
@@ -117,7 +121,7 @@ class Tell:
 
     def __call__(self, outcome: Outcome) -> None:
         """Print it: a copy to stdout, what has none to stderr."""
-        from alp.cli.console import note, say
+        from alp.cli.console import note, printable, say
 
         job = outcome.job
         if outcome.refused is not None or job.skipped is not None:
@@ -125,14 +129,13 @@ class Tell:
             reason = outcome.refused or job.skipped or ""
             if self._json:
                 self._without[kind].append({"picture": str(job.picture), "reason": reason})
-            note(one_line(f"alp: {'error' if outcome.refused else 'skipped'}: {reason}"))
+            note(printable(f"alp: {'error' if outcome.refused else 'skipped'}: {reason}", "\n\t"))
         elif self._json:
             say(f"{'' if self._first else ','}\n    {_as_json(_written(outcome))}", end="")
             self._first = False
         else:
-            say(
-                one_line(f"{job.picture} -> {job.target}  {outcome.psnr:.2f} dB{_lacking(outcome)}")
-            )
+            words = f"{job.picture} -> {job.target}  {outcome.psnr:.2f} dB{_lacking(outcome)}"
+            say(printable(words, "\n\t"))
 
     def close(self) -> None:
         """Print what comes after the last one."""
@@ -155,12 +158,6 @@ def printed(as_json: bool) -> Iterator[Tell]:
         yield tell
     finally:
         tell.close()
-
-
-def one_line(text: str) -> str:
-    """``text`` with escapes for all that is not printed as one line of letters: a file's name may
-    hold line breaks, escape codes, and bytes that are no letters."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _lacking(outcome: Outcome) -> str:
