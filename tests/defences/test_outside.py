@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import torch
 
 from alp.attacks import PGD, Linf
 from alp.bench.run import baseline_names, baselines_before
 from alp.data import Images
-from alp.defences.base import DEFENCES
+from alp.defences.base import DEFENCES, Defence
 from alp.defences.checkpoint import load_model, save
-from alp.errors import AlpError
 from alp.evaluation import Entry, Probes, Suite, evaluate
 from alp.records import conclude
 from alp.seeding import generator
 
 MODULE = '''
-from torch import Tensor
-from alp.defences.base import Defence, Preprocessed
+from alp.defences.base import Preprocessed
 from alp.defences.classifier import ResNetLite
-from alp.seeding import normal, uniform
+from alp.seeding import uniform
 
 
 class Dimmed(Preprocessed):
@@ -51,43 +46,23 @@ class Dimmed(Preprocessed):
 '''
 
 
-def install(site: Path, name: str) -> None:
-    """A distribution as pip leaves it, with one entry point of the group ``alp.defences``."""
-    (site / "dim_defence.py").write_text(MODULE)
-    info = site / "dim_defence-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dim-defence\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[alp.defences]\n{name} = dim_defence:Dimmed\n")
-
-
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The registry as a new process has it; afterwards as it was."""
-    list(DEFENCES)
-    monkeypatch.setattr(DEFENCES, "_held", dict(DEFENCES._held))
-    monkeypatch.delitem(vars(DEFENCES), "_places")
-    yield
-    vars(DEFENCES).pop("_places", None)
+def dimmed(outside) -> type[Defence]:
+    """The class, installed in a distribution of its own."""
+    outside(DEFENCES, "dimmed", "dim_defence:Dimmed", MODULE)
+    return DEFENCES["dimmed"]
 
 
-@pytest.fixture
-def outside(fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, "dimmed")
-    monkeypatch.syspath_prepend(tmp_path)
-
-
-def test_it_is_listed_with_where_it_comes_from(outside) -> None:
+def test_it_is_listed_with_where_it_comes_from(dimmed) -> None:
     assert list(DEFENCES)[-1] == "dimmed", "after all of alp's own"
     assert DEFENCES.summary("dimmed") == "from dim_defence:Dimmed"
     assert "dimmed" in DEFENCES
     assert "dimmed" in baseline_names(), "alp bench --baselines offers it"
 
 
-def test_it_is_judged_timed_and_saved_as_any_other(
-    outside, new_classifier, new_images, tmp_path
-) -> None:
+def test_it_is_judged_and_saved_as_any_other(dimmed, new_classifier, new_images, tmp_path) -> None:
     (defence,) = baselines_before(new_classifier(), ["dimmed"]).values()
-    assert type(defence) is DEFENCES["dimmed"]
+    assert type(defence) is dimmed
     pixels = (255 * new_images(4, 8, 8)).to(torch.uint8)
     labels = defence.eval()(pixels / 255, generator(0, "labels"), draws=50).argmax(1)
     data = Images.of(pixels, labels, "abcd", "toy", "test")
@@ -101,10 +76,3 @@ def test_it_is_judged_timed_and_saved_as_any_other(
     back = load_model(tmp_path / "weights")
     assert type(back) is type(defence)
     assert back.settings == {"least": 0.5}
-
-
-def test_a_name_of_alps_own_is_refused(fresh, tmp_path, monkeypatch) -> None:
-    install(tmp_path, "jpeg")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(AlpError, match=r"dim_defence:Dimmed.*'jpeg'.*another name"):
-        list(DEFENCES)
