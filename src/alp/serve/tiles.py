@@ -137,12 +137,13 @@ class Noise:
     def rows(self, first: int, last: int) -> Tensor:
         """The noise (channels, last - first, columns) of some rows. Neither ``first`` nor
         ``last`` may be less than at the call before."""
-        count = (last - self._next) * self._columns
-        new = torch.stack([stream.take(count) for stream in self._streams])
-        kept = self._kept[:, first - self._first :]
-        self._kept = torch.cat([kept, new.view(len(new), -1, self._columns)], 1)
-        self._first, self._next = first, last
-        return self._kept
+        kept = self._next - first
+        band = torch.empty(len(self._streams), last - first, self._columns)
+        band[:, :kept] = self._kept[:, first - self._first :]
+        for rows, stream in zip(band[:, kept:], self._streams, strict=True):
+            rows[:] = stream.take(rows.numel()).view(rows.shape)
+        self._first, self._next, self._kept = first, last, band
+        return band
 
 
 class _Stream:
