@@ -18,7 +18,6 @@ from alp.defences import Purifier, ResNetLite, defend
 from alp.defences.checkpoint import (
     FORMAT,
     build,
-    describe,
     load_model,
     save,
     tensors_digest,
@@ -57,7 +56,7 @@ def test_round_trip_is_bit_identical(kind: str, tmp_path: Path) -> None:
     saved = save(model, path)
     again = load_model(path)
     assert type(again) is type(model)
-    assert describe(again) == describe(model)
+    assert again.describe() == model.describe()
     assert saved == weights_digest(model) == weights_digest(again)
     state = again.state_dict()
     assert list(state) == list(model.state_dict())
@@ -73,7 +72,7 @@ def test_round_trip_is_bit_identical(kind: str, tmp_path: Path) -> None:
 @every_model
 def test_a_description_builds_the_same_architecture(kind: str) -> None:
     model = models()[kind]
-    assert describe(build(describe(model))) == describe(model)
+    assert build(model.describe()).describe() == model.describe()
 
 
 def test_paths_may_be_text(tmp_path: Path) -> None:
@@ -109,7 +108,7 @@ def same_or_refused(path: Path, original: Path) -> None:
     except CheckpointError:
         return
     whole = load_model(original)
-    assert describe(model) == describe(whole)
+    assert model.describe() == whole.describe()
     assert weights_digest(model) == weights_digest(whole)
 
 
@@ -177,7 +176,7 @@ def header(description: str, tensors: dict[str, torch.Tensor]) -> dict[str, str]
 @pytest.mark.parametrize("lost", ["format", "model", "digest", "model_digest"])
 def test_every_entry_of_the_header_is_needed(saved: Path, tmp_path: Path, lost: str) -> None:
     tensors = load_file(saved)
-    meta = header(json.dumps(describe(load_model(saved))), tensors)
+    meta = header(json.dumps(load_model(saved).describe()), tensors)
     save_file(tensors, tmp_path / "whole", meta)
     assert weights_digest(load_model(tmp_path / "whole")) == weights_digest(load_model(saved))
     del meta[lost]

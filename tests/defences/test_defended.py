@@ -150,7 +150,7 @@ def test_what_is_no_image_is_refused(defended) -> None:
 def test_the_two_halves_are_the_whole(defended, new_images) -> None:
     """Attacks on the mean over draws share one encoder pass by calling the halves."""
     x = new_images(2, 16, 16)
-    mu = defended.encode(x)
-    logits = defended.decode_classify(mu, generator(0, "draw"), (16, 16), draws=3)
+    state = defended.encode(x)
+    logits = defended.sample(state, generator(0, "draw"), 3)
     assert logits.shape == (3, 2, 4)
     assert torch.allclose(logits.mean(0), defended(x, generator(0, "draw")), atol=1e-5)

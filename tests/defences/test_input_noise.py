@@ -10,8 +10,7 @@ from torch import nn
 
 from alp.config import PurifierConfig
 from alp.defences import InputNoise
-from alp.defences.adapters import subject_of
-from alp.defences.checkpoint import describe, load_model, save, weights_digest
+from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.errors import ConfigError
 from alp.seeding import generator
 
@@ -19,7 +18,7 @@ from alp.seeding import generator
 def test_draws_are_gaussian_with_the_given_deviation() -> None:
     model = InputNoise(nn.Flatten(), 0.25).eval()
     x = torch.full((1, 3, 100, 100), 0.5)
-    noise = model.decode_classify(x, generator(0, "draw"), (100, 100), draws=2) - 0.5
+    noise = model.sample(x, generator(0, "draw"), 2) - 0.5
     assert noise.shape == (2, 1, 30_000)
     assert float(noise.std()) == pytest.approx(0.25, rel=0.02)
     assert abs(float(noise.mean())) < 0.005
@@ -28,7 +27,7 @@ def test_draws_are_gaussian_with_the_given_deviation() -> None:
 
 def test_the_prediction_is_the_mean_over_draws(new_classifier, new_images) -> None:
     model, x = InputNoise(new_classifier(), 0.1, 5).eval(), new_images(20, 8, 8)
-    mean = model.decode_classify(x, generator(0, "draw"), (8, 8), draws=5).mean(0)
+    mean = model.sample(x, generator(0, "draw"), 5).mean(0)
     assert torch.allclose(model(x, generator(0, "draw")), mean, atol=1e-5)
     assert not torch.equal(model(x), model(x))  # the operating system's entropy
 
@@ -37,16 +36,16 @@ def test_it_comes_back_bit_for_bit(new_classifier, tmp_path: Path) -> None:
     model = InputNoise(new_classifier(), 0.1, 5).eval()
     save(model, tmp_path / "weights")
     again = load_model(tmp_path / "weights")
-    assert describe(again) == describe(model)
+    assert again.describe() == model.describe()
     assert (again.sigma, again.draws) == (0.1, 5)
     assert weights_digest(again) == weights_digest(model)
 
 
 def test_an_evaluation_sees_a_random_target(new_classifier, new_images) -> None:
-    subject, x = subject_of(InputNoise(new_classifier(), 0.1, 5).eval()), new_images(4, 8, 8)
-    assert subject.stochastic
-    assert subject.draws == 5
-    assert subject.sample(x, generator(0, "draw"), 3).shape == (3, 4, 4)
+    model, x = InputNoise(new_classifier(), 0.1, 5).eval(), new_images(4, 8, 8)
+    assert model.stochastic
+    assert model.draws == 5
+    assert model.logits(x, generator(0, "draw"), 3).shape == (3, 4, 4)
 
 
 @pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), True, "0.1"])

@@ -30,7 +30,7 @@ def halves(defended, images: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray,
     """Logits (N,B,K) and purified images (N,B,3,H,W) by torch, operator by operator."""
     size, leading = images.shape[2:], noise.shape[:2]
     with torch.no_grad():
-        mu = defended.encode(torch.from_numpy(images))
+        mu = defended.encode(torch.from_numpy(images)).mu
         z = mu + defended.purifier.noise.sigma * torch.from_numpy(noise)
         purified = defended.purifier.decode(z.flatten(0, 1), size).clamp(0, 1)
         logits = defended.classifier(purified)
@@ -68,7 +68,7 @@ def test_predictions(case, images) -> None:
 def test_consensus_of_an_engine(case, images) -> None:
     engine, _ = case
     rule = Consensus(draws=12, first=2, group=1, error=0.9)
-    outcome = rule(engine, images, 0)
+    outcome = engine.vote(images, rule, 0)
     random = np.random.default_rng(0)
     noise = engine.noise(random, 12, len(images))
     each = engine.decode_classify(engine.encode(images), noise)
@@ -82,7 +82,7 @@ def test_compiled(defended, images, calibration) -> None:
     engine = build("compile", defended, 1, size=(10, 14))
     noise = engine.noise(np.random.default_rng(0), 2, 5)
     with torch.no_grad():  # by torch: one compilation is long enough
-        mu = defended.encode(torch.from_numpy(images)).numpy()
+        mu = defended.encode(torch.from_numpy(images)).mu.numpy()
     ours = engine.decode_classify(mu, noise)
     assert np.allclose(ours, halves(defended, images, noise)[0], atol=1e-4)
 

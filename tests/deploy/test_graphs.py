@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from alp.defences import Defended
+from alp.defences.purified import Latent
 from alp.deploy.graphs import build_graphs, folded
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising, uniform
@@ -84,9 +85,9 @@ def test_the_graphs_are_the_defended_model(defended, images) -> None:
     x, source = torch.from_numpy(images), generator(0, "noise")
     with torch.no_grad():
         mu = graphs.encode(x)
-        assert torch.allclose(mu, defended.encode(x), atol=1e-6)
+        assert torch.allclose(mu, defended.encode(x).mu, atol=1e-6)
         noise = torch.stack([torch.randn(mu.shape, generator=source) for _ in range(3)])
-        expected = defended.decode_classify(mu, generator(0, "noise"), (10, 14), draws=3)
+        expected = defended.sample(Latent(mu, (10, 14)), generator(0, "noise"), 3)
         assert torch.allclose(graphs.draw(mu, noise), expected, atol=1e-4)
         purified = defended.purifier.draw(mu, generator(0, "noise"), (10, 14), draws=3)
         assert torch.allclose(graphs.decode(mu, noise).flatten(0, 1), purified, atol=1e-5)

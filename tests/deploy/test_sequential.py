@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from alp.defences.adapters import Purified, subject_of
+from alp.defences.adapters import as_defence
 from alp.deploy import Consensus, SequentialDefended
+from alp.deploy.sequential import vote
 from alp.errors import ConfigError
 from alp.seeding import Common, Rows, generator, normal
 
@@ -40,7 +41,7 @@ def test_each_image_has_the_mean_of_its_own_first_draws(defended, x, common: boo
         return Common(generator(0, "draw")) if common else generator(0, "draw")
 
     outcome = deployed(defended, SOON).outcome(x, source())
-    each = defended.decode_classify(defended.encode(x), source(), (10, 14), draws=12)
+    each = defended.sample(defended.encode(x), source(), 12)
     assert len(set(outcome.draws)) > 1
     for row, draws in enumerate(outcome.draws):
         mean = each[:draws, row].mean(0)
@@ -55,13 +56,12 @@ def test_rows_of_a_source_meet_what_the_whole_batch_does() -> None:
 
 def test_users_get_the_stopping_rule_and_attackers_the_draws(defended, x) -> None:
     model = deployed(defended, SOON)
-    subject = subject_of(model)
-    assert isinstance(subject, Purified)
-    assert subject.draws == 12
-    predicted = subject.predict(x, generator(0, "draw"))
+    assert as_defence(model) is model
+    assert model.draws == 12
+    predicted = model(x, generator(0, "draw"))
     assert torch.equal(predicted, model.outcome(x, generator(0, "draw")).logits)
     assert not torch.allclose(predicted, defended(x, generator(0, "draw"), draws=12), atol=1e-4)
-    assert subject.sample(x, generator(0, "draw"), 30).shape == (30, 5, 4)
+    assert model.logits(x, generator(0, "draw"), 30).shape == (30, 5, 4)
 
 
 def test_the_gradient_is_that_of_the_draws_made(defended, x) -> None:
@@ -69,25 +69,23 @@ def test_the_gradient_is_that_of_the_draws_made(defended, x) -> None:
     model = deployed(defended, SOON)
     (gradient,) = torch.autograd.grad(model(point, generator(0, "d")).square().sum(), point)
     draws = model.outcome(x, generator(0, "d")).draws
-    each = defended.decode_classify(
-        defended.encode(point), generator(0, "d"), (10, 14), draws=12, stop_gradient=False
-    )
+    each = defended.sample(defended.encode(point), generator(0, "d"), 12, stop_gradient=False)
     by_hand = sum(each[:n, row].mean(0).square().sum() for row, n in enumerate(draws))
     (expected,) = torch.autograd.grad(by_hand, point)
     assert torch.allclose(gradient, expected, atol=1e-6)
-    cut = model(point, generator(0, "d"), stop_gradient=True).sum()
+    cut = model.masked(point, generator(0, "d"), 12).sum()
     assert torch.autograd.grad(cut, point, allow_unused=True) == (None,)
 
 
 def test_decided_images_leave_the_batch(defended, x, monkeypatch) -> None:
     model, seen = deployed(defended, SOON), []
-    inner = model.decode_classify
+    inner = model.inner.sample
 
-    def counting(mu, *rest, **options):
-        seen.append(len(mu) * options["draws"])
-        return inner(mu, *rest, **options)
+    def counting(state, source, draws):
+        seen.append(len(state.mu) * draws)
+        return inner(state, source, draws)
 
-    monkeypatch.setattr(model, "decode_classify", counting)
+    monkeypatch.setattr(model.inner, "sample", counting)
     outcome = model.outcome(x)
     assert sum(seen) == outcome.draws.sum() < 12 * len(x)
 
@@ -100,6 +98,6 @@ def test_without_a_source_no_two_calls_agree(defended, x) -> None:
 def test_another_budget_of_a_call(defended, x) -> None:
     model = deployed(defended, NEVER)
     assert model.outcome(x, draws=3).draws.tolist() == [3] * 5
-    assert np.array_equal(Consensus(draws=3)(defended, x).draws, [3] * 5)
+    assert np.array_equal(vote(defended, x, Consensus(draws=3)).draws, [3] * 5)
     with pytest.raises(ConfigError, match="draws is 0"):
         model(x, draws=0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import pytest
 import torch
 
 from alp.attacks import FGSM, Linf
 from alp.data.images import Images
-from alp.defences.adapters import subject_of
+from alp.defences.adapters import as_defence
+from alp.defences.base import Defence
 from alp.deploy import Consensus, EngineTarget
-from alp.evaluation import Subject, evaluate
+from alp.evaluation import evaluate
 from alp.evaluation.suites import Entry, Probes, Suite
 from alp.seeding import Common, generator
 
@@ -24,36 +23,33 @@ def x(images):
 
 @pytest.fixture
 def target(engine_of, defended) -> EngineTarget:
-    return EngineTarget(engine_of("eager"), defended)
+    return EngineTarget(engine_of("eager"), defended).eval()
 
 
-def test_it_is_a_subject(target) -> None:
-    assert subject_of(target) is target
-    views = {n: v for n, v in vars(Subject).items() if n[0] != "_" and inspect.isfunction(v)}
-    for name, view in views.items():
-        assert list(inspect.signature(getattr(EngineTarget, name)).parameters) == list(
-            inspect.signature(view).parameters
-        )
+def test_it_is_a_defence(target) -> None:
+    assert isinstance(target, Defence)
+    assert as_defence(target) is target
+    assert target.capabilities == target.inner.capabilities
 
 
 def test_the_prediction_is_the_engines(target, defended, x) -> None:
-    logits = target.predict(x, generator(0, "draw"))
-    assert torch.equal(logits, target.predict(x, generator(0, "draw")))
-    assert not torch.equal(logits, target.predict(x, generator(1, "draw")))
-    many = torch.stack([target.predict(x, generator(seed, "many")) for seed in range(40)])
+    logits = target(x, generator(0, "draw"))
+    assert torch.equal(logits, target(x, generator(0, "draw")))
+    assert not torch.equal(logits, target(x, generator(1, "draw")))
+    many = torch.stack([target(x, generator(seed, "many")) for seed in range(40)])
     assert (many.mean(0) - defended(x, generator(0, "n"), draws=240)).abs().max() < 0.5
     assert target.draws == 6
     rule = Consensus(draws=12, first=2, group=1, error=0.9)
-    early = EngineTarget(target.engine, defended, rule)
+    early = EngineTarget(target.engine, defended, rule).eval()
     assert early.draws == 12
     seed = int(torch.randint(2**62, (), generator=generator(0, "draw")))
-    outcome = rule(target.engine, x.numpy(), seed)
-    assert np.array_equal(early.predict(x, generator(0, "draw")).numpy(), outcome.logits)
+    outcome = target.engine.vote(x.numpy(), rule, seed)
+    assert np.array_equal(early(x, generator(0, "draw")).numpy(), outcome.logits)
 
 
-@pytest.mark.parametrize("view", ["sample", "masked", "bpda"])
+@pytest.mark.parametrize("view", ["logits", "masked", "bpda"])
 def test_attackers_get_its_values_and_the_float_models_gradient(target, defended, x, view) -> None:
-    theirs = getattr(subject_of(defended), view)
+    theirs = getattr(defended, view)
     point, twin = x.clone().requires_grad_(), x.clone().requires_grad_()
     ours = getattr(target, view)(point, generator(0, "draw"), 2)
     expected = theirs(twin, generator(0, "draw"), 2)
@@ -71,18 +67,18 @@ def test_attackers_get_its_values_and_the_float_models_gradient(target, defended
 
 
 def test_values_of_a_rounded_engine(engine_of, defended, x) -> None:
-    target = EngineTarget(engine_of("eager", "bfloat16"), defended)
+    target = EngineTarget(engine_of("eager", "bfloat16"), defended).eval()
     point = x.clone().requires_grad_()
-    with_gradient = target.sample(point, generator(0, "draw"), 2)
+    with_gradient = target.logits(point, generator(0, "draw"), 2)
     with torch.no_grad():
-        without = target.sample(x, generator(0, "draw"), 2)
-    exact = subject_of(defended).sample(x, generator(0, "draw"), 2)
+        without = target.logits(x, generator(0, "draw"), 2)
+    exact = defended.logits(x, generator(0, "draw"), 2)
     assert torch.allclose(with_gradient, without, atol=1e-5)
     assert not torch.allclose(without, exact, atol=1e-4)
 
 
 def test_known_draws_and_pictures(target, x) -> None:
-    bank = target.sample(x[[0, 0]], Common(generator(0, "bank")), 3)
+    bank = target.logits(x[[0, 0]], Common(generator(0, "bank")), 3)
     assert torch.allclose(bank[:, 0], bank[:, 1], atol=1e-5)
     assert target.purify(x, generator(0, "p")).shape == x.shape
     assert torch.equal(target.bare(x), target.model.classifier(x))

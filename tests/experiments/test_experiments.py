@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from alp.evaluation.points import Point
 
 from alp.attacks import FGSM
 from alp.defences import Defended, Purifier
 from alp.defences.checkpoint import weights_digest
 from alp.defences.packaged import load
 from alp.errors import AlpError, ConfigError, RecordError
+from alp.evaluation import Point
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.protocol import Protocol
 from alp.experiments.reproduce import reproduce

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from alp.defences.adapters import subject_of
+from alp.defences.adapters import as_defence
 from alp.seeding import initialising
 
 pytest.importorskip("art")
@@ -61,4 +61,4 @@ def test_the_model_inside_can_be_evaluated(defended, wrapped) -> None:
     """The wrapper itself is no callable: what it holds is the model it was given."""
     assert not callable(wrapped)
     assert wrapped.model is defended
-    assert subject_of(wrapped.model).stochastic
+    assert as_defence(wrapped.model).stochastic

@@ -13,7 +13,7 @@ from rows import models
 
 import alp
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite, defend, pretrained
-from alp.defences.checkpoint import describe, weights_digest
+from alp.defences.checkpoint import weights_digest
 from alp.errors import AlpError, CheckpointError, ConfigError
 
 ROWS = ["purifier", "standard", "defended", "input-noise"]
@@ -32,10 +32,10 @@ def test_round_trip(row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     model.save_pretrained(folder)
     again = type(model).from_pretrained(folder)
     assert type(again) is type(model)
-    assert describe(again) == describe(model)
+    assert again.describe() == model.describe()
     assert weights_digest(again) == weights_digest(model)
     assert not again.training
-    assert json.loads((folder / "config.json").read_text()) == describe(model)
+    assert json.loads((folder / "config.json").read_text()) == model.describe()
     assert {path.name for path in folder.iterdir()} == {
         "model.safetensors", "config.json", "README.md",
     }  # fmt: skip

@@ -27,6 +27,11 @@ def made_once(path: Path, make: Callable[[], Record], expected: Mapping[str, Any
     record = first_then_others(made)
     for key, value in json_values(dict(expected)).items():
         found = record.header.get(key)
+        if found != value and key == "weights":
+            raise RecordError(
+                f"{path}.json is of another model, with other weights; give another folder, or "
+                "delete the record to measure again"
+            )
         if found != value:
             raise RecordError(
                 f"{path}.json has {key} {found!r}, this evaluation {value!r}; "

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from alp.attacks import PGD, Linf
+from alp.bench import profile
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.data import Images
 from alp.defences import Defended, Purifier, ResNetLite, defend
 from alp.defences.checkpoint import weights_digest
 from alp.errors import ConfigError, RecordError
-from alp.experiments.workspace import BATCH, device_of, evaluate_model
+from alp.evaluation import EvalConfig, PaperProtocol
+from alp.evaluation.saved import about, evaluate_into
+from alp.executors import device_of
 from alp.seeding import generator, initialising, uniform
 
-TERMS = {
-    "threat": Linf(0.1),
-    "attack": PGD(steps=1),
-    "knowledge": ("oblivious", "single"),
-    "seed": 0,
-}
+BATCH = 100
+CONFIG = EvalConfig(
+    PaperProtocol(PGD(steps=1), ("oblivious", "single")), Linf(0.1), batch_size=BATCH
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,19 @@ def images() -> Images:
     return Images.of(pixels, torch.arange(BATCH + 5) % 4, "abcd", "toy", "test")
 
 
-def run(model, images, folder: Path, progress=None, **terms):
-    terms = SimpleNamespace(**{**TERMS, **terms})
-    return evaluate_model(model, images, terms, folder, "row-0", name="row", progress=progress)
+def run(model, images, folder: Path, progress=lambda *done: None, **changes):
+    config = replace(CONFIG, **changes)
+    x = images.batch(torch.arange(1))[0]
+    return evaluate_into(
+        folder,
+        "row-0",
+        model,
+        images,
+        config,
+        about(model, "row"),
+        profile=lambda defence: profile(defence, x, warmup=1, repeats=3),
+        progress=progress,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +72,7 @@ def test_the_record_says_what_was_evaluated(model, images, whole: Path) -> None:
     assert header["latency"]["images"] == 1
     assert len(record.columns["single_correct"]) == len(images)
     assert (whole / "records" / "row-0.json").exists()
-    assert not (whole / "batches" / "row-0").exists()
+    assert not (whole / "parts" / "row-0").exists()
 
 
 def test_a_finished_evaluation_is_read(model, images, whole: Path) -> None:
@@ -74,14 +85,16 @@ def test_a_killed_evaluation_resumes_to_the_same_record(model, images, whole, tm
     """But for the latency, which is measured once and kept."""
     shutil.copytree(whole / "latency", tmp_path / "latency")
 
-    def kill(done: int, count: int) -> None:
-        raise KeyboardInterrupt
+    def kill(what: str, done: float, total: float) -> None:
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(model, images, tmp_path, progress=kill)
     assert not (tmp_path / "records").exists()
-    steps: list[int] = []
-    run(model, images, tmp_path, progress=lambda done, count: steps.append(done))
+    kept = list((tmp_path / "parts").rglob("*.parquet"))
+    assert len(kept) == 1, "the first batch is kept"
+    run(model, images, tmp_path)
     for name in ("row-0.json", "row-0.parquet"):
         resumed, expected = (f / "records" / name for f in (tmp_path, whole))
         assert resumed.read_bytes() == expected.read_bytes()
@@ -89,7 +102,13 @@ def test_a_killed_evaluation_resumes_to_the_same_record(model, images, whole, tm
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"threat": Linf(0.2)}, {"attack": PGD(steps=2)}, {"knowledge": ["single"]}],
+    [
+        {"seed": 1},
+        {"threat": Linf(0.2)},
+        {"batch_size": 50},
+        {"suite": PaperProtocol(PGD(steps=2), ("oblivious", "single"))},
+        {"suite": PaperProtocol(PGD(steps=1), ("single",))},
+    ],
 )
 def test_a_record_of_other_terms_is_refused(model, images, whole: Path, change) -> None:
     with pytest.raises(RecordError, match="give another folder, or delete the record"):
@@ -112,11 +131,6 @@ def test_the_model_is_left_as_it_was(model, images, tmp_path) -> None:
     run(model, images.subset(torch.arange(3)), tmp_path)
     assert weights_digest(model) == before
     assert all(p.grad is None for p in model.parameters())
-
-
-def test_a_purifier_alone_is_refused(model, images, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="purifier alone"):
-        run(model.purifier, images, tmp_path)
 
 
 def test_devices() -> None:
