@@ -45,6 +45,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+def forked(call: Callable[[], bytes]) -> bytes:
+    """What ``call`` gives in a process forked now; up to the 64 KiB that a pipe holds."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writer, call())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader, "rb") as answer:
+        return answer.read()
+
+
+@pytest.fixture
+def answers_of_forks() -> Callable[[Callable[[], bytes]], set[bytes]]:
+    """The different answers of three processes forked now; none of them empty."""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes cannot be forked here")
+
+    def ask(call: Callable[[], bytes]) -> set[bytes]:
+        answers = {forked(call) for _ in range(3)}
+        assert b"" not in answers
+        return answers
+
+    return ask
+
+
 @pytest.fixture
 def cifar10() -> Path:
     """The folder that holds ``cifar10/``; for tests marked ``cifar10``."""

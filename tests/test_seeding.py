@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
+from alp import seeding
+from alp.errors import ConfigError
 from alp.seeding import (
     Common,
     Shard,
     derive,
     entropy,
+    for_data,
     generator,
     initialising,
+    keyed,
     lent,
     normal,
+    recorded,
+    require_same,
     uniform,
 )
 
@@ -58,6 +64,136 @@ def test_seeds_are_63_bits_and_all_different(seed: int, purpose: str) -> None:
 def test_draws_do_not_change_between_releases() -> None:
     """Records name a seed: what it stands for has to stay."""
     assert derive(0, "judge", 3) == 7739975484498693452
+
+
+GOLDEN = {
+    "1": {
+        "generator": [4137962952920263435, 4031111447899011935, 4397956233723743758],
+        "keyed": [1407639518939636932, 551904368352831990, 3475536756154880211],
+        "lent": [1390851128, 327741615, 1407639518939636932],
+    },
+    "2": {
+        "generator": [2154304268524366382, 2620088148420068110, 3930678585707753153],
+        "keyed": [3408440897850820527, 124228588836562421, 2413742759266076100],
+        "lent": [1390851128, 1961246984, 3408440897850820527],
+    },
+}
+"""Scheme to the first draws of each kind of generator."""
+
+
+def three(source: torch.Generator) -> list[int]:
+    return torch.randint(2**62, (3,), generator=source).tolist()
+
+
+@pytest.mark.parametrize("scheme", ["1", "2"])
+def test_the_draws_of_a_scheme_do_not_change_between_releases(monkeypatch, scheme) -> None:
+    monkeypatch.setenv("ALP_SEEDING", scheme)
+    expected = GOLDEN[scheme]
+    assert three(generator(0, "judge", 3)) == expected["generator"]
+    assert three(keyed(7)) == expected["keyed"]
+    with lent(7):
+        drawn = [random.getrandbits(32), int(np.random.randint(2**31))]  # noqa: NPY002
+        assert [*drawn, int(torch.randint(2**62, ()))] == expected["lent"]
+    assert three(for_data(0, "judge", 3)) == GOLDEN["1"]["generator"]
+
+
+def test_the_schemes(monkeypatch) -> None:
+    monkeypatch.delenv("ALP_SEEDING", raising=False)
+    assert three(keyed(7)) == GOLDEN["2"]["keyed"]
+    assert recorded() == {"seeding": 2}
+    require_same({"seeding": 2}, "a record")
+    with pytest.raises(ConfigError, match=r"old was made by .* 1.*ALP_SEEDING=1 to go on"):
+        require_same({}, "old")
+    monkeypatch.setenv("ALP_SEEDING", "1")
+    assert recorded() == {}
+    require_same({}, "a record")
+    with pytest.raises(ConfigError, match=r"new was made by .* 2.*ALP_SEEDING=2 to go on"):
+        require_same({"seeding": 2}, "new")
+    for wrong in ("3", "", "two"):
+        monkeypatch.setenv("ALP_SEEDING", wrong)
+        with pytest.raises(ConfigError, match=f"ALP_SEEDING is '{wrong}'; give 1"):
+            generator(0, "a")
+
+
+def test_the_content_is_the_state_of_the_mersenne_twister() -> None:
+    """Every word of it, by numpy's implementation."""
+    content = np.random.default_rng(0).bytes(seeding.CONTENT)
+    source = seeding._filled(content, "cpu")
+    twister = np.random.MT19937()
+    words = np.frombuffer(content, "<u4", offset=8)
+    twister.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
+    ours = torch.empty(2000, dtype=torch.int32).random_(generator=source)
+    assert np.array_equal(ours.numpy(), twister.random_raw(2000) & 0x7FFFFFFF)
+    assert source.initial_seed() == int.from_bytes(content[:8], "little")
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_content_reaches_the_generators_of_gpus(monkeypatch, kind) -> None:
+    class Philox:
+        device = torch.device(kind)
+        seed = offset = 0
+
+        def manual_seed(self, seed: int) -> None:
+            self.seed, self.offset = seed, 0
+
+        def set_offset(self, offset: int) -> None:
+            assert kind == "cuda"
+            assert offset % 4 == 0
+            self.offset = offset
+
+    monkeypatch.setattr(torch, "Generator", lambda device: Philox())
+    content = bytes(range(250, 256)) * 500
+    made: Philox = seeding._filled(content, kind)
+    assert made.seed == int.from_bytes(content[:8], "little")
+    expected = int.from_bytes(content[8:16], "little") // 16 * 4 if kind == "cuda" else 0
+    assert made.offset == expected < 2**62
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_generators_of_a_gpu_differ_and_repeat() -> None:
+    def drawn(source: torch.Generator) -> torch.Tensor:
+        return normal((9,), source)
+
+    assert torch.equal(*(drawn(generator(0, "a", device="cuda")) for _ in range(2)))
+    assert not torch.equal(*(drawn(generator(0, "a", i, device="cuda")) for i in range(2)))
+    assert not torch.equal(*(drawn(entropy("cuda")) for _ in range(2)))
+
+
+def test_a_million_derived_generators_differ(monkeypatch) -> None:
+    """In the words that give the first draws; of 32 bits about 116 pairs would be alike."""
+    monkeypatch.setattr(seeding, "CONTENT", 24)
+    monkeypatch.setattr(seeding, "_filled", lambda content, device: content[8:])
+    assert len({generator(0, "step", i) for i in range(1_000_000)}) == 1_000_000
+
+
+def test_derived_generators_that_were_alike_differ() -> None:
+    """Of scheme 1, the first six pairs of 200,000 steps."""
+    seen: dict[int, int] = {}
+    pairs = []
+    for i in range(200_000):
+        first = seen.setdefault(derive(0, "step", i) % 2**32, i)
+        if first != i:
+            pairs.append((first, i))
+    assert len(pairs) == 6
+    for one, other in pairs:
+        assert torch.equal(*(normal((9,), for_data(0, "step", i)) for i in (one, other)))
+        assert not torch.equal(*(normal((9,), generator(0, "step", i)) for i in (one, other)))
+
+
+def test_200_000_generators_of_the_operating_system_differ() -> None:
+    """Of 32 bits about 5 pairs would be alike."""
+    drawn = {int(torch.randint(2**62, (), generator=entropy())) for _ in range(200_000)}
+    assert len(drawn) == 200_000
+
+
+def test_the_operating_system_fills_all_of_a_generator() -> None:
+    states = [entropy().get_state()[24:5016].view(torch.int64) for _ in range(2)]
+    assert (states[0] == states[1]).sum() <= 1
+    assert all(state.min() >= 0 and 2**31 < state.max() < 2**32 for state in states)
+
+
+def test_forked_processes_draw_differently(answers_of_forks) -> None:
+    assert len(answers_of_forks(lambda: normal((9,), entropy()).numpy().tobytes())) == 3
 
 
 def test_the_distributions() -> None:

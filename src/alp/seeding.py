@@ -4,46 +4,151 @@ The package itself draws from no global random state; it is only lent out to cod
 generator is a pure function of the seed, the purpose and optional counters (epoch, step, batch), so
 that a resumed run repeats the same draws without any random state on disk.
 
-torch is imported inside the functions so that settings modules, which import this one, stay cheap.
+There are two schemes by which a generator is made from its key. Scheme 2 fills the whole state of
+the generator from SHAKE-256 of the key. Scheme 1, of older results, gave torch a 63-bit seed, of
+which its CPU generator keeps 32 bits, so that some keys share their draws. Records and
+``training.json`` of scheme 2 say ``"seeding": 2``; those without that entry are of scheme 1. The
+environment variable ``ALP_SEEDING=1`` brings scheme 1 back, to make an old result again.
+
+torch and numpy are imported inside the functions so that settings modules, which import this
+one, stay cheap.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from alp.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
+CONTENT = 8 + 4 * 624
+"""Bytes that fill a generator: 64 bits that name it, and the Mersenne Twister's 624 words."""
 
-def derive(seed: int, purpose: str, *counters: int) -> int:
-    """A 63-bit seed for ``purpose``; different purposes or counters give independent seeds."""
+
+def scheme() -> int:
+    """The scheme by which generators are made from their keys: 2, or what ``ALP_SEEDING`` says.
+
+    Raises:
+        ConfigError: ``ALP_SEEDING`` is neither 1 nor 2.
+    """
+    chosen = os.environ.get("ALP_SEEDING", "2")
+    if chosen not in ("1", "2"):
+        raise ConfigError(
+            f"ALP_SEEDING is {chosen!r}; give 1 for the draws of older results, or leave it unset"
+        )
+    return int(chosen)
+
+
+def recorded() -> dict[str, int]:
+    """What a record says of the scheme; of scheme 1 nothing, as the records made before."""
+    return {"seeding": 2} if scheme() == 2 else {}
+
+
+def require_same(record: Mapping[str, Any], name: str | Path) -> None:
+    """Refuse to go on with ``record`` (a header, ``training.json``), which is called ``name``,
+    where it was made by the other scheme.
+
+    Raises:
+        ConfigError: it was, or ``ALP_SEEDING`` is neither 1 nor 2.
+    """
+    made = record.get("seeding", 1)
+    if made != scheme():
+        raise ConfigError(
+            f"{name} was made by seeding scheme {made}, and this run is of scheme {scheme()}; "
+            f"set ALP_SEEDING={made} to go on with it, or give another folder"
+        )
+
+
+def _key(seed: int, purpose: str, counters: Sequence[int]) -> bytes:
     text = "/".join([str(seed), purpose, *map(str, counters)])
     # A file's name that is not UTF-8 comes to Python with lone surrogates; it is a purpose too.
-    content = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
+    return text.encode("utf-8", "surrogatepass")
+
+
+def derive(seed: int, purpose: str, *counters: int) -> int:
+    """A 63-bit seed for ``purpose``; different purposes or counters give independent seeds. For
+    generators other than torch's; the same in both schemes."""
+    key = _key(seed, purpose, counters)
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
 
 
 def generator(
     seed: int, purpose: str, *counters: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """A generator for ``purpose``, the same for the same arguments."""
-    import torch
+    """A generator for ``purpose``, the same for the same arguments.
 
-    return torch.Generator(device).manual_seed(derive(seed, purpose, *counters))
+    Raises:
+        ConfigError: ``ALP_SEEDING`` is neither 1 nor 2.
+    """
+    if scheme() == 1:
+        return _seeded(derive(seed, purpose, *counters), device)
+    return _filled(hashlib.shake_256(_key(seed, purpose, counters)).digest(CONTENT), device)
+
+
+def keyed(key: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator from a number that another generator drew, the same for the same ``key``.
+
+    Raises:
+        ConfigError: ``ALP_SEEDING`` is neither 1 nor 2.
+    """
+    if scheme() == 1:
+        return _seeded(key, device)
+    return _filled(hashlib.shake_256(str(key).encode()).digest(CONTENT), device)
+
+
+def for_data(seed: int, purpose: str, *counters: int) -> torch.Generator:
+    """A generator that splits, chooses or makes images: by scheme 1 always, since a split that
+    changed would evaluate weights on images that they were trained on."""
+    return _seeded(derive(seed, purpose, *counters), "cpu")
 
 
 def entropy(device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator seeded by the operating system: what serving uses, since a predictable draw
-    is a broken defence. On the CPU where the device computes shapes alone."""
+    """A generator whose whole state comes from the operating system: what serving uses, since a
+    predictable draw is a broken defence. Make one for each call: kept over a fork, it would draw
+    the same in every process. On the CPU where the device computes shapes alone."""
     import torch
 
     if torch.device(device).type == "meta":
         device = "cpu"
-    return torch.Generator(device).manual_seed(secrets.randbits(63))
+    return _filled(os.urandom(CONTENT), device)
+
+
+def _seeded(seed: int, device: torch.device | str) -> torch.Generator:
+    import torch
+
+    return torch.Generator(device).manual_seed(seed)
+
+
+def _filled(content: bytes, device: torch.device | str) -> torch.Generator:
+    """A generator in the state that ``content`` says; ``initial_seed`` is its first 64 bits.
+
+    On the CPU the rest are the words of the Mersenne Twister, in the layout of ATen's
+    ``CPUGeneratorImplStateLegacy``: seed, words left, whether seeded, next word, words. Philox on
+    a GPU has a key and a counter; where the counter cannot be set, as on MPS, there is the key.
+    """
+    import numpy as np
+    import torch
+
+    made = torch.Generator(device)
+    seed = int.from_bytes(content[:8], "little")
+    if made.device.type != "cpu":
+        made.manual_seed(seed)
+        if made.device.type == "cuda":
+            # Philox counts in fours, and needs room to count on.
+            made.set_offset(int.from_bytes(content[8:16], "little") >> 4 << 2)
+        return made
+    state = np.zeros(5056, np.uint8)
+    state[:8].view(np.uint64)[0] = seed
+    state[8:16].view(np.int32)[:] = 1
+    state[24:5016].view(np.uint64)[:] = np.frombuffer(content, "<u4", offset=8)
+    return made.set_state(torch.from_numpy(state))
 
 
 class Shard:
@@ -136,6 +241,9 @@ def lent(seed: int, device: torch.device | str = "cpu") -> Iterator[Callable[[],
 
     For other people's code, which knows no other source of randomness. Yields a function that
     tells whether anyone has drawn from them yet.
+
+    Args:
+        seed: from 0 to 2^63 - 1.
     """
     import random
 
@@ -146,11 +254,13 @@ def lent(seed: int, device: torch.device | str = "cpu") -> Iterator[Callable[[],
     devices = [device] if device.type == "cuda" else []
     outside = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=devices):
-        torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+        torch.set_rng_state(keyed(seed).get_state())
         for each in devices:
-            torch.cuda.set_rng_state(torch.Generator(each).manual_seed(seed).get_state(), each)
+            torch.cuda.set_rng_state(keyed(seed, each).get_state(), each)
         random.setstate(random.Random(seed).getstate())
-        np.random.set_state(np.random.RandomState(seed % 2**32).get_state())  # noqa: NPY002
+        # An array of words fills numpy's state from all of them; a number has 32 bits.
+        words = seed % 2**32 if scheme() == 1 else [seed % 2**32, seed >> 32]
+        np.random.set_state(np.random.RandomState(words).get_state())  # noqa: NPY002
 
         def state() -> tuple[object, ...]:
             held = torch.get_rng_state(), *(torch.cuda.get_rng_state(each) for each in devices)

@@ -121,7 +121,7 @@ class Images:
                 f"cannot take {n} images of the {self.split} split of {self.name}; "
                 f"give 1 to {len(self)}"
             )
-        shuffled = torch.randperm(len(self), generator=seeding.generator(seed, "take"))
+        shuffled = torch.randperm(len(self), generator=seeding.for_data(seed, "take"))
         ordered = self.labels[shuffled]
         turn = torch.zeros_like(ordered)
         for label in range(len(self.classes)):
@@ -179,7 +179,7 @@ def stratified(
                 f"class number {label} has too few images to be split; add some, or remove it"
             )
         count = max(1, round(share * len(members)))
-        order = torch.randperm(len(members), generator=seeding.generator(seed, purpose, label))
+        order = torch.randperm(len(members), generator=seeding.for_data(seed, purpose, label))
         chosen[members[order[:count]]] = True
     return torch.nonzero(~chosen).flatten(), torch.nonzero(chosen).flatten()
 

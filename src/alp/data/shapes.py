@@ -133,12 +133,12 @@ def draw_shapes(part: str, seed: int) -> Images:
     count = PER_CLASS[part]
     pixels = np.concatenate(
         [
-            _draw_class(label, Draws(count, seeding.generator(seed, f"shapes {part}", label)))
+            _draw_class(label, Draws(count, seeding.for_data(seed, f"shapes {part}", label)))
             for label in range(len(SILHOUETTES))
         ]
     )
     labels = torch.arange(len(SILHOUETTES)).repeat_interleave(count)
-    source = seeding.generator(seed, f"shapes {part} order")
+    source = seeding.for_data(seed, f"shapes {part} order")
     order = torch.randperm(len(labels), generator=source)
     images = torch.from_numpy(pixels)[order]
     return Images.of(images, labels[order], tuple(SILHOUETTES), "shapes", part)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alp import seeding
 from alp.defences import Defended
 from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Random
@@ -47,8 +48,12 @@ class TorchEngine(Engine):
     ) -> Floats:
         """``predict`` with all draws in one call and their noise made on the device, for GPUs."""
         self.check(images)
-        draws, random = self.counted(draws), np.random.default_rng(generator)
-        source = torch.Generator(self.device).manual_seed(int(random.integers(2**63)))
+        draws = self.counted(draws)
+        if generator is None:
+            source = seeding.entropy(self.device)
+        else:
+            key = int(np.random.default_rng(generator).integers(2**63))
+            source = seeding.keyed(key, self.device)
         with self._settings():
             mu = self._encode(torch.from_numpy(images).to(self.device)).clone()
             noise = torch.randn((draws, *mu.shape), generator=source, device=self.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from alp.seeding import Common
+from alp.seeding import Common, keyed
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -53,7 +53,7 @@ def fixed(defence: Defence, source: Generator, draws: int) -> Target:
     key = int(torch.randint(2**62, (), generator=source, device=device))
 
     def target(x: Tensor) -> Tensor:
-        return defence.logits(x, Common(torch.Generator(device).manual_seed(key)), draws)
+        return defence.logits(x, Common(keyed(key, device)), draws)
 
     return target
 
