@@ -93,6 +93,24 @@ def test_the_folder_of_another_evaluation_is_refused(defended, images, tmp_path,
         _evaluate(defended, images, tmp_path, **change)
 
 
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1")])
+def test_the_folder_of_the_other_seeding_is_refused(
+    defended, images, tmp_path, monkeypatch, first, second
+):
+    monkeypatch.setenv("ALP_SEEDING", first)
+    with pytest.raises(Killed):
+        _evaluate(defended, images, tmp_path / "cut", kill_after=30)
+    monkeypatch.setenv("ALP_SEEDING", second)
+    with pytest.raises(ConfigError, match=f"set ALP_SEEDING={first} to go on"):
+        _evaluate(defended, images, tmp_path / "cut")
+    other = _evaluate(defended, images, None)
+    monkeypatch.setenv("ALP_SEEDING", first)
+    resumed = _evaluate(defended, images, tmp_path / "cut")
+    assert resumed.header.get("seeding") == {"1": None, "2": 2}[first]
+    assert resumed.same(_evaluate(defended, images, None))
+    assert resumed.columns["psnr"].tolist() != other.columns["psnr"].tolist()
+
+
 def test_a_batch_of_another_evaluation_is_not_taken(defended, images, tmp_path):
     _evaluate(defended, images, tmp_path / "a", seed=1)
     (tmp_path / "a" / "configuration.json").unlink()

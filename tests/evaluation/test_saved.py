@@ -115,6 +115,17 @@ def test_a_record_of_other_terms_is_refused(model, images, whole: Path, change) 
         run(model, images, whole, **change)
 
 
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1")])
+def test_a_record_of_the_other_seeding_is_refused(
+    model, images, tmp_path, monkeypatch, first, second
+) -> None:
+    monkeypatch.setenv("ALP_SEEDING", first)
+    run(model, images, tmp_path)
+    monkeypatch.setenv("ALP_SEEDING", second)
+    with pytest.raises(ConfigError, match=f"set ALP_SEEDING={first} to go on"):
+        run(model, images, tmp_path)
+
+
 def test_a_record_of_another_model_or_other_images_is_refused(model, images, whole) -> None:
     with pytest.raises(RecordError, match="this evaluation"):
         run(defend(model.classifier, model.purifier, draws=3), images, whole)

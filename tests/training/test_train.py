@@ -81,7 +81,7 @@ def test_a_training_leaves_weights_and_their_record(name, toy, parents, tmp_path
     assert record == trained.record
     assert record["weights_digest"] == weights_digest(trained.model)
     assert record["data_digest"] == toy.digest
-    assert record["seed"] == 3
+    assert (record["seed"], record["seeding"]) == (3, 2)
     assert record["steps"] == 2
     assert record["versions"] == {"alp": __version__, "torch": torch.__version__}
     digests = {kind: weights_digest(load_model(path)) for kind, path in parents.items()}
@@ -160,6 +160,22 @@ def test_the_folder_of_another_training_is_refused(changed, toy, parents, tmp_pa
         weights = {"purifier": tmp_path / "other"}
     with pytest.raises(CheckpointError, match="other settings; give another folder"):
         train(stage, tmp_path / "run", images, engine=ENGINE, seed=changed == "seed", **weights)
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1")])
+def test_a_training_of_the_other_seeding_is_refused(
+    toy, parents, tmp_path, monkeypatch, first, second
+) -> None:
+    monkeypatch.setenv("ALP_SEEDING", first)
+    made = run("purifier", tmp_path / "first", toy, parents)
+    assert made.record.get("seeding") == {"1": None, "2": 2}[first]
+    monkeypatch.setenv("ALP_SEEDING", second)
+    with pytest.raises(ConfigError, match=f"set ALP_SEEDING={first} to go on"):
+        run("purifier", tmp_path / "first", toy, parents)
+    other = run("purifier", tmp_path / "second", toy, parents)
+    assert other.record["weights_digest"] != made.record["weights_digest"]
+    monkeypatch.setenv("ALP_SEEDING", first)
+    assert run("purifier", tmp_path / "first", toy, parents).record == made.record
 
 
 def test_damaged_or_exchanged_weights_of_a_finished_training_are_refused(

@@ -166,6 +166,21 @@ def test_a_checkpoint_of_another_seed_is_refused(start, engine, tmp_path: Path) 
         start("purifier", tmp_path, seed=1)
 
 
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1")])
+def test_a_checkpoint_of_the_other_seeding_is_refused(
+    start, engine, tmp_path: Path, monkeypatch, first, second
+) -> None:
+    often = EngineConfig(**{**vars(engine), "save_every": 2.5})
+    monkeypatch.setenv("ALP_SEEDING", first)
+    with pytest.raises(Killed):
+        start("purifier", tmp_path, 5, often)
+    monkeypatch.setenv("ALP_SEEDING", second)
+    with pytest.raises(CheckpointError, match="ALP_SEEDING"):
+        start("purifier", tmp_path)
+    monkeypatch.setenv("ALP_SEEDING", first)
+    start("purifier", tmp_path)
+
+
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path

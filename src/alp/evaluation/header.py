@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from alp import seeding
 from alp.attacks import ATTACKS, THREATS, Attack, Threat
 from alp.attacks.base import step_length
 from alp.attacks.library import LIBRARY_ATTACKS
@@ -65,6 +66,7 @@ def header(
             "name": about.name,
             "trial": about.trial,
             **where,
+            **seeding.recorded(),
             "threat": _settings(threat, names.get(type(threat))),
             **own,
             "draws": about.draws,

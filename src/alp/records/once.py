@@ -9,6 +9,7 @@ from typing import Any
 from alp.errors import RecordError
 from alp.executors import first_then_others
 from alp.records.record import Record, json_values, read, write
+from alp.seeding import require_same
 
 
 def made_once(path: Path, make: Callable[[], Record], expected: Mapping[str, Any]) -> Record:
@@ -17,6 +18,7 @@ def made_once(path: Path, make: Callable[[], Record], expected: Mapping[str, Any
 
     Raises:
         RecordError: the record is damaged, or its header does not say what ``expected`` does.
+        ConfigError: the record is of the other seeding scheme.
     """
 
     def made() -> Record:
@@ -25,6 +27,7 @@ def made_once(path: Path, make: Callable[[], Record], expected: Mapping[str, Any
         return read(path)
 
     record = first_then_others(made)
+    require_same(record.header, f"{path}.json")
     for key, value in json_values(dict(expected)).items():
         found = record.header.get(key)
         if found != value and key == "weights":

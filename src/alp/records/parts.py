@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from alp import seeding
 from alp.errors import ConfigError
 from alp.files import write_atomically
 from alp.records import Columns
@@ -84,6 +85,7 @@ def _require_same(path: Path, configuration: dict[str, Any]) -> None:
         return
     differs = "it cannot be read"
     if isinstance(found, dict):
+        seeding.require_same(found, path.parent)
         keys = [key for key in configuration if found.get(key) != configuration[key]]
         differs = f"differs in: {', '.join(keys) or 'its fields'}"
     raise ConfigError(

@@ -97,7 +97,7 @@ def load_state(
         if meta.get("key") != key:
             raise CheckpointError(
                 f"{path} is the checkpoint of a training with other settings; "
-                "give another folder, or delete it to start anew"
+                "give another folder, or delete it to start anew (ALP_SEEDING is a setting too)"
             )
         if meta.get("digest") != _digest(meta, tensors):
             raise ValueError("its content does not have the digest in its header")

@@ -77,7 +77,8 @@ def train(
 
     Raises:
         ConfigError: the stage, the given weights and the images do not go together: the classes
-            of weights and images are compared by name.
+            of weights and images are compared by name; or ``folder`` holds a training of the
+            other seeding scheme.
         CheckpointError: weights or checkpoint are damaged, or ``folder`` holds another training.
         TrainingError: the loss or a weight is no longer finite.
         OutputError: ``folder`` cannot be written.
@@ -104,6 +105,7 @@ def train(
         "split": images.split,
         "data_digest": images.digest,
         "seed": seed,
+        **seeding.recorded(),
         "parents": parents,
     }
     key = digest(settings)
@@ -229,6 +231,7 @@ def perturbation(adversary: AdversaryConfig) -> Perturb | None:
 
 def _finished(weights: Path, record_path: Path, key: str) -> Trained:
     record = read_json(record_path, CheckpointError)
+    seeding.require_same(record, record_path)
     if record.get("key") != key:
         raise CheckpointError(
             f"{record_path.parent} holds a finished training with other settings; "
