@@ -22,7 +22,8 @@ def test_export_and_run(alp, weights, pictures, tmp_path) -> None:
     described = json.loads(told.out)
     assert described["precision"] == "int8"
     assert described["shapes"]["draws"] == 3
-    assert 0 <= described["parity"]["int8"]["same_decision"] <= 1
+    for each in ("int8", "int8_inside"):
+        assert 0 <= described["parity"][each]["same_decision"] <= 1
     logits = Runtime(tmp_path).predict(np.zeros((2, 3, 16, 16), np.float32))
     assert logits.shape == (2, 3)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from alp.defences import Defended
 from alp.defences.checkpoint import weights_digest
 from alp.deploy import Runtime, export_onnx
+from alp.deploy.graphs import WholeGraph
 from alp.deploy.runtime import DESCRIPTION
 from alp.errors import AlpError, ConfigError
 
@@ -74,7 +77,8 @@ def test_the_files_are_the_defended_model(exported, defended, batch: int) -> Non
 
 
 def test_the_variant_that_draws_inside(inside, defended, images) -> None:
-    assert {path.name for path in inside.iterdir()} == {"whole.onnx", DESCRIPTION}
+    models = {"encoder.onnx", "draws.onnx", "decoder.onnx", "whole.onnx"}
+    assert {path.name for path in inside.iterdir()} == {*models, DESCRIPTION}
     session = ort.InferenceSession(inside / "whole.onnx")
     answers = np.stack([session.run(None, {"images": images})[0] for _ in range(60)])
     assert (answers.std(0) > 0).all()
@@ -110,6 +114,22 @@ def test_what_differs_from_torch_is_not_written(defended, monkeypatch, tmp_path,
     monkeypatch.setattr("alp.deploy.export.build_graphs", another)
     with pytest.raises(AlpError, match="nothing was written"):
         export_onnx(defended, tmp_path / "out", noise=noise, size=SIZE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_draws_inside_is_checked_itself(defended, monkeypatch, tmp_path) -> None:
+    real = export_onnx.__globals__["build_graphs"]
+
+    def another(model, size):
+        graphs = real(model, size)
+        draw = deepcopy(graphs.draw)
+        with torch.no_grad():
+            draw.classifier.head.bias[0] += 0.5
+        return replace(graphs, whole=WholeGraph(graphs.encode, draw, model.draws).eval())
+
+    monkeypatch.setattr("alp.deploy.export.build_graphs", another)
+    with pytest.raises(AlpError, match=r"standard errors.*nothing was written"):
+        export_onnx(defended, tmp_path / "out", noise="inside", size=SIZE)
     assert not (tmp_path / "out").exists()
 
 

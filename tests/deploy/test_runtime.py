@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alp.config import digest
 from alp.deploy import Consensus, Runtime
 from alp.deploy.runtime import DESCRIPTION
-from alp.errors import AlpError, CheckpointError, ConfigError
+from alp.errors import AlpError, CheckpointError
 
 pytest.importorskip("onnxruntime")
 
@@ -59,20 +60,32 @@ def test_the_noise_is_the_operating_systems(exported, images) -> None:
     assert not np.array_equal(one.predict(images), other.predict(images))
 
 
-def test_the_variant_that_draws_inside(inside, images) -> None:
-    runtime = Runtime(inside)
-    logits = runtime.predict(images)
-    assert logits.shape == (5, 4)
-    assert not np.array_equal(logits, runtime.predict(images))
-    assert not np.array_equal(logits, Runtime(inside).predict(images))
-    for refused in (
-        lambda: runtime.predict(images, 3),
-        lambda: runtime.predict(images, generator=0),
-        lambda: runtime.purify(images),
-        lambda: runtime.vote(images, Consensus()),
-    ):
-        with pytest.raises(ConfigError, match="noise as an input"):
-            refused()
+def test_the_noise_is_drawn_outside_of_the_variant_that_draws_inside(
+    exported, inside, images
+) -> None:
+    runtime, other = Runtime(inside, threads=1), Runtime(exported, threads=1)
+    assert np.array_equal(runtime.predict(images, generator=3), other.predict(images, generator=3))
+    assert np.array_equal(runtime.purify(images, 3), other.purify(images, 3))
+    assert not np.array_equal(runtime.predict(images), runtime.predict(images))
+
+
+@pytest.mark.parametrize("folder", ["exported", "inside"])
+def test_forked_workers_draw_differently(folder, request, images, answers_of_forks) -> None:
+    runtime = Runtime(request.getfixturevalue(folder), threads=1)
+    runtime.predict(images)
+    assert len(answers_of_forks(lambda: runtime.predict(images).tobytes())) == 3
+    assert len(answers_of_forks(lambda: runtime.predict(images, generator=3).tobytes())) == 1
+
+
+def test_a_folder_that_only_draws_inside_is_refused(inside, tmp_path) -> None:
+    folder = Path(shutil.copytree(inside, tmp_path / "old"))
+    described = json.loads((folder / DESCRIPTION).read_text())
+    described["files"] = {"whole": described["files"]["whole"]}
+    del described["digest"]
+    sealed = {**described, "digest": digest(described)}
+    (folder / DESCRIPTION).write_text(json.dumps(sealed))
+    with pytest.raises(CheckpointError, match=r"\(encoder, draws, decoder\); export it again"):
+        Runtime(folder)
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "draws.onnx", "decoder.onnx"])

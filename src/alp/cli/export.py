@@ -22,7 +22,7 @@ class Settings:
     weights: Path = field(metadata=POSITIONAL)
     """Weights file of a defended classifier."""
     noise: str = field(default="input", metadata=among(("input", "inside")))
-    """input: whoever runs it draws the noise; inside: the model draws it."""
+    """input: whoever runs it draws the noise; inside: one more model draws its own."""
     precision: str = field(default="float32", metadata=among(("float32", "int8")))
     """float32, or int8 by post-training quantisation."""
     draws: int | None = None

@@ -59,8 +59,8 @@ def export_onnx(
 
     With the noise as an ``input`` there are ``encoder.onnx`` (images -> mu), ``draws.onnx`` (mu,
     noise -> logits of each draw) and ``decoder.onnx`` (mu, noise -> purified images); batch and
-    number of draws are dynamic. With the noise ``inside`` there is ``whole.onnx`` (images -> mean
-    logits over the model's draws), whose batch is dynamic.
+    number of draws are dynamic. With the noise ``inside`` there is ``whole.onnx`` too (images ->
+    mean logits over the model's draws), whose batch is dynamic, for programs that give no noise.
 
     Args:
         precision: float32, or int8 with ranges set by ``calibration``.
@@ -85,16 +85,19 @@ def export_onnx(
         raise AlpError(f'exporting needs {", ".join(missing)}: pip install "alp[onnx]"')
     if precision == "int8":
         check_calibration(calibration, size)
-    names = NOISE_AS_INPUT if noise == "input" else ("whole",)
+    inside = noise == "inside"
     defended = deepcopy(defended).cpu().eval()
     graphs = build_graphs(defended, size)
-    models = onnx_models(graphs, names)
-    check = _check_halves if noise == "input" else _check_whole
-    parity = check(defended, graphs, models)
+    models = onnx_models(graphs, (*NOISE_AS_INPUT, "whole") if inside else NOISE_AS_INPUT)
+    parity = _check_halves(defended, graphs, models)
+    if inside:
+        parity |= _check_whole(defended, graphs, models)
     if calibration is not None and precision == "int8":
         models = quantised_models(models, graphs, calibration)
-        compare = _compare_halves if noise == "input" else _compare_whole
-        parity |= {"int8": compare(defended, graphs, models, calibration[:COMPARED])}
+        compared = (defended, graphs, models, calibration[:COMPARED])
+        parity |= {"int8": _compare_halves(*compared)}
+        if inside:
+            parity |= {"int8_inside": _compare_whole(*compared)}
     if defended.classes is not None:
         models = {name: labelled(model, defended.classes) for name, model in models.items()}
     described = {

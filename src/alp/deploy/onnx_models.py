@@ -30,7 +30,7 @@ OUTPUTS = {"encoder": "mu", "draws": "logits", "decoder": "images", "whole": "lo
 """Model to the name of its output."""
 
 NOISE_AS_INPUT = ("encoder", "draws", "decoder")
-"""The models of the variant whose caller draws the noise; the other one is ``whole``."""
+"""The models whose caller draws the noise; ``whole`` draws its own."""
 
 BATCH = 16
 """Calibration images at a time."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alp.config import class_names, digest
-from alp.deploy.engine import Floats, Random, Shapes, cores
+from alp.deploy.engine import Shapes, cores
 from alp.deploy.onnx_engine import OnnxEngine
-from alp.errors import CheckpointError, ConfigError
+from alp.errors import CheckpointError
 from alp.files import exists, expanded, file_inside, read_json, require_shape
 
 DESCRIPTION = "export.json"
@@ -27,10 +26,10 @@ class Runtime(OnnxEngine):
 
         logits = alp.deploy.Runtime("exported").predict(images)   # float32 (B,3,H,W) in [0,1]
 
-    Every file is checked against its digest before it is loaded. Of an export whose noise is an
-    input, the noise is drawn here, by default from the operating system's entropy. One that draws
-    inside has nothing but ``predict``, with the draws that it was exported with; ONNX Runtime
-    seeds them by 32 bits, which this class takes from the operating system.
+    Every file is checked against its digest before it is loaded. The noise is drawn here, at each
+    call from the operating system's entropy unless a generator is given: forked processes draw
+    different noise. ``whole.onnx``, of an export that draws inside, is for other programs: ONNX
+    Runtime's own noise has 31 bits of state, which are set when a session is made.
 
     Raises:
         CheckpointError: the folder is no export, or a file is missing or damaged.
@@ -42,43 +41,22 @@ class Runtime(OnnxEngine):
         folder = expanded(folder)
         self.description = read_description(folder)
         files = self.description["files"]
+        missing = [name for name in ("encoder", "draws", "decoder") if name not in files]
+        if missing:
+            raise CheckpointError(
+                f"{folder} lacks the models whose noise is given ({', '.join(missing)}); export it "
+                "again"
+            )
         models = {name: partial(_verified, folder, files[name]) for name in files}
         super().__init__(_shapes(self.description, folder), models, cores(threads))
-        self.inside = self.description["noise"] == "inside"
         # Loaded now: a damaged file is found before it is needed.
-        self._load(*(["whole"] if self.inside else ["encoder", "draws"]))
+        self._load("encoder", "draws")
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes in the order of the logits; None where the export has none."""
         names = self.description.get("classes")
         return None if names is None else class_names(names)
-
-    def predict(self, images: Floats, draws: int | None = None, generator: Random = None) -> Floats:
-        if not self.inside:
-            return super().predict(images, draws, generator)
-        if draws not in (None, self.draws) or generator is not None:
-            raise ConfigError(
-                f"this export makes its {self.draws} draws inside, of noise of its own; export it "
-                "with the noise as an input to choose them"
-            )
-        self.check(images)
-        return self._run("whole", images=images)
-
-    def _load(self, *names: str) -> None:
-        if self.inside:
-            import onnxruntime
-
-            # It counts only before a session is made; the default is the time of day.
-            onnxruntime.set_seed(secrets.randbits(31))
-        super()._load(*names)
-
-    def _run(self, name: str, **inputs: Floats) -> Floats:
-        if self.inside and name != "whole":
-            raise ConfigError(
-                "this export draws inside and has no halves; export it with the noise as an input"
-            )
-        return super()._run(name, **inputs)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
