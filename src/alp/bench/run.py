@@ -306,6 +306,7 @@ def bench(
         "rounds": terms.rounds,
         "seconds": terms.seconds,
         "seed": terms.seed,
+        **seeding.recorded(),
         "device": device_name(device),
         "data": dict(data or {}),
         "weights": weights,

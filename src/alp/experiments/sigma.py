@@ -13,6 +13,7 @@ from alp.experiments import EXPERIMENTS
 from alp.experiments.workspace import Workspace
 from alp.records import KIND_TRAINING, Record
 from alp.records.record import LAYOUTS
+from alp.seeding import recorded
 from alp.training.train import Trained
 
 CURVES = LAYOUTS[KIND_TRAINING].columns
@@ -39,6 +40,7 @@ def _record(workspace: Workspace, trained: Trained, about: About) -> Record:
         "name": about.name,
         "trial": about.trial,
         "seed": kept["seed"],
+        **recorded(),
         "scale": workspace.protocol.scale,
         "steps": kept["steps"],
         "batch_size": kept["settings"]["optim"]["batch_size"],

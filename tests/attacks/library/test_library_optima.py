@@ -21,13 +21,13 @@ from alp.attacks.library import (
     TargetedAPGD,
 )
 from alp.attacks.library.base import Craft
-from alp.seeding import generator, initialising, normal, uniform
+from alp.seeding import for_data, generator, initialising, normal, uniform
 
 pytest.importorskip("foolbox")
 pytest.importorskip("pyautoattack")
 
 CLASSES, SIZE = 6, 192
-WEIGHT = normal((CLASSES, SIZE), generator(0, "weight"))
+WEIGHT = normal((CLASSES, SIZE), for_data(0, "weight"))
 DUAL = {Linf: 1, L2: 2}
 
 
