@@ -144,11 +144,11 @@ def _filled(content: bytes, device: torch.device | str) -> torch.Generator:
             # Philox counts in fours, and needs room to count on.
             made.set_offset(int.from_bytes(content[8:16], "little") >> 4 << 2)
         return made
-    state = np.zeros(5056, np.uint8)
-    state[:8].view(np.uint64)[0] = seed
-    state[8:16].view(np.int32)[:] = 1
-    state[24:5016].view(np.uint64)[:] = np.frombuffer(content, "<u4", offset=8)
-    return made.set_state(torch.from_numpy(state))
+    state = made.get_state()
+    words = state.numpy().view(np.uint64)
+    words[0] = seed
+    words[3:627] = np.frombuffer(content, "<u4", offset=8)
+    return made.set_state(state)
 
 
 class Shard:
