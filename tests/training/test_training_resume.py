@@ -17,7 +17,13 @@ import alp
 from alp.config import ClassifierConfig, EngineConfig, PurifierConfig
 from alp.defences.checkpoint import load_model
 from alp.errors import CheckpointError
-from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
+from alp.training import (
+    AdversaryConfig,
+    CertifiedStage,
+    ClassifierStage,
+    JointStage,
+    PurifierStage,
+)
 from alp.training.train import train
 
 STEPS = 8
@@ -30,6 +36,7 @@ NEEDS = {
     "purified": ("purifier",),
     "trades": ("purifier",),
     "joint": ("purifier", "classifier"),
+    "certified": ("classifier",),
 }
 
 
@@ -52,6 +59,7 @@ def stages(short):
         "purified": classifier("none", draws=2),
         "trades": classifier("trades"),
         "joint": JointStage(HEAD, AdversaryConfig("nfgsm"), optim=adam),
+        "certified": CertifiedStage(HEAD, optim=short()),
     }
 
 

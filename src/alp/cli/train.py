@@ -20,7 +20,8 @@ class Settings:
 
     recipe: str = field(metadata=POSITIONAL | among(RECIPES))
     """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
-    behind a purifier, which stays as it is; joint: both together."""
+    behind a purifier, which stays as it is; joint: both together; certified: a classifier whose
+    votes under noise can be certified."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -31,8 +32,8 @@ class Settings:
     purifier: Path | None = None
     """Weights file, or packaged name, of the purifier in front of the classifier."""
     classifier: Path | None = None
-    """Weights file, or packaged name, of the classifier to start from, where it is not to start
-    from scratch."""
+    """Weights file, or packaged name, of the classifier to start from; by default certified starts
+    from a packaged one at --scale cpu, and the others from scratch."""
     seed: int = 0
     """Seed of the initial weights, the order of the images and all noise."""
     stage: Stage = field(
@@ -59,7 +60,9 @@ def run(settings: Settings) -> None:
     quieten_engine()
     images = load_data(settings.data, "train")
     stage = settings.stage
-    if not isinstance(stage, PurifierStage) and settings.classifier is None:
+    start = recipe(settings.recipe, settings.scale).start
+    classifier = settings.classifier or (Path(start) if start else None)
+    if not isinstance(stage, PurifierStage) and classifier is None:
         stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
     batch = stage.optim.batch_size
     with progress("steps") as bar:
@@ -70,7 +73,7 @@ def run(settings: Settings) -> None:
             seed=settings.seed,
             engine=settings.engine,
             purifier=settings.purifier,
-            classifier=settings.classifier,
+            classifier=classifier,
             report=lambda step, steps, scalars: bar(
                 f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
             ),

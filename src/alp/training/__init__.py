@@ -1,11 +1,19 @@
-"""Training: three stages, one loop. Importing this package does not import torch."""
+"""Training: the stages, one loop. Importing this package does not import torch."""
 
 from alp.training.stages import (
     AdversaryConfig,
+    CertifiedStage,
     ClassifierStage,
     JointStage,
     PurifierStage,
     Stage,
 )
 
-__all__ = ["AdversaryConfig", "ClassifierStage", "JointStage", "PurifierStage", "Stage"]
+__all__ = [
+    "AdversaryConfig",
+    "CertifiedStage",
+    "ClassifierStage",
+    "JointStage",
+    "PurifierStage",
+    "Stage",
+]

@@ -16,6 +16,7 @@ from alp.data.augment import Augment
 from alp.errors import choose
 from alp.training.stages import (
     AdversaryConfig,
+    CertifiedStage,
     ClassifierStage,
     JointStage,
     PurifierStage,
@@ -46,6 +47,8 @@ class Recipe:
     """Whether it needs the weights of a purifier."""
     classifier: bool = False
     """Whether it needs the weights of a classifier to start from."""
+    start: str = ""
+    """The packaged classifier that it starts from where no other weights are given."""
 
 
 _PLAIN = Augment(cutout=0)
@@ -102,6 +105,13 @@ def _joint(
     return JointStage(
         classifier=ClassifierConfig(size), adversary=_NFGSM, optim=optim, augment=_PLAIN
     )
+
+
+def _certified(
+    size: Literal["tiny", "lite", "base"], epochs: float, batch: int, ema: float
+) -> CertifiedStage:
+    optim = OptimConfig(epochs=epochs, batch_size=batch, lr=0.1, ema=ema)
+    return CertifiedStage(classifier=ClassifierConfig(size), optim=optim)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -198,8 +208,16 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
         "gpu": Recipe(_joint("base", 20.0, 128, 0.998), *_UNMEASURED, *_BOTH),
     },
+    "certified": {
+        "smoke": Recipe(_certified("tiny", 1.0, 64, 0.9), *_SMOKE),
+        "demo": Recipe(_certified("tiny", 8.0, 64, 0.98), *_UNMEASURED),
+        "cpu": Recipe(
+            _certified("lite", 7.0, 128, 0.998), *_UNMEASURED, start="cifar10-lite/adversarial"
+        ),
+        "gpu": Recipe(_certified("base", 90.0, 128, 0.998), *_UNMEASURED),
+    },
 }
-"""Name to scale to recipe. The last three fine-tune given weights."""
+"""Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""
 
 
 def recipe(name: str, scale: str) -> Recipe:

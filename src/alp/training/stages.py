@@ -122,4 +122,29 @@ class JointStage(ClassifierStage):
         within(self, 0.0, math.inf, "reconstruction", "rate")
 
 
-Stage = PurifierStage | ClassifierStage | JointStage
+@dataclass(frozen=True)
+class CertifiedStage:
+    """Train a classifier whose hard votes under Gaussian noise can be certified (certified.py)."""
+
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """The architecture; that of the weights to start from, where there are some, wins."""
+    sigma: float = 0.25
+    """Standard deviation of the noise on the pixels, on images in [0,1]."""
+    copies: int = 2
+    """Noisy copies of each image in a step."""
+    consistency: float = 15.0
+    """Weight of the divergence of the copies' predictions from their mean."""
+    entropy: float = 0.5
+    """Weight of the entropy of the mean prediction."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        positive(self, "sigma", "copies")
+        within(self, 0.0, math.inf, "consistency", "entropy")
+
+
+Stage = PurifierStage | ClassifierStage | JointStage | CertifiedStage

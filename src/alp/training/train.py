@@ -28,7 +28,8 @@ from alp.defences.packaged import load_kind, require_classifier
 from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
 from alp.executors import is_first_process
 from alp.files import exists, read_json, require_writable, write_json
-from alp.training.stages import AdversaryConfig, JointStage, PurifierStage, Stage
+from alp.training.certified import CertifiedTask
+from alp.training.stages import AdversaryConfig, CertifiedStage, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
 from alp.version import __version__
 
@@ -171,6 +172,10 @@ def build_task(
         head = load_kind(classifier, ResNetLite)
         parents["classifier"] = weights_digest(head)
     _require_classes(head, images, classifier)
+    if isinstance(stage, CertifiedStage):
+        if purifier is not None:
+            raise ConfigError("the certified stage trains a classifier alone; give no purifier")
+        return CertifiedTask(stage, head), parents
     perturb = perturbation(stage.adversary)
     if purifier is None:
         if isinstance(stage, JointStage):

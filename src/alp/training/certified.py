@@ -1,0 +1,55 @@
+"""Training for certificates: Gaussian noise on the pixels, and predictions that agree over it.
+
+Cross-entropy under noise (Cohen et al. 2019, section 3.3) with consistency regularisation (Jeong
+and Shin 2020, equation 9): each noisy copy of an image is drawn towards the mean of the copies'
+predictions, and that mean towards certainty.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from alp import seeding
+from alp.defences import ResNetLite
+from alp.training.stages import CertifiedStage
+from alp.training.tasks import Source, Task
+
+
+class CertifiedTask(Task):
+    """Cross-entropy of noisy copies, and their consistency; see the module."""
+
+    def __init__(self, stage: CertifiedStage, model: ResNetLite) -> None:
+        super().__init__()
+        self.stage = stage
+        self.model: ResNetLite = model
+
+    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+        stage = self.stage
+        copies = [
+            x + stage.sigma * seeding.normal(x.shape, source).to(x.device)
+            for _ in range(stage.copies)
+        ]
+        # one pass for all copies: batch norm sees them together, as Jeong and Shin's code does
+        logits = self.model.answer(torch.cat(copies)).float().view(stage.copies, len(x), -1)
+        labels = y.expand(stage.copies, -1).reshape(-1)
+        loss = F.cross_entropy(logits.flatten(0, 1), labels)
+        disagreement, entropy = consistency(logits)
+        return {
+            "loss": loss + stage.consistency * disagreement + stage.entropy * entropy,
+            "accuracy": (logits.argmax(2) == y).float().mean(),
+            "disagreement": disagreement,
+            "entropy": entropy,
+        }
+
+
+def consistency(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (copies, B, K) -> the mean KL(mean prediction || a copy's prediction), and the
+    entropy of the mean prediction, both in nats and averaged over the batch."""
+    each = logits.log_softmax(2)
+    mean = each.exp().mean(0)
+    log_mean = each.logsumexp(0) - torch.tensor(float(len(logits))).log().to(each.device)
+    divergence = (mean * (log_mean - each)).sum(2).mean()
+    entropy = -(mean * log_mean).sum(1).mean()
+    return divergence, entropy
