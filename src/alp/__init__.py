@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from alp.defences.base import Defence
     from alp.defences.checkpoint import save
     from alp.defences.packaged import load
+    from alp.defences.smoothed import Smoothed
     from alp.deploy import Consensus, SequentialDefended, export_onnx
     from alp.errors import AlpError
     from alp.evaluation import About, EvalConfig, Grid, PaperProtocol, Point, evaluate
+    from alp.evaluation.certify import certify
     from alp.records import conclude
     from alp.report import write_report
-    from alp.training import ClassifierStage, JointStage, PurifierStage
+    from alp.training import CertifiedStage, ClassifierStage, JointStage, PurifierStage
     from alp.training.train import train
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "PGD",
     "About",
     "AlpError",
+    "CertifiedStage",
     "ClassifierStage",
     "Consensus",
     "Defence",
@@ -56,9 +59,11 @@ __all__ = [
     "PurifierStage",
     "ResNetLite",
     "SequentialDefended",
+    "Smoothed",
     "Square",
     "__version__",
     "as_defence",
+    "certify",
     "conclude",
     "defend",
     "evaluate",
@@ -81,12 +86,14 @@ __getattr__ = lazily(
         "alp.defences.adapters": ("as_defence",),
         "alp.defences.checkpoint": ("save",),
         "alp.defences.packaged": ("load",),
+        "alp.defences.smoothed": ("Smoothed",),
         "alp.deploy": ("Consensus", "SequentialDefended", "export_onnx"),
         "alp.errors": ("AlpError",),
         "alp.evaluation": ("About", "EvalConfig", "Grid", "PaperProtocol", "Point", "evaluate"),
+        "alp.evaluation.certify": ("certify",),
         "alp.records": ("conclude",),
         "alp.report": ("write_report",),
-        "alp.training": ("ClassifierStage", "JointStage", "PurifierStage"),
+        "alp.training": ("CertifiedStage", "ClassifierStage", "JointStage", "PurifierStage"),
         "alp.training.train": ("train",),
     },
 )

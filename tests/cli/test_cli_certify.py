@@ -1,0 +1,52 @@
+"""``alp certify``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def line(weights, pictures, tmp_path) -> list[object]:
+    given = ["--data", pictures, "--images", 6, "--sigma", 0.05, "--radii", 0, 0.02]
+    return ["certify", weights.classifier, *given, "--budget", 1000, "--out", tmp_path]
+
+
+def test_it_prints_what_is_proved(alp, line) -> None:
+    told = alp(*line, "--attack", 2)
+    assert told.status == 0, told.err
+    words = " ".join(told.out.split())
+    for part in ("plain", "0.02", "certified", "votes an image", "decisions changed", "records"):
+        assert part in words, part
+    assert "votes" in told.err
+
+
+def test_json_and_a_finished_record(alp, line) -> None:
+    first = json.loads(alp(*line, "--json").out)
+    again = alp(*line, "--json")
+    assert json.loads(again.out) == first
+    assert "a second" not in again.err, "a finished record is read"
+    model = first["models"][0]
+    assert model["images"] == 6
+    assert [row["radius"] for row in model["certified"]] == [0, 0.02]
+
+
+def test_more_budget_goes_on(alp, line) -> None:
+    first = json.loads(alp(*line, "--json").out)["models"][0]
+    larger = ["1500" if part == 1000 else part for part in line]
+    second = json.loads(alp(*larger, "--json").out)["models"][0]
+    assert second["budget"] == 1500
+    assert second["votes"] >= first["votes"]
+
+
+def test_a_defended_model_is_refused(alp, line, weights) -> None:
+    told = alp("certify", weights.defended, *line[2:])
+    assert told.status == 1
+    assert "averages logits over its own noise" in told.err
+
+
+def test_a_plan_that_certifies_nothing_is_refused(alp, line) -> None:
+    told = alp(*line, "--radii", 0.3)
+    assert told.status == 1
+    assert "no number of votes certifies the radius 0.3" in told.err
