@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
+from alp.records.certificates import KIND_CERTIFICATE
 from alp.report.figures.style import inline
 from alp.report.refusal import Refused, refusal, trouble
 
@@ -74,7 +75,8 @@ def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Dr
 
 def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
     # Records that other commands make are of no experiment, but of the form of one.
-    free = each.item == "" and each.record.kind in (KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH)
+    made = (KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH, KIND_CERTIFICATE)
+    free = each.item == "" and each.record.kind in made
     return each.record.kind in drawing.kinds and (each.item == name or free)
 
 
