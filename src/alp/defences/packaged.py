@@ -76,6 +76,9 @@ class Offer:
 
 OFFERS = {
     "cifar10-lite": Offer(8_000_000, "'alp reproduce hierarchy --scale cpu --out FOLDER'"),
+    "cifar10-certified": Offer(
+        8_000_000, "'alp train certified --scale cpu --data cifar10 --out FOLDER'"
+    ),
     "cifar10-base": Offer(40_000_000, "'alp reproduce hierarchy --scale gpu --out FOLDER'"),
 }
 

@@ -33,6 +33,7 @@ from alp.defences.checkpoint import (
     save,
     weights_digest,
 )
+from alp.defences.classifier import ResNetLite
 from alp.defences.packaged import (
     CARD,
     FORMAT,
@@ -44,6 +45,7 @@ from alp.defences.packaged import (
     require_classifier,
     seal,
 )
+from alp.defences.smoothed import Smoothed
 from alp.errors import CheckpointError, ConfigError, choose
 from alp.evaluation.suites import SUITES
 from alp.experiments.workspace import BATCH
@@ -55,7 +57,9 @@ from alp.records import (
     robust_share,
     summarise,
 )
+from alp.records.certificates import KIND_CERTIFICATE, summarise_certificates
 from alp.records.statistics import paired_difference
+from alp.training import CertifiedStage
 from alp.version import __version__
 
 TOLERANCE = 0.001
@@ -145,7 +149,7 @@ _COMPARABLE = ("suite", "threat", "data_digest", "seed", "attack_precision")
 def evaluations_of(
     rows: Mapping[str, Any], records: Sequence[Record]
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Row to its ``verdicts`` and ``protocols``, the most thorough first.
+    """Row to its ``verdicts``, ``protocols`` and ``certificates``, the most thorough first.
 
     A record belongs to the row whose weights, as trained or as packaged, and whose draws it names;
     ``as_packaged`` says which. A record of none of the rows is warned of and left out.
@@ -157,9 +161,15 @@ def evaluations_of(
         RecordError: a record is damaged, or of a kind that is no evaluation.
     """
     found: dict[str, dict[str, list[dict[str, Any]]]] = {
-        row: {"verdicts": [], "protocols": []} for row in rows
+        row: {"verdicts": [], "protocols": [], "certificates": []} for row in rows
     }
     for record in records:
+        if record.kind == KIND_CERTIFICATE:
+            for row in rows:
+                if record.header["weights"]["model"] == rows[row]["digest"]:
+                    told = {key: record.header[key] for key in ("data", "data_digest", "seed")}
+                    found[row]["certificates"].append(told | summarise_certificates(record))
+            continue
         told = conclude(record) if record.kind == KIND_VERDICT else summarise(record)
         own = [row for row in rows if _judges(record, rows[row])]
         if not own:
@@ -223,8 +233,8 @@ def _comparable(first: Record, second: Record) -> bool:
     return all(first.header.get(key) == second.header.get(key) for key in _COMPARABLE)
 
 
-DEFAULT = "defended"
-"""The row that the name of a package alone stands for."""
+DEFAULTS = ("defended", "certified")
+"""The row that the name of a package alone stands for: the first of these that it has."""
 
 POINTS = 40
 """Points of a training's curves in a manifest."""
@@ -250,6 +260,7 @@ ROWS = {
     "input-noise": Row("AT + noise at the input"),
     "frozen-sigma": Row("A-ALP + AT, sigma frozen"),
     "zero-sigma": Row("A-ALP + AT, sigma 0", 1),
+    "certified": Row("certified votes under noise"),
 }
 """Name to row: those of Table II, and the controls."""
 
@@ -295,8 +306,10 @@ def pack(
     for row in trained:
         choose(ROWS, row, "row")
     require_writable(out)
-    if DEFAULT not in trained:
-        raise ConfigError(f"the rows are {', '.join(trained)}; one has to be {DEFAULT!r}")
+    if not set(DEFAULTS) & set(trained):
+        raise ConfigError(
+            f"the rows are {', '.join(trained)}; one has to be {' or '.join(map(repr, DEFAULTS))}"
+        )
     staged = out / f".{secrets.token_hex(4)}.{name}"
     staged.mkdir(parents=True)
     try:
@@ -345,14 +358,15 @@ class _Packing:
             self.report(row, agreement)
         for row, found in evaluations_of(rows, records).items():
             rows[row]["evaluation"] = found
-        data = rows[DEFAULT]["training"]["data"]
+        default = next(row for row in DEFAULTS if row in rows)
+        data = rows[default]["training"]["data"]
         return {
             "format": FORMAT,
             "name": name,
-            "default": DEFAULT,
+            "default": default,
             "alp": __version__,
             "rows": rows,
-            "differences": differences(rows, DEFAULT, records),
+            "differences": differences(rows, default, records),
             "licences": {"weights": "MIT", "data": DATA_LICENCES.get(data, "that of its source")},
             "files": {path.name: _file(path) for path in sorted(self.folder.glob("*.safetensors"))},
         }
@@ -394,6 +408,11 @@ def _trained(folder: Path, draws: int | None) -> tuple[Model, dict[str, Any]]:
         )
     if draws is not None and model.classifies:
         model = require_classifier(model, str(folder)).with_draws(draws)
+    if record["stage"] == CertifiedStage.__name__:
+        # what the training was for: votes under its noise, in the precision that it was made in
+        assert isinstance(model, ResNetLite)
+        precision = "bfloat16" if record["precision"] == "bf16-mixed" else "float32"
+        model = Smoothed(model, record["settings"]["sigma"], precision=precision)
     curve = {name: _thinner(values) for name, values in record.pop("curve", {}).items()}
     return model, record | {"curve": curve}
 
@@ -416,7 +435,8 @@ def _require_small(name: str, package: Package) -> None:
         )
         raise ConfigError(
             f"{name} has {package.size:,} bytes, its limit is {OFFERS[name].limit:,} (all files: "
-            f"{told}); train a smaller model for the row {DEFAULT!r}"
+            f"{told}); train a smaller model for the row "
+            f"{package.manifest['default']!r}"
         )
 
 

@@ -40,6 +40,11 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         default=rows[default],
         default_row=default,
         verdicts=list(_verdicts(rows)),
+        certificates=[
+            (row, told)
+            for row, each in rows.items()
+            for told in each["evaluation"].get("certificates", [])
+        ],
         protocols=[
             (row, told) for row, each in rows.items() for told in each["evaluation"]["protocols"]
         ],
