@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alp.cli import COMMANDS
-from alp.cli.common import names
+from alp.cli.common import images_of, load_named
 from alp.cli.settings import POSITIONAL, RESUMED, among
 from alp.config import positive, within
 from alp.data import SPLITS
@@ -70,9 +70,7 @@ class Settings:
 )
 def run(settings: Settings) -> None:
     """Certify each model, attack certificates where asked to, and print what is proved."""
-    from alp.cli.console import note, progress, say, say_json
-    from alp.data import load_data
-    from alp.defences.packaged import load_classifier
+    from alp.cli.console import note, progress, show
     from alp.defences.plan import SamplingPlan
     from alp.evaluation.certificate_attack import attack_certificates
     from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of
@@ -81,11 +79,10 @@ def run(settings: Settings) -> None:
     plan = SamplingPlan(settings.radii, settings.alpha, settings.budget, settings.method)
     config = CertifyConfig(plan, settings.seed)
     smoothed = {
-        name: smoothed_of(load_classifier(path), settings.sigma, settings.precision)
-        for name, path in names(settings.weights).items()
+        name: smoothed_of(model, settings.sigma, settings.precision)
+        for name, model in load_named(settings.weights).items()
     }
-    split = load_data(settings.data, settings.split)
-    images = split.take(min(settings.images, len(split)), settings.seed)
+    images = images_of(settings.data, settings.split, settings.images, settings.seed)
     told = []
     with progress("images") as bar:
         for name, model in smoothed.items():
@@ -111,10 +108,14 @@ def run(settings: Settings) -> None:
                     progress=partial(bar, f"attack {name}"),
                 )
             told.append(summary)
-    if settings.json:
-        say_json({"models": told, "records": str(settings.out / "records")})
-        return
-    say(table(told), *lines(told), f"records    {settings.out / 'records'}")
+    folder = settings.out / "records"
+    show(
+        settings.json,
+        {"models": told, "records": str(folder)},
+        table(told),
+        *lines(told),
+        f"records    {folder}",
+    )
 
 
 def table(summaries: Sequence[Mapping[str, Any]]) -> Table:
