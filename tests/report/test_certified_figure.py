@@ -7,7 +7,8 @@ import pytest
 
 from alp.records import Record, write
 from alp.report import write_report
-from alp.report.figures.certified import caption, draw
+from alp.report.figures import FIGURES
+from alp.report.figures.certified import caption
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def record() -> Record:
 
 
 def test_the_curve_counts_only_right_and_certified_images(record) -> None:
-    axes = draw([record]).axes[0]
+    axes = FIGURES["certificates"].draw([record]).axes[0]
     marks = axes.lines[1]
     assert marks.get_xdata().tolist() == [0, 0.25]
     assert marks.get_ydata().tolist() == [50, 25]
