@@ -1,0 +1,299 @@
+"""What attackers really ask a target: how often, for how many draws, and which of its views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from alp import seeding
+from alp.attacks import APGD, ATTACKS, BIM, FGSM, L2, LBFGS, NFGSM, PGD, Linf, Square
+from alp.attacks.library import (
+    FAB,
+    FMN,
+    LIBRARY_ATTACKS,
+    AutoAttackStandard,
+    Boundary,
+    CarliniWagner,
+    DeepFool,
+    HopSkipJump,
+    SquareReference,
+    TargetedAPGD,
+)
+from alp.evaluation.crafting import craft
+from alp.evaluation.knowledge import KNOWLEDGE
+from alp.evaluation.subjects import Opaque, Purified
+from alp.evaluation.suites import Entry, Probes, Suite
+from alp.evaluation.units import Bench, EntryUnit
+
+COUNT, SIDE, CLASSES = 3, 4, 5
+WEIGHT = seeding.normal((3 * SIDE * SIDE, CLASSES), seeding.generator(0, "counted weight"))
+X = 0.3 + 0.4 * seeding.uniform((COUNT, 3, SIDE, SIDE), seeding.generator(0, "counted images"))
+
+
+def linear(x: Tensor) -> Tensor:
+    return (x - 0.5).flatten(1) @ WEIGHT.to(x)
+
+
+Y = linear(X).argmax(1)
+
+
+@dataclass
+class Counted:
+    """A subject that notes (view, draws, whether for a gradient) of every call of an attacker."""
+
+    calls: list[tuple[str, int, bool]] = field(default_factory=list)
+    stochastic: bool = True
+    draws: int = 7
+    views: ClassVar[frozenset[str]] = frozenset({"bare", "masked", "bpda", "purify"})
+
+    def _answer(self, view: str, x: Tensor, draws: int) -> Tensor:
+        self.calls.append((view, draws, x.requires_grad))
+        return linear(x)
+
+    def bare(self, x: Tensor) -> Tensor:
+        return self._answer("bare", x, 1)
+
+    def sample(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self._answer("sample", x, draws).expand(draws, -1, -1)
+
+    def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self._answer("masked", x, draws).expand(draws, -1, -1)
+
+    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self._answer("bpda", x, draws).expand(draws, -1, -1)
+
+    def predict(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return linear(x)
+
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return x
+
+
+ASKED = {
+    "oblivious": ("bare", 1),
+    "transfer": ("sample", 6),
+    "score": ("sample", 6),
+    "masked": ("masked", 1),
+    "single": ("sample", 1),
+    "bpda": ("bpda", 6),
+    "fixed": ("sample", 6),
+    "eot": ("sample", 6),
+}
+"""Level of knowledge to the view that its attacker calls, and the draws of a call of one who
+averages six."""
+
+OWN = {
+    "fgsm": (FGSM(), 1, 0),
+    "bim": (BIM(steps=4), 4, 0),
+    "pgd": (PGD(steps=4), 4, 0),
+    "pgd, 3 starts": (PGD(steps=4, restarts=3), 12, 3),
+    "apgd": (APGD(steps=20), 21, 8),
+    "apgd, 2 starts": (APGD(steps=20, restarts=2), 42, 16),
+    "square": (Square(queries=8), 0, 16),
+    "square, scored once": (Square(queries=8, rescored=False), 0, 9),
+    "nfgsm": (NFGSM(noise=0.0), 1, 0),
+}
+"""An attack to its calls with a gradient and without one."""
+
+
+def test_every_level_and_attack_is_counted() -> None:
+    assert set(ASKED) == set(KNOWLEDGE)
+    names = {type(attack) for attack, *_ in [*OWN.values(), *LIBRARY.values()]} | {LBFGS}
+    assert names == {*ATTACKS.values(), *LIBRARY_ATTACKS.values()}
+
+
+def count(subject: Counted, level: str, attack, threat=Linf(0.05)):  # noqa: B008
+    """Calls with a gradient and without one; each is of the view and the draws that the level
+    says."""
+    subject.calls.clear()
+    craft(subject, level, X, Y, threat, attack, seed=0, batch=0, draws=6)
+    assert {(view, draws) for view, draws, _ in subject.calls} == {ASKED[level]}
+    with_gradient = sum(gradient for *_, gradient in subject.calls)
+    return with_gradient, len(subject.calls) - with_gradient
+
+
+@pytest.mark.parametrize("level", KNOWLEDGE)
+@pytest.mark.parametrize("name", OWN)
+def test_an_attack_calls_as_often_as_its_settings_say(name: str, level: str) -> None:
+    attack, gradients, scores = OWN[name]
+    assert attack.calls == (gradients, scores)
+    assert count(Counted(), level, attack) == (gradients, scores)
+
+
+def test_lbfgs_takes_its_searches_for_every_image() -> None:
+    pytest.importorskip("scipy")
+    gradients, scores = count(Counted(), "fixed", LBFGS(steps=6, searches=4))
+    assert scores == 4 * COUNT
+    assert COUNT * (1 + 4 * 2) <= gradients <= COUNT * (1 + 4 * (6 + 20))
+    fewer, _ = count(Counted(), "fixed", LBFGS(steps=1, searches=4))
+    assert fewer < gradients
+
+
+FAR = Linf(1e-4)
+"""So small a radius that no attack inside it breaks an image: none ends early."""
+
+LIBRARY = {
+    "apgd-t": (TargetedAPGD(steps=5, targets=3), FAR, 3 * 6),
+    "apgd-t, all classes": (TargetedAPGD(steps=5, targets=9), FAR, 4 * 6),
+    "apgd-t, 2 starts": (TargetedAPGD(steps=5, targets=3, restarts=2), FAR, 2 * 3 * 6),
+    "fab-t": (FAB(steps=5, targets=3), FAR, 3 * 5),
+    "fab-t, all classes": (FAB(steps=5, targets=9), FAR, 4 * 5),
+    "fab-t, 2 starts": (FAB(steps=5, targets=3, restarts=2), FAR, 2 * 3 * 5),
+    "square-reference": (SquareReference(queries=9), FAR, 0),
+    "autoattack": (AutoAttackStandard(), FAR, 101 + 4 * 101 + 4 * 100),
+    "boundary": (Boundary(steps=30), L2(0.01), 0),
+    "hopskipjump": (HopSkipJump(steps=2, evaluations=10), FAR, 0),
+    "cw": (CarliniWagner(steps=4, searches=3, step_size=0.001), L2(0.01), 12),
+    "deepfool": (DeepFool(steps=1, candidates=4), FAR, 3),
+    "fmn": (FMN(steps=11), FAR, 11),
+}
+"""An attack of a library, a threat, and its calls with a gradient."""
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_a_library_attack_takes_every_gradient_of_its_settings(name: str) -> None:
+    pytest.importorskip("foolbox")
+    pytest.importorskip("pyautoattack")
+    attack, threat, gradients = LIBRARY[name]
+    found, scores = count(Counted(), "fixed", attack, threat)
+    assert found == gradients
+    most, plain = attack.calls
+    assert gradients <= most
+    assert 0 < scores <= plain
+
+
+# How a level's draws reach the model
+
+
+class Purifier(nn.Module):
+    """Noise, that counts the draws of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[int] = []
+
+    def draw(self, mu, source, size, *, draws=1) -> Tensor:
+        self.drawn.append(draws)
+        noise = torch.cat([seeding.normal(mu.shape, source) for _ in range(draws)])
+        return mu.repeat(draws, 1, 1, 1) + 0.1 * noise
+
+    def forward(self, x: Tensor, source: seeding.Source) -> Tensor:
+        return self.draw(x, source, x.shape[-2:])
+
+
+class Model(nn.Module):
+    """A purifier before a linear classifier, which counts the images that it sees and the calls of
+    its encoder."""
+
+    draws = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.purifier = Purifier()
+        self.encoded, self.seen = 0, []
+
+    def classifier(self, x: Tensor) -> Tensor:
+        self.seen.append(len(x))
+        return linear(x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        self.encoded += 1
+        return x
+
+    def decode_classify(self, mu, source, size, *, draws=1, stop_gradient=False) -> Tensor:
+        mu = mu.detach() if stop_gradient else mu
+        return self.classifier(self.purifier.draw(mu, source, size, draws=draws)).view(
+            draws, len(mu), CLASSES
+        )
+
+    def forward(self, x: Tensor, source: seeding.Source, *, draws: int) -> Tensor:
+        return self.decode_classify(self.encode(x), source, x.shape[-2:], draws=draws).mean(0)
+
+
+@pytest.mark.parametrize("level", [name for name in KNOWLEDGE if name != "oblivious"])
+def test_one_pass_of_the_encoder_serves_all_draws_of_a_step(level: str) -> None:
+    model = Model().eval()
+    _, draws = ASKED[level]
+    craft(Purified(model), level, X, Y, Linf(0.05), PGD(steps=4), seed=0, batch=0, draws=6)
+    assert model.encoded == 4
+    assert model.purifier.drawn == 4 * [draws]
+    assert model.seen == 4 * [draws * COUNT]
+
+
+def test_the_answers_of_a_step_are_draws_of_their_own() -> None:
+    subject = Purified(Model().eval())
+    for view in (subject.sample, subject.bpda, subject.masked):
+        answers = view(X, seeding.generator(0, "draws"), 6)
+        assert answers.shape == (6, COUNT, CLASSES)
+        assert len({tuple(each) for each in answers[:, 0].tolist()}) == 6
+
+
+def test_bpda_takes_the_mean_gradient_at_its_purified_points() -> None:
+    """Of the classifier at each draw, as if the purifier were the identity."""
+    model = Model().eval()
+    model.classifier = lambda x: linear(x**2)
+    x = X.clone().requires_grad_()
+    logits = Purified(model).bpda(x, seeding.generator(0, "draws"), 6)
+    (found,) = torch.autograd.grad(logits.mean(0).sum(), x)
+    points = model.purifier.draw(X, seeding.generator(0, "draws"), (SIDE, SIDE), draws=6)
+    points.requires_grad_()
+    (each,) = torch.autograd.grad(linear(points**2).sum(), points)
+    assert torch.allclose(found, each.view(6, *X.shape).mean(0), atol=1e-5)
+
+
+def test_a_plain_callable_is_asked_once_a_draw() -> None:
+    asked = []
+
+    def model(x: Tensor) -> Tensor:
+        asked.append(len(x))
+        return linear(x + 0.1 * torch.randn_like(x))
+
+    subject = Opaque(model, draws=3)
+    assert subject.sample(X, seeding.generator(0, "draws"), 5).shape == (5, COUNT, CLASSES)
+    assert asked == 5 * [COUNT]
+    asked.clear()
+    subject.predict(X, seeding.generator(0, "draws"))
+    assert asked == 3 * [COUNT]
+
+
+# What an entry attacks
+
+
+def entry_unit(level: str, after: int, evaluations: int = 2) -> tuple[Counted, EntryUnit]:
+    entry = Entry(level, PGD(1), 6)
+    suite = Suite("one", (entry,), (), evaluations, Probes(0))
+    subject = Counted()
+    return subject, EntryUnit(Bench(subject, {}, Linf(0.05), suite, 0), entry, after)
+
+
+@pytest.mark.parametrize("level", [name for name in KNOWLEDGE if name != "transfer"])
+@pytest.mark.parametrize("broken_by", KNOWLEDGE)
+def test_only_white_boxes_spare_images_to_white_boxes(broken_by: str, level: str) -> None:
+    """An entry attacks what is left; what a black box has broken is left to white ones."""
+    black = {"oblivious", "transfer", "score"}
+    _, unit = entry_unit(level, after=2)
+    earlier = [
+        {"clean_select": np.array([2, 2, 0])},
+        {f"{broken_by} pgd-1_select": np.array([0, 1, -1]), "psnr": np.zeros(3)},
+    ]
+    found = unit.run(X, Y, 0, earlier)[f"{unit.name}_attacked"].tolist()
+    spared = broken_by in black and level not in black
+    assert found == [spared, True, False]
+
+
+def test_an_entry_averages_its_own_draws_and_is_judged_by_the_suites() -> None:
+    subject, unit = entry_unit("eot", after=1, evaluations=3)
+    judged = []
+    subject.predict = lambda x, source: (judged.append(len(x)), linear(x))[1]
+    columns = unit.run(X, Y, 0, [{"clean_select": np.full(COUNT, 3)}])
+    assert subject.calls == [("sample", 6, True)]
+    select, fresh = (columns[f"{unit.name}_{part}"] for part in ("select", "fresh"))
+    assert set(select.tolist()) <= {0, 3}
+    better = int((select < 3).sum())
+    assert judged == 3 * [COUNT] + 3 * [better] * bool(better)
+    assert ((fresh >= 0) == (select < 3)).all()
