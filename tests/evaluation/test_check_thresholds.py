@@ -13,8 +13,8 @@ from gallery_toys import COUNT, PROBES, SUITE, Toy, columns, concluded, finding,
 from gallery_toys import numbers as measured
 from torch import Tensor
 
+from alp.defences.adapters import FixedCallable
 from alp.evaluation.checks import CHECKS
-from alp.evaluation.subjects import Deterministic
 from alp.evaluation.suites import Entry, Probes, Suite
 
 IMAGES = 40
@@ -161,7 +161,7 @@ def test_every_level_without_a_gradient_is_a_black_box() -> None:
             mixed = black == (other == "eot")
             names = (Entry(level, attack), Entry(other, attack, 2))
             suite = Suite("two", names, (), 1, probes)
-            assert CHECKS["black-box"].applies(suite, Deterministic(linear)) is mixed
+            assert CHECKS["black-box"].applies(suite, FixedCallable(linear)) is mixed
 
 
 # The slope of what the target computes
@@ -177,7 +177,7 @@ def test_a_gradient_may_be_a_tenth_too_steep(steepness, agrees) -> None:
     def answer(x: Tensor) -> Tensor:
         return linear(steepness * x + (1 - steepness) * x.detach())
 
-    assert finding("finite-difference", Deterministic(answer)).value == agrees
+    assert finding("finite-difference", FixedCallable(answer)).value == agrees
 
 
 # What is measured

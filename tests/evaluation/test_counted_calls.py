@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
-
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alp import seeding
 from alp.attacks import APGD, ATTACKS, BIM, FGSM, L2, LBFGS, NFGSM, PGD, Linf, Square
@@ -24,11 +20,10 @@ from alp.attacks.library import (
     SquareReference,
     TargetedAPGD,
 )
-from alp.evaluation.crafting import craft
+from alp.defences.base import CAPABILITIES, Defence
 from alp.evaluation.knowledge import KNOWLEDGE
-from alp.evaluation.subjects import Opaque, Purified
 from alp.evaluation.suites import Entry, Probes, Suite
-from alp.evaluation.units import Bench, EntryUnit
+from alp.evaluation.tasks import Bench, EntryUnit, craft
 
 COUNT, SIDE, CLASSES = 3, 4, 5
 WEIGHT = seeding.normal((3 * SIDE * SIDE, CLASSES), seeding.generator(0, "counted weight"))
@@ -42,47 +37,50 @@ def linear(x: Tensor) -> Tensor:
 Y = linear(X).argmax(1)
 
 
-@dataclass
-class Counted:
-    """A subject that notes (view, draws, whether for a gradient) of every call of an attacker."""
+class Counted(Defence):
+    """Notes (what it was asked for, draws, whether for a gradient) of every call of an attacker."""
 
-    calls: list[tuple[str, int, bool]] = field(default_factory=list)
-    stochastic: bool = True
-    draws: int = 7
-    views: ClassVar[frozenset[str]] = frozenset({"bare", "masked", "bpda", "purify"})
+    capabilities = CAPABILITIES
 
-    def _answer(self, view: str, x: Tensor, draws: int) -> Tensor:
-        self.calls.append((view, draws, x.requires_grad))
-        return linear(x)
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, int, bool]] = []
+        self.judged: list[int] = []
+        self.draws, self.training = 7, False
+
+    def _answer(self, what: str, x: Tensor, draws: int) -> Tensor:
+        self.calls.append((what, draws, x.requires_grad))
+        return linear(x).expand(draws, -1, -1)
 
     def bare(self, x: Tensor) -> Tensor:
-        return self._answer("bare", x, 1)
+        return self._answer("bare", x, 1)[0]
 
-    def sample(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return self._answer("sample", x, draws).expand(draws, -1, -1)
+    def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self._answer("logits", x, draws)
 
     def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return self._answer("masked", x, draws).expand(draws, -1, -1)
+        return self._answer("masked", x, draws)
 
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return self._answer("bpda", x, draws).expand(draws, -1, -1)
+        return self._answer("bpda", x, draws)
 
-    def predict(self, x: Tensor, source: seeding.Source) -> Tensor:
+    def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        raise AssertionError("nobody asks the random half alone")
+
+    def forward(self, x, source=None, *, draws=None) -> Tensor:
+        self.judged.append(len(x))
         return linear(x)
-
-    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
-        return x
 
 
 ASKED = {
     "oblivious": ("bare", 1),
-    "transfer": ("sample", 6),
-    "score": ("sample", 6),
+    "transfer": ("logits", 6),
+    "score": ("logits", 6),
     "masked": ("masked", 1),
-    "single": ("sample", 1),
+    "single": ("logits", 1),
     "bpda": ("bpda", 6),
-    "fixed": ("sample", 6),
-    "eot": ("sample", 6),
+    "fixed": ("logits", 6),
+    "eot": ("logits", 6),
 }
 """Level of knowledge to the view that its attacker calls, and the draws of a call of one who
 averages six."""
@@ -107,14 +105,14 @@ def test_every_level_and_attack_is_counted() -> None:
     assert names == {*ATTACKS.values(), *LIBRARY_ATTACKS.values()}
 
 
-def count(subject: Counted, level: str, attack, threat=Linf(0.05)):  # noqa: B008
+def count(defence: Counted, level: str, attack, threat=Linf(0.05)):  # noqa: B008
     """Calls with a gradient and without one; each is of the view and the draws that the level
     says."""
-    subject.calls.clear()
-    craft(subject, level, X, Y, threat, attack, seed=0, batch=0, draws=6)
-    assert {(view, draws) for view, draws, _ in subject.calls} == {ASKED[level]}
-    with_gradient = sum(gradient for *_, gradient in subject.calls)
-    return with_gradient, len(subject.calls) - with_gradient
+    defence.calls.clear()
+    craft(defence, level, X, Y, threat, attack, seed=0, batch=0, draws=6)
+    assert {(view, draws) for view, draws, _ in defence.calls} == {ASKED[level]}
+    with_gradient = sum(gradient for *_, gradient in defence.calls)
+    return with_gradient, len(defence.calls) - with_gradient
 
 
 @pytest.mark.parametrize("level", KNOWLEDGE)
@@ -167,108 +165,14 @@ def test_a_library_attack_takes_every_gradient_of_its_settings(name: str) -> Non
     assert 0 < scores <= plain
 
 
-# How a level's draws reach the model
-
-
-class Purifier(nn.Module):
-    """Noise, that counts the draws of each call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.drawn: list[int] = []
-
-    def draw(self, mu, source, size, *, draws=1) -> Tensor:
-        self.drawn.append(draws)
-        noise = torch.cat([seeding.normal(mu.shape, source) for _ in range(draws)])
-        return mu.repeat(draws, 1, 1, 1) + 0.1 * noise
-
-    def forward(self, x: Tensor, source: seeding.Source) -> Tensor:
-        return self.draw(x, source, x.shape[-2:])
-
-
-class Model(nn.Module):
-    """A purifier before a linear classifier, which counts the images that it sees and the calls of
-    its encoder."""
-
-    draws = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.purifier = Purifier()
-        self.encoded, self.seen = 0, []
-
-    def classifier(self, x: Tensor) -> Tensor:
-        self.seen.append(len(x))
-        return linear(x)
-
-    def encode(self, x: Tensor) -> Tensor:
-        self.encoded += 1
-        return x
-
-    def decode_classify(self, mu, source, size, *, draws=1, stop_gradient=False) -> Tensor:
-        mu = mu.detach() if stop_gradient else mu
-        return self.classifier(self.purifier.draw(mu, source, size, draws=draws)).view(
-            draws, len(mu), CLASSES
-        )
-
-    def forward(self, x: Tensor, source: seeding.Source, *, draws: int) -> Tensor:
-        return self.decode_classify(self.encode(x), source, x.shape[-2:], draws=draws).mean(0)
-
-
-@pytest.mark.parametrize("level", [name for name in KNOWLEDGE if name != "oblivious"])
-def test_one_pass_of_the_encoder_serves_all_draws_of_a_step(level: str) -> None:
-    model = Model().eval()
-    _, draws = ASKED[level]
-    craft(Purified(model), level, X, Y, Linf(0.05), PGD(steps=4), seed=0, batch=0, draws=6)
-    assert model.encoded == 4
-    assert model.purifier.drawn == 4 * [draws]
-    assert model.seen == 4 * [draws * COUNT]
-
-
-def test_the_answers_of_a_step_are_draws_of_their_own() -> None:
-    subject = Purified(Model().eval())
-    for view in (subject.sample, subject.bpda, subject.masked):
-        answers = view(X, seeding.generator(0, "draws"), 6)
-        assert answers.shape == (6, COUNT, CLASSES)
-        assert len({tuple(each) for each in answers[:, 0].tolist()}) == 6
-
-
-def test_bpda_takes_the_mean_gradient_at_its_purified_points() -> None:
-    """Of the classifier at each draw, as if the purifier were the identity."""
-    model = Model().eval()
-    model.classifier = lambda x: linear(x**2)
-    x = X.clone().requires_grad_()
-    logits = Purified(model).bpda(x, seeding.generator(0, "draws"), 6)
-    (found,) = torch.autograd.grad(logits.mean(0).sum(), x)
-    points = model.purifier.draw(X, seeding.generator(0, "draws"), (SIDE, SIDE), draws=6)
-    points.requires_grad_()
-    (each,) = torch.autograd.grad(linear(points**2).sum(), points)
-    assert torch.allclose(found, each.view(6, *X.shape).mean(0), atol=1e-5)
-
-
-def test_a_plain_callable_is_asked_once_a_draw() -> None:
-    asked = []
-
-    def model(x: Tensor) -> Tensor:
-        asked.append(len(x))
-        return linear(x + 0.1 * torch.randn_like(x))
-
-    subject = Opaque(model, draws=3)
-    assert subject.sample(X, seeding.generator(0, "draws"), 5).shape == (5, COUNT, CLASSES)
-    assert asked == 5 * [COUNT]
-    asked.clear()
-    subject.predict(X, seeding.generator(0, "draws"))
-    assert asked == 3 * [COUNT]
-
-
 # What an entry attacks
 
 
 def entry_unit(level: str, after: int, evaluations: int = 2) -> tuple[Counted, EntryUnit]:
     entry = Entry(level, PGD(1), 6)
     suite = Suite("one", (entry,), (), evaluations, Probes(0))
-    subject = Counted()
-    return subject, EntryUnit(Bench(subject, {}, Linf(0.05), suite, 0), entry, after)
+    defence = Counted()
+    return defence, EntryUnit(Bench(defence, {}, Linf(0.05), suite, 0), entry, after)
 
 
 @pytest.mark.parametrize("level", [name for name in KNOWLEDGE if name != "transfer"])
@@ -287,13 +191,11 @@ def test_only_white_boxes_spare_images_to_white_boxes(broken_by: str, level: str
 
 
 def test_an_entry_averages_its_own_draws_and_is_judged_by_the_suites() -> None:
-    subject, unit = entry_unit("eot", after=1, evaluations=3)
-    judged = []
-    subject.predict = lambda x, source: (judged.append(len(x)), linear(x))[1]
+    defence, unit = entry_unit("eot", after=1, evaluations=3)
     columns = unit.run(X, Y, 0, [{"clean_select": np.full(COUNT, 3)}])
-    assert subject.calls == [("sample", 6, True)]
+    assert defence.calls == [("logits", 6, True)]
     select, fresh = (columns[f"{unit.name}_{part}"] for part in ("select", "fresh"))
     assert set(select.tolist()) <= {0, 3}
     better = int((select < 3).sum())
-    assert judged == 3 * [COUNT] + 3 * [better] * bool(better)
+    assert defence.judged == 3 * [COUNT] + 3 * [better] * bool(better)
     assert ((fresh >= 0) == (select < 3)).all()

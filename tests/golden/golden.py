@@ -25,14 +25,23 @@ from alp.config import to_dict
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE, NEEDS, PAPER
 from alp.evaluation.suites import SUITES, Entry, Suite, suite_for
-from alp.paper.claims import Claim, claims
-from alp.paper.protocol import Protocol
+from alp.experiments.claims import Claim, claims
+from alp.experiments.protocol import Protocol
 from alp.training.recipes import RECIPES, SCALES
 
 FOLDER = Path(__file__).parent
 COMMAND = "python tests/golden/golden.py"
 WIDTH = 160
-DECIDING = ("attacks", "bench", "deploy", "evaluation", "paper")
+DECIDING = (
+    "attacks",
+    "bench",
+    "data",
+    "defences",
+    "deploy",
+    "evaluation",
+    "experiments",
+    "records",
+)
 """Packages whose constants decide what is found and what counts."""
 
 
@@ -41,7 +50,7 @@ class Shown:
     """A target as far as the choice of a suite looks at it."""
 
     stochastic: bool
-    views: frozenset[str] = frozenset()
+    capabilities: frozenset[str] = frozenset()
 
 
 def suites() -> dict[str, Any]:
