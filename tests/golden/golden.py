@@ -156,7 +156,7 @@ def thresholds() -> dict[str, Any]:
         values = {}
         for name in sorted({home.__name__, *(each.name for each in walked)}):
             module = importlib.import_module(name)
-            for key in re.findall(r"^(_?[A-Z][A-Z_]*)\b[^=\n(]*= ", _source(module), re.M):
+            for key in re.findall(r"^(_?[A-Z][A-Z0-9_]*)\b[^=\n(]*= ", _source(module), re.M):
                 values[f"{name.split('.')[-1]}.{key}"] = plain(getattr(module, key))
         found[package] = {key: each for key, each in sorted(values.items()) if _holds_number(each)}
     return found
