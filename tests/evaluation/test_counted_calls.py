@@ -89,7 +89,7 @@ OWN = {
     "fgsm": (FGSM(), 1, 0),
     "bim": (BIM(steps=4), 4, 0),
     "pgd": (PGD(steps=4), 4, 0),
-    "pgd, 3 starts": (PGD(steps=4, restarts=3), 12, 3),
+    "pgd, 2 starts": (PGD(steps=4, restarts=2), 8, 2),
     "apgd": (APGD(steps=20), 21, 8),
     "apgd, 2 starts": (APGD(steps=20, restarts=2), 42, 16),
     "square": (Square(queries=8), 0, 16),
