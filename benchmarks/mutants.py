@@ -47,6 +47,10 @@ _CHECKS = (
     "evaluation/test_checks_one_by_one.py",
     "evaluation/test_checks.py",
 )
+_TASKS = (
+    "evaluation/test_estimates.py",
+    "evaluation/test_counted_calls.py",
+)
 _CLAIMS = ("experiments/test_claim_thresholds.py", "experiments/test_judging.py")
 TESTS: dict[str, tuple[str, ...]] = {
     "attacks/apgd.py": ("attacks/test_apgd.py", *_ATTACKS),
@@ -63,12 +67,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "attacks/threats.py": ("attacks/test_threats.py", "attacks/test_random_start.py", *_ATTACKS),
     "attacks/library/*.py": _LIBRARY,
     "evaluation/checks/*.py": _CHECKS,
-    "evaluation/knowledge.py": (
-        "evaluation/test_counted_draws.py",
-        "evaluation/test_counted_calls.py",
-    ),
-    "evaluation/suites.py": ("evaluation/test_counted_calls.py",),
-    "evaluation/tasks.py": ("evaluation/test_estimates.py", "evaluation/test_counted_calls.py"),
+    "evaluation/adaptive.py": _TASKS,
+    "evaluation/knowledge.py": ("evaluation/test_counted_draws.py", *_TASKS),
+    "evaluation/suites.py": _TASKS,
+    "evaluation/tasks.py": _TASKS,
     "evaluation/verdict.py": ("evaluation/test_verdict.py",),
     "records/conclusion.py": ("records/test_conclusion.py", "records/test_summary.py"),
     "records/statistics.py": ("records/test_statistics.py", "records/test_bench_statistics.py"),
@@ -115,9 +117,9 @@ class Mutant:
         """The change in a line."""
         text = (ROOT / PACKAGE / self.path).read_text("utf-8")
         line = text[: self.start].count("\n")
-        return (
-            f"{self.path}:{line + 1}  {self.old} -> {self.new}  {text.splitlines()[line].strip()}"
-        )
+        column = self.start - text.rfind("\n", 0, self.start)
+        where = f"{self.path}:{line + 1}:{column}"
+        return f"{where}  {self.old} -> {self.new}  {text.splitlines()[line].strip()}"
 
 
 def mutants() -> list[Mutant]:

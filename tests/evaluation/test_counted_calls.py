@@ -21,9 +21,10 @@ from alp.attacks.library import (
     TargetedAPGD,
 )
 from alp.defences.base import CAPABILITIES, Defence
+from alp.evaluation.adaptive import EntryTask
 from alp.evaluation.knowledge import KNOWLEDGE
 from alp.evaluation.suites import Entry, Probes, Suite
-from alp.evaluation.tasks import Bench, EntryUnit, craft
+from alp.evaluation.tasks import Context, generate
 
 COUNT, SIDE, CLASSES = 3, 4, 5
 WEIGHT = seeding.normal((3 * SIDE * SIDE, CLASSES), seeding.generator(0, "counted weight"))
@@ -109,7 +110,7 @@ def count(defence: Counted, level: str, attack, threat=Linf(0.05)):  # noqa: B00
     """Calls with a gradient and without one; each is of the view and the draws that the level
     says."""
     defence.calls.clear()
-    craft(defence, level, X, Y, threat, attack, seed=0, batch=0, draws=6)
+    generate(defence, level, X, Y, threat, attack, seed=0, batch=0, draws=6)
     assert {(view, draws) for view, draws, _ in defence.calls} == {ASKED[level]}
     with_gradient = sum(gradient for *_, gradient in defence.calls)
     return with_gradient, len(defence.calls) - with_gradient
@@ -168,11 +169,11 @@ def test_a_library_attack_takes_every_gradient_of_its_settings(name: str) -> Non
 # What an entry attacks
 
 
-def entry_unit(level: str, after: int, evaluations: int = 2) -> tuple[Counted, EntryUnit]:
+def entry_task(level: str, after: int, evaluations: int = 2) -> tuple[Counted, EntryTask]:
     entry = Entry(level, PGD(1), 6)
     suite = Suite("one", (entry,), (), evaluations, Probes(0))
     defence = Counted()
-    return defence, EntryUnit(Bench(defence, {}, Linf(0.05), suite, 0), entry, after)
+    return defence, EntryTask(Context(defence, {}, Linf(0.05), 0), suite, entry, after)
 
 
 @pytest.mark.parametrize("level", [name for name in KNOWLEDGE if name != "transfer"])
@@ -180,21 +181,21 @@ def entry_unit(level: str, after: int, evaluations: int = 2) -> tuple[Counted, E
 def test_only_white_boxes_spare_images_to_white_boxes(broken_by: str, level: str) -> None:
     """An entry attacks what is left; what a black box has broken is left to white ones."""
     black = {"oblivious", "transfer", "score"}
-    _, unit = entry_unit(level, after=2)
+    _, task = entry_task(level, after=2)
     earlier = [
         {"clean_select": np.array([2, 2, 0])},
         {f"{broken_by} pgd-1_select": np.array([0, 1, -1]), "psnr": np.zeros(3)},
     ]
-    found = unit.run(X, Y, 0, earlier)[f"{unit.name}_attacked"].tolist()
+    found = task.run(X, Y, 0, earlier)[f"{task.name}_attacked"].tolist()
     spared = broken_by in black and level not in black
     assert found == [spared, True, False]
 
 
 def test_an_entry_averages_its_own_draws_and_is_judged_by_the_suites() -> None:
-    defence, unit = entry_unit("eot", after=1, evaluations=3)
-    columns = unit.run(X, Y, 0, [{"clean_select": np.full(COUNT, 3)}])
+    defence, task = entry_task("eot", after=1, evaluations=3)
+    columns = task.run(X, Y, 0, [{"clean_select": np.full(COUNT, 3)}])
     assert defence.calls == [("logits", 6, True)]
-    select, fresh = (columns[f"{unit.name}_{part}"] for part in ("select", "fresh"))
+    select, fresh = (columns[f"{task.name}_{part}"] for part in ("select", "fresh"))
     assert set(select.tolist()) <= {0, 3}
     better = int((select < 3).sum())
     assert defence.judged == 3 * [COUNT] + 3 * [better] * bool(better)

@@ -12,7 +12,7 @@ from alp.attacks import PGD, Linf
 from alp.defences.adapters import RandomCallable
 from alp.defences.purified import Defended
 from alp.evaluation.knowledge import KNOWLEDGE
-from alp.evaluation.tasks import craft
+from alp.evaluation.tasks import generate
 
 
 class Classifier(nn.Module):
@@ -49,14 +49,14 @@ def defended(new_purifier) -> Defended:
 @pytest.mark.parametrize("level", [name for name in KNOWLEDGE if name != "oblivious"])
 def test_one_pass_of_the_encoder_serves_all_draws_of_a_step(level: str, defended) -> None:
     _, draws = ASKED[level]
-    craft(defended, level, X, Y, Linf(0.05), PGD(steps=4), seed=0, batch=0, draws=6)
+    generate(defended, level, X, Y, Linf(0.05), PGD(steps=4), seed=0, batch=0, draws=6)
     assert defended.encoded == 4 * [COUNT]
     assert defended.drawn == 4 * [draws]
     assert defended.classifier.seen == 4 * [draws * COUNT]
 
 
 def test_the_oblivious_attacker_meets_no_purifier(defended) -> None:
-    craft(defended, "oblivious", X, Y, Linf(0.05), PGD(steps=4), seed=0, batch=0, draws=6)
+    generate(defended, "oblivious", X, Y, Linf(0.05), PGD(steps=4), seed=0, batch=0, draws=6)
     assert defended.encoded == defended.drawn == []
     assert defended.classifier.seen == 4 * [COUNT]
 
