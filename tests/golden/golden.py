@@ -1,4 +1,5 @@
-"""The settings that decide how strict an evaluation and a training are, as JSON for people to read.
+"""The settings that decide how strict an evaluation and a training are, and what the paper's claims
+are found to be worth, as JSON for people to read.
 
 Each file beside this one holds what the package says today. A test compares the two, so that a
 weaker attack, a wider tolerance or another learning rate is never an accident. A change that is
@@ -26,10 +27,13 @@ from alp.evaluation.checks import CHECKS
 from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE, NEEDS, PAPER
 from alp.evaluation.suites import SUITES, Entry, Suite, suite_for
 from alp.experiments.claims import Claim, claims
+from alp.experiments.findings import judge
 from alp.experiments.protocol import Protocol
+from alp.records import read_tree
 from alp.training.recipes import RECIPES, SCALES
 
 FOLDER = Path(__file__).parent
+RESULTS = FOLDER.parents[1] / "results" / "cpu"
 COMMAND = "python tests/golden/golden.py"
 WIDTH = 160
 DECIDING = (
@@ -147,6 +151,28 @@ def published_claims() -> dict[str, Any]:
     }
 
 
+def judged() -> dict[str, Any]:
+    """What the records of the repository say of each claim: the numbers of the page."""
+    kept, refused = read_tree(RESULTS)
+    assert not refused
+    return {
+        each.id: {
+            "status": each.status,
+            "criterion": each.holds,
+            "findings": [
+                {
+                    "protocol": found.protocol,
+                    "value": found.words,
+                    "interval": found.interval,
+                    "holds": found.holds,
+                }
+                for found in each.findings
+            ],
+        }
+        for each in judge(kept)
+    }
+
+
 def thresholds() -> dict[str, Any]:
     """Every constant of the deciding packages that holds a number, by its module's last name."""
     found: dict[str, dict[str, Any]] = {}
@@ -198,6 +224,7 @@ GOLDEN: dict[str, Callable[[], dict[str, Any]]] = {
     "recipes": recipes,
     "protocols": protocols,
     "claims": published_claims,
+    "judged": judged,
     "thresholds": thresholds,
 }
 """Name of a file to what it has to hold."""
