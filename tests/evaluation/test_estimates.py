@@ -79,9 +79,11 @@ def test_a_check_looks_at_the_images_of_its_probes(context) -> None:
 @pytest.mark.parametrize(
     ("threat", "far", "inside"),
     [
-        (Linf(0.1), 0.1 * (1 + 0.9e-4) + 0.9e-6, True),
-        (Linf(0.1), 0.1 * (1 + 1.1e-4) + 1.1e-6, False),
-        (L2(0.1), 0.1 * (1 + 1.1e-4) + 1.1e-6, False),
+        (Linf(0.1), 0.1 * (1 + 0.95e-4), True),
+        (Linf(0.1), 0.1 * (1 + 1.15e-4), False),
+        (L2(0.1), 0.1 * (1 + 1.15e-4), False),
+        (Linf(0.0), 0.9e-6, True),
+        (Linf(0.0), 1.1e-6, False),
     ],
 )
 def test_an_attack_may_leave_its_ball_by_rounding_only(context, threat, far, inside) -> None:
