@@ -69,3 +69,11 @@ def test_a_confident_model_hides_nothing_from_it() -> None:
         for loss in ("ce", "dlr")
     }
     assert fooled["dlr"] >= fooled["ce"] + 4
+
+
+def test_it_is_the_classes_that_have_to_be_three_and_not_the_images() -> None:
+    one = LOSSES["dlr"](torch.tensor([[3.0, 1.0, -1.0]]), torch.tensor([0]))
+    assert one.tolist() == [-0.5]
+    for count in (1, 2, 3, 4):
+        with pytest.raises(ConfigError, match="compares 3 classes and the target has 2"):
+            LOSSES["dlr"](torch.zeros(count, 2), torch.zeros(count, dtype=torch.int64))
