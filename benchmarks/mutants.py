@@ -62,7 +62,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "attacks/lbfgs.py": ("attacks/test_lbfgs_search.py", "attacks/test_lbfgs.py"),
     "attacks/losses.py": ("attacks/test_dlr.py", *_ATTACKS),
-    "attacks/pgd.py": ("attacks/test_attack_settings.py", *_ATTACKS),
+    "attacks/pgd.py": (
+        "attacks/test_attack_settings.py",
+        "evaluation/test_counted_calls.py",
+        *_ATTACKS,
+    ),
     "attacks/square.py": ("attacks/test_square.py", *_ATTACKS),
     "attacks/threats.py": ("attacks/test_threats.py", "attacks/test_random_start.py", *_ATTACKS),
     "attacks/library/*.py": _LIBRARY,
