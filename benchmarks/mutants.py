@@ -53,7 +53,7 @@ _TASKS = (
 )
 _CLAIMS = ("experiments/test_claim_thresholds.py", "experiments/test_judging.py")
 TESTS: dict[str, tuple[str, ...]] = {
-    "attacks/apgd.py": ("attacks/test_apgd.py", *_ATTACKS),
+    "attacks/apgd.py": ("attacks/test_apgd_steps.py", "attacks/test_apgd.py", *_ATTACKS),
     "attacks/base.py": ("attacks/test_attack_settings.py", *_ATTACKS),
     "attacks/gradients.py": (
         "attacks/test_expectation.py",

@@ -10,6 +10,7 @@ from alp.experiments import findings
 from alp.experiments.claims import Claim, claims
 from alp.experiments.findings import judge
 from alp.experiments.measures import MEASURES, Value
+from alp.records import Kept
 from alp.records.statistics import Interval
 
 CLAIMS = {claim.id: claim for claim in claims()}
@@ -68,3 +69,19 @@ def test_more_than_a_bound_has_to_be_sure(holds) -> None:
     claim = CLAIMS["hierarchy.gain"]
     assert holds(claim, 3.8, Interval(-9.0, 9.0))
     assert holds(replace(claim, criterion="at most"), 3.8, Interval(-9.0, 9.0))
+
+
+def test_the_order_of_the_rows_is_judged_where_every_row_was_attacked(make_record) -> None:
+    """A level that one row lacks says nothing, and takes no other level with it."""
+    shares = {"baseline": 0.1, "ALP standalone": 0.3, "AT": 0.5, "A-ALP + AT": 0.9}
+    kept = []
+    for number, (name, share) in enumerate(shares.items()):
+        record = make_record(name, single=share, knowledge={"single": "s", "masked": "m"})
+        if name != "AT":
+            record.columns["masked_correct"] = record.columns["single_correct"]
+        record.header["item"] = "hierarchy"
+        kept.append(Kept(f"hierarchy/records/{number}.json", record))
+    order = next(each for each in judge(kept) if each.id == "hierarchy.order")
+    (finding,) = order.findings
+    assert (finding.protocol, finding.holds) == ("single", True)
+    assert finding.value == pytest.approx(20)
