@@ -127,7 +127,7 @@ def black_box(clean: int, white: int, black: int, evaluations: int):
     for entry in suite.entries:
         right = [black if entry.level == "score" else white]
         record |= columns(**{entry.name: (right, right)})
-    return CHECKS["black-box"].conclude({}, record, suite)
+    return CHECKS["black-box"]().conclude({}, record, suite)
 
 
 def test_black_boxes_may_break_half_a_point_besides() -> None:
@@ -145,7 +145,7 @@ def test_black_boxes_are_compared_with_two_standard_errors() -> None:
         for entry in entries:
             right = broken if entry.level == "score" else alive
             record |= columns(**{entry.name: (right, right)})
-        found = CHECKS["black-box"].conclude({}, record, SUITE)
+        found = CHECKS["black-box"]().conclude({}, record, SUITE)
         assert found.passed is passes
         assert found.value == pytest.approx(count / IMAGES)
         assert found.bound == pytest.approx(0.005 + two_errors(count, IMAGES))
@@ -161,7 +161,7 @@ def test_every_level_without_a_gradient_is_a_black_box() -> None:
             mixed = black == (other == "eot")
             names = (Entry(level, attack), Entry(other, attack, 2))
             suite = Suite("two", names, (), 1, probes)
-            assert CHECKS["black-box"].applies(suite, FixedCallable(linear)) is mixed
+            assert CHECKS["black-box"]().applies(suite, FixedCallable(linear)) is mixed
 
 
 # The slope of what the target computes
@@ -184,7 +184,7 @@ def test_a_gradient_may_be_a_tenth_too_steep(steepness, agrees) -> None:
 
 
 @pytest.mark.parametrize("name", set(CHECKS) - {"black-box"})
-def test_work_counts_the_draws_without_a_gradient(name) -> None:
+def test_the_cost_counts_the_draws_without_a_gradient(name) -> None:
     asked = []
 
     def counted(x: Tensor, noise: Tensor) -> Tensor:
@@ -192,7 +192,7 @@ def test_work_counts_the_draws_without_a_gradient(name) -> None:
         return linear(x + 0.05 * noise)
 
     measured(name, Toy(counted, draws=PROBES.draws))
-    _, plain = CHECKS[name].work(SUITE)
+    _, plain = CHECKS[name]().work(SUITE)
     assert sum(asked) == plain
 
 

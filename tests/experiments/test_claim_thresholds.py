@@ -13,6 +13,7 @@ from alp.experiments.measures import MEASURES, Value
 from alp.records import Kept
 from alp.records.statistics import Interval
 
+ROWS = {"baseline": 0.1, "ALP standalone": 0.3, "AT": 0.5, "A-ALP + AT": 0.9}
 CLAIMS = {claim.id: claim for claim in claims()}
 
 
@@ -71,17 +72,32 @@ def test_more_than_a_bound_has_to_be_sure(holds) -> None:
     assert holds(replace(claim, criterion="at most"), 3.8, Interval(-9.0, 9.0))
 
 
-def test_the_order_of_the_rows_is_judged_where_every_row_was_attacked(make_record) -> None:
+@pytest.fixture
+def order(make_record):
+    """The findings on the order of the rows where one row, or every row, lacks something."""
+
+    def found(without: str = "", other_images: str = ""):
+        kept = []
+        for number, (name, share) in enumerate(ROWS.items()):
+            record = make_record(name, single=share, knowledge={"single": "s", "masked": "m"})
+            if name != without:
+                record.columns["masked_correct"] = record.columns["single_correct"]
+            if name == other_images:
+                record.header["data_digest"] = "ee" * 32
+            record.header["item"] = "hierarchy"
+            kept.append(Kept(f"hierarchy/records/{number}.json", record))
+        return next(each for each in judge(kept) if each.id == "hierarchy.order").findings
+
+    return found
+
+
+def test_the_order_of_the_rows_is_judged_where_every_row_was_attacked(order) -> None:
     """A level that one row lacks says nothing, and takes no other level with it."""
-    shares = {"baseline": 0.1, "ALP standalone": 0.3, "AT": 0.5, "A-ALP + AT": 0.9}
-    kept = []
-    for number, (name, share) in enumerate(shares.items()):
-        record = make_record(name, single=share, knowledge={"single": "s", "masked": "m"})
-        if name != "AT":
-            record.columns["masked_correct"] = record.columns["single_correct"]
-        record.header["item"] = "hierarchy"
-        kept.append(Kept(f"hierarchy/records/{number}.json", record))
-    order = next(each for each in judge(kept) if each.id == "hierarchy.order")
-    (finding,) = order.findings
+    (finding,) = order(without="AT")
     assert (finding.protocol, finding.holds) == ("single", True)
     assert finding.value == pytest.approx(20)
+
+
+def test_rows_of_other_images_have_no_order(order) -> None:
+    assert [each.protocol for each in order()] == ["single", "masked"]
+    assert order(other_images="AT") == ()
