@@ -16,7 +16,6 @@ from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
-from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from alp.errors import AlpError, ConfigError
