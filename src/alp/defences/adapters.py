@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alp import seeding
-from alp.defences.base import Defence, Deterministic, Wrapper, counted
+from alp.defences.base import Defence, Deterministic, Wrapper, counted, in_own_precision
 from alp.defences.inspection import require_evaluation_mode
 from alp.errors import AlpError, ConfigError
 
@@ -36,7 +36,7 @@ class FixedCallable(Deterministic):
         self.training = False
 
     def answer(self, x: Tensor) -> Tensor:
-        return logits_of(self.call(x.clone()), len(x))
+        return logits_of(asked(self.call, x.clone()), len(x))
 
 
 @final
@@ -70,7 +70,7 @@ class RandomCallable(Defence):
 
     def _answer(self, x: Tensor, seed: int) -> Tensor:
         with seeding.lent(seed, x.device):
-            return logits_of(self.call(x.clone()), len(x))
+            return logits_of(asked(self.call, x.clone()), len(x))
 
 
 @final
@@ -131,6 +131,11 @@ def are_probabilities(answers: Tensor) -> bool:
     """Whether answers (B,K) look like probabilities: rows in [0,1] that sum to one."""
     inside = bool((answers >= 0).all() and (answers <= 1).all())
     return inside and bool((answers.double().sum(-1) - 1).abs().max() < 1e-3)
+
+
+def asked(call: Call, x: Tensor) -> Any:
+    """What a callable answers; a module computes in the precision of its weights."""
+    return in_own_precision(call, call, x) if isinstance(call, nn.Module) else call(x)
 
 
 def logits_of(answer: Any, images: int) -> Tensor:
@@ -238,10 +243,10 @@ def is_random(call: Call, x: Tensor) -> bool:
     with torch.no_grad():
         for seed in range(_TRIES):
             with seeding.lent(seed, x.device) as touched:
-                first = logits_of(call(x.clone()), len(x))
+                first = logits_of(asked(call, x.clone()), len(x))
                 if touched():
                     return True
-                if not torch.equal(first, logits_of(call(x.clone()), len(x))):
+                if not torch.equal(first, logits_of(asked(call, x.clone()), len(x))):
                     return True
     return False
 

@@ -398,7 +398,18 @@ def classify(classifier: nn.Module, images: Tensor) -> Tensor:
     """Logits (B,K) of a classifier behind a defence. What it gets is the defence's, so that it
     need not be in [0,1]; other people's classifiers get it in the usual memory format."""
     own = isinstance(classifier, Deterministic)
-    return unchecked(classifier)(images if own else images.contiguous())
+    given = images if own else images.contiguous()
+    return in_own_precision(classifier, unchecked(classifier), given)
+
+
+def in_own_precision(module: nn.Module, call: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """``call(x)`` in the precision of the weights of ``module``, such as float16; an answer that
+    is a tensor in the precision of ``x``."""
+    kind = next((each.dtype for each in module.parameters()), None)
+    if isinstance(x, Proxy) or kind in (None, x.dtype) or not kind.is_floating_point:
+        return call(x)
+    answer = call(x.to(kind))
+    return answer.to(x.dtype) if isinstance(answer, Tensor) else answer
 
 
 def unchecked(classifier: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, from_dict, to_dict
-from alp.defences.base import DEFENCES, Deterministic
+from alp.defences.base import DEFENCES, Deterministic, in_own_precision
 from alp.defences.pretrained import Pretrained
 
 
@@ -99,7 +99,7 @@ class ResNetLite(Pretrained, Deterministic):
         return F.relu(self.norm(self.blocks(h))).mean((2, 3))
 
     def answer(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.features(x))
+        logits: Tensor = in_own_precision(self, lambda each: self.head(self.features(each)), x)
         return logits
 
     def describe(self) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.config import PurifierConfig, from_dict, to_dict
-from alp.defences.base import PURIFIERS, PurifierBase, require_images, require_shape
+from alp.defences.base import (
+    PURIFIERS,
+    PurifierBase,
+    in_own_precision,
+    require_images,
+    require_shape,
+)
 from alp.defences.classifier import PlainBlock
 from alp.defences.pretrained import Pretrained
 
@@ -155,12 +161,13 @@ class Purifier(Pretrained, PurifierBase):
         bottom, right = -x.shape[2] % STRIDE, -x.shape[3] % STRIDE
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
-        mu: Tensor = self.encoder(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        mu: Tensor = in_own_precision(self.encoder, self.encoder, x)
         return mu
 
     def decode(self, z: Tensor, size: tuple[int, int]) -> Tensor:
         """Latents (B, C, h, w) -> images (B, 3, *size), cropped, not clamped."""
-        image: Tensor = self.decoder(z)
+        image: Tensor = in_own_precision(self.decoder, self.decoder, z)
         return image[..., : size[0], : size[1]]
 
     def draw(

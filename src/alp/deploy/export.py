@@ -86,7 +86,7 @@ def export_onnx(
     if precision == "int8":
         check_calibration(calibration, size)
     inside = noise == "inside"
-    defended = deepcopy(defended).cpu().eval()
+    defended = deepcopy(defended).cpu().float().eval()
     graphs = build_graphs(defended, size)
     models = onnx_models(graphs, (*NOISE_AS_INPUT, "whole") if inside else NOISE_AS_INPUT)
     parity = _check_halves(defended, graphs, models)

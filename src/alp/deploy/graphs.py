@@ -160,7 +160,7 @@ def build_graphs(defended: Defended, size: tuple[int, int] = (32, 32)) -> Graphs
     require_defended(defended, "the model")
     if len(size) != 2 or any(not isinstance(each, int) or each < 1 for each in size):
         raise ConfigError(f"size is {size!r}; give a height and a width, such as (32, 32)")
-    model = deepcopy(defended).eval()
+    model = deepcopy(defended).float().eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     device = next(model.purifier.parameters()).device
