@@ -27,7 +27,7 @@ from alp.defences.classes import require_same_classes
 from alp.defences.packaged import load_kind, require_classifier
 from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
 from alp.executors import is_first_process
-from alp.files import exists, read_json, require_writable, write_json
+from alp.files import exists, read_json, require_shape, require_writable, write_json
 from alp.training.certified import CertifiedTask
 from alp.training.stages import AdversaryConfig, CertifiedStage, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
@@ -234,6 +234,16 @@ def perturbation(adversary: AdversaryConfig) -> Perturb | None:
     return lambda target, x, y, source: attack(target, x, y, threat, source)
 
 
+_RECORD = {
+    "steps": int,
+    "seconds": (int, float),
+    "images_per_second": (int, float),
+    "parameters": int,
+    "curve": {"*": [(int, float)]},
+}
+"""What the record of a finished training has to hold for its readers."""
+
+
 def _finished(weights: Path, record_path: Path, key: str) -> Trained:
     record = read_json(record_path, CheckpointError)
     seeding.require_same(record, record_path)
@@ -242,6 +252,7 @@ def _finished(weights: Path, record_path: Path, key: str) -> Trained:
             f"{record_path.parent} holds a finished training with other settings; "
             "give another folder, or delete that one"
         )
+    require_shape(record, _RECORD, str(record_path), CheckpointError, "train again")
     model = load_model(weights)
     if weights_digest(model) != record.get("weights_digest"):
         raise CheckpointError(
