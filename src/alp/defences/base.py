@@ -399,7 +399,8 @@ def classify(classifier: nn.Module, images: Tensor) -> Tensor:
     need not be in [0,1]; other people's classifiers get it in the usual memory format."""
     own = isinstance(classifier, Deterministic)
     given = images if own else images.contiguous()
-    return in_own_precision(classifier, unchecked(classifier), given)
+    logits: Tensor = in_own_precision(classifier, unchecked(classifier), given)
+    return logits
 
 
 def in_own_precision(module: nn.Module, call: Callable[[Tensor], Any], x: Tensor) -> Any:
