@@ -59,7 +59,7 @@ def test_a_folder_given_as_out_does_not_purify_its_own_copies(touch) -> None:
     root = touch("a.png", "b/c.webp")
     for target in ("a-purified.png", "b/C-PURIFIED.PNG"):
         picture = Picture(np.zeros((2, 2, 3), np.uint8))
-        write_copy(root / target, picture.pixels, picture, "0" * 32, 0)
+        write_copy(root / target, picture, "0" * 32, 0)
     assert places([root], root) == {"a.png": "a-purified.png", "c.webp": "b/c-purified.png"}
     assert not without([root], root)
 

@@ -49,7 +49,7 @@ def finish(watch: Watch, refused: str | None = None) -> list[str]:
             stamp, modified_ns = stamp_of(job.picture, RECIPE)
             outcome = Outcome(job, stamp, refused)
             if not refused:
-                write_copy(job.target, PIXELS, Picture(PIXELS), stamp, modified_ns)
+                write_copy(job.target, Picture(PIXELS), stamp, modified_ns)
         watch.remember(outcome)
     return names
 

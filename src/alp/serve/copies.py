@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from alp import seeding
-from alp.data.picture import Bytes, Picture, write_png
+from alp.data.picture import Picture, write_png
 from alp.defences import Purifier
 from alp.defences.checkpoint import weights_digest
 
@@ -61,13 +61,14 @@ def read_stamp(copy: Path) -> str | None:
     return chunk[len(before) : len(before) + _LENGTH].decode("latin-1")
 
 
-def write_copy(target: Path, pixels: Bytes, picture: Picture, stamp: str, modified_ns: int) -> None:
-    """Write the purified pixels (H,W,3) of a picture, with its alpha, metadata and time of
-    modification.
+def write_copy(target: Path, picture: Picture, stamp: str, modified_ns: int) -> None:
+    """Write a purified picture, with its alpha and metadata, and the time of modification of the
+    one that it was made from.
 
     Raises:
         OutputError: it cannot be written.
     """
+    pixels = picture.pixels
     if picture.alpha is not None:
         pixels = np.dstack([pixels, picture.alpha])
         pixels[picture.alpha == 0] = 0  # what cannot be seen is not published

@@ -66,8 +66,6 @@ class _Item:
     modified_ns: int = 0
     picture: Picture | None = None
     """None of what is refused or skipped, and of a large picture whose turn has not come."""
-    pixels: Bytes | None = None
-    """Purified, (H,W,3)."""
 
     @property
     def ended(self) -> bool:
@@ -185,7 +183,7 @@ def _file_size(job: Job) -> int:
 
 
 def _raw_size(item: _Item) -> int:
-    return 0 if item.pixels is None else item.pixels.nbytes
+    return 0 if item.picture is None else item.picture.pixels.nbytes
 
 
 def _read(item: _Item, at_most: int | None = None) -> _Item:
@@ -219,17 +217,20 @@ def _done(item: _Item, pixels: Bytes, decibels: float) -> _Item:
             f"{item.outcome.job.picture} became no picture: the purifier gives values that are "
             "not finite; train it again"
         )
-    return replace(item, outcome=replace(item.outcome, psnr=decibels), pixels=pixels)
+    assert item.picture is not None
+    # In place of the pixels as they were, which are not needed while the copy is written.
+    picture = replace(item.picture, pixels=pixels)
+    return _Item(replace(item.outcome, psnr=decibels), item.modified_ns, picture)
 
 
 def _write(item: _Item) -> Outcome:
     outcome = item.outcome
-    if item.pixels is None or item.picture is None:
+    if item.picture is None:
         return outcome
     if outcome.stamp is None:  # it came after it had been looked for
         return replace(outcome, refused=f"{outcome.job.picture} was changed while it was read")
     try:
-        write_copy(outcome.job.target, item.pixels, item.picture, outcome.stamp, item.modified_ns)
+        write_copy(outcome.job.target, item.picture, outcome.stamp, item.modified_ns)
     except AlpError as error:
         return replace(outcome, refused=str(error))
     return outcome
