@@ -23,6 +23,7 @@ from alp.defences.base import CAPABILITIES, DEFENCES, Defence, Deterministic, cl
 from alp.defences.checkpoint import load_model, save
 from alp.defences.diffusion import DiffPure, OneStep, UNet
 from alp.defences.magnet import MagNet
+from alp.defences.smoothed import Smoothed
 from alp.defences.smoothing import RandomisedSmoothing
 from alp.defences.transforms import JPEG, MedianSmoothing
 from alp.deploy import Consensus, EngineTarget, SequentialDefended, build, export_onnx
@@ -71,6 +72,7 @@ REGISTERED: dict[str, Callable[..., Defence]] = {
     "magnet": lambda head, front: MagNet(head),
     "median": lambda head, front: MedianSmoothing(head),
     "one-step": lambda head, front: OneStep(head, unet=TINY),
+    "smoothed": lambda head, front: Smoothed(head, 0.1, DRAWS),
     "smoothing": lambda head, front: RandomisedSmoothing(head, 0.1, DRAWS),
 }
 """Registered name to a small one, of a classifier and a purifier."""
@@ -84,7 +86,7 @@ OTHERS: dict[str, Callable[..., Defence]] = {
 }
 """What is a defence without being registered."""
 
-SAVED = {"classifier", "defended", "input-noise"}
+SAVED = {"classifier", "defended", "input-noise", "smoothed"}
 """What can be written to a weights file; everything else says why not."""
 
 NO_META = {
@@ -205,6 +207,11 @@ def test_the_prediction_is_made_of_its_draws(name, defence, x) -> None:
         expected = torch.stack([logits[:n, row].mean(0) for row, n in enumerate(taken)])
     elif name == "half-precision":  # what decides is not rounded
         expected = defence.inner.logits(x, source(), DRAWS).mean(0)
+    elif name == "smoothed":  # votes, whose noise lies on a lattice
+        assert torch.equal(defence(x, source()).sum(1), torch.full((2,), float(DRAWS)))
+        votes = DRAWS * nn.functional.one_hot(defence.bare(x).argmax(1), 4)
+        assert torch.equal(defence.at_sigma(1e-4)(x, source()), votes.float())
+        return
     elif name == "engine":  # whose noise comes from numpy
         noise = defence.engine.noise(np.random.default_rng(0), DRAWS, 2)
         mu = defence.engine.encode(x.numpy())

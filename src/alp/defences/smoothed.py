@@ -96,6 +96,16 @@ class Smoothed(Pretrained, Preprocessed):
     def sigma(self) -> float:
         return self._noise.sigma
 
+    def at_sigma(self, sigma: float) -> Self:
+        """The same base at another noise level, whose certificates are its own.
+
+        Raises:
+            ConfigError: sigma cannot be used.
+        """
+        other = self._twin()
+        other._noise = LatticeNoise(sigma)
+        return other
+
     @property
     def settings(self) -> dict[str, Any]:
         return {"draws": self.draws, "sigma": self.sigma, "precision": self.precision}
