@@ -28,8 +28,8 @@ from alp.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-CONTENT = 8 + 4 * 624
-"""Bytes that fill a generator: 64 bits that name it, and the Mersenne Twister's 624 words."""
+STATE = 4 * 624
+"""Bytes that fill a generator: the 624 words of the Mersenne Twister."""
 
 
 def scheme() -> int:
@@ -82,25 +82,32 @@ def derive(seed: int, purpose: str, *counters: int) -> int:
 def generator(
     seed: int, purpose: str, *counters: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """A generator for ``purpose``, the same for the same arguments.
+    """A generator for ``purpose``, the same for the same arguments; its ``initial_seed`` is what
+    :func:`derive` gives.
 
     Raises:
         ConfigError: ``ALP_SEEDING`` is neither 1 nor 2.
     """
+    derived = derive(seed, purpose, *counters)
     if scheme() == 1:
-        return _seeded(derive(seed, purpose, *counters), device)
-    return _filled(hashlib.shake_256(_key(seed, purpose, counters)).digest(CONTENT), device)
+        return _seeded(derived, device)
+    state = hashlib.shake_256(_key(seed, purpose, counters)).digest(STATE)
+    return _filled(derived, state, device)
 
 
 def keyed(key: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator from a number that another generator drew, the same for the same ``key``.
+    """A generator from a number that another generator drew, the same for the same ``key``, which
+    is its ``initial_seed``.
+
+    Args:
+        key: from 0 to 2^63 - 1.
 
     Raises:
         ConfigError: ``ALP_SEEDING`` is neither 1 nor 2.
     """
     if scheme() == 1:
         return _seeded(key, device)
-    return _filled(hashlib.shake_256(str(key).encode()).digest(CONTENT), device)
+    return _filled(key, hashlib.shake_256(str(key).encode()).digest(STATE), device)
 
 
 def for_data(seed: int, purpose: str, *counters: int) -> torch.Generator:
@@ -117,7 +124,7 @@ def entropy(device: torch.device | str = "cpu") -> torch.Generator:
 
     if torch.device(device).type == "meta":
         device = "cpu"
-    return _filled(os.urandom(CONTENT), device)
+    return _filled(int.from_bytes(os.urandom(8), "big"), os.urandom(STATE), device)
 
 
 def _seeded(seed: int, device: torch.device | str) -> torch.Generator:
@@ -126,29 +133,29 @@ def _seeded(seed: int, device: torch.device | str) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def _filled(content: bytes, device: torch.device | str) -> torch.Generator:
-    """A generator in the state that ``content`` says; ``initial_seed`` is its first 64 bits.
+def _filled(seed: int, state: bytes, device: torch.device | str) -> torch.Generator:
+    """A generator whose ``initial_seed`` is ``seed`` and whose draws come from ``state``.
 
-    On the CPU the rest are the words of the Mersenne Twister, in the layout of ATen's
-    ``CPUGeneratorImplStateLegacy``: seed, words left, whether seeded, next word, words. Philox on
-    a GPU has a key and a counter; where the counter cannot be set, as on MPS, there is the key.
+    On the CPU these are the words of the Mersenne Twister, in the layout of ATen's
+    ``CPUGeneratorImplStateLegacy``: seed, words left, whether seeded, next word, words. On a GPU
+    Philox has ``seed`` as its key and a counter that starts from ``state``; where the counter
+    cannot be set, as on MPS, there is the key alone.
     """
     import numpy as np
     import torch
 
     made = torch.Generator(device)
-    seed = int.from_bytes(content[:8], "little")
     if made.device.type != "cpu":
         made.manual_seed(seed)
         if made.device.type == "cuda":
             # Philox counts in fours, and needs room to count on.
-            made.set_offset(int.from_bytes(content[8:16], "little") >> 4 << 2)
+            made.set_offset(int.from_bytes(state[:8], "little") >> 4 << 2)
         return made
-    state = made.get_state()
-    words = state.numpy().view(np.uint64)
+    held = made.get_state()
+    words = held.numpy().view(np.uint64)
     words[0] = seed
-    words[3:627] = np.frombuffer(content, "<u4", offset=8)
-    return made.set_state(state)
+    words[3:627] = np.frombuffer(state, "<u4")
+    return made.set_state(held)
 
 
 class Shard:
