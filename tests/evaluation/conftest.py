@@ -15,7 +15,7 @@ CLASSES = 3
 
 @pytest.fixture
 def weight():
-    source = seeding.generator(0, "test-weight")
+    source = seeding.for_data(0, "test-weight")
     return seeding.normal((3 * SIDE * SIDE, CLASSES), source) / 10
 
 
@@ -32,7 +32,7 @@ def defended(weight):
 @pytest.fixture
 def images(weight):
     """50 images away from black and white, labelled by the bare classifier."""
-    pixels = 64 + 128 * seeding.uniform((50, 3, SIDE, SIDE), seeding.generator(0, "test-pixels"))
+    pixels = 64 + 128 * seeding.uniform((50, 3, SIDE, SIDE), seeding.for_data(0, "test-pixels"))
     pixels = pixels.to(torch.uint8)
     labels = (pixels.float().div(255).flatten(1) @ weight).argmax(1)
     return Images.of(pixels, labels, ["a", "b", "c"], "toy", "test")
