@@ -70,7 +70,7 @@ def test_settings_reach_the_protocol(alp, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr("alp.cli.demo.show_experiments", stub)
     alp("reproduce", "hierarchy", "--out", tmp_path, "--attack.steps", 3, "--seed", 5)
     alp("demo", "--out", tmp_path / "demo")
-    alp("reproduce", "hierarchy", "--scale", "demo", "--trials", 2, "--images", 500,
+    alp("reproduce", "hierarchy", "grids", "--scale", "demo", "--trials", 2, "--images", 500,
         "--out", tmp_path / "demo")  # fmt: skip
     alp("reproduce", "--out", tmp_path / "all")
     alp("reproduce", "sweep", "tsne", "--out", tmp_path / "two")
