@@ -115,7 +115,7 @@ class ProcessExecutor(Executor):
         self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._living: set[BaseProcess] = set()
-        self._closed = False
+        self._closed = self._cancelled = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         if self._closed:
@@ -132,6 +132,7 @@ class ProcessExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._closed = True
         if cancel_futures:
+            self._cancelled = True
             while True:
                 try:
                     unit = self._units.get_nowait()
@@ -157,6 +158,8 @@ class ProcessExecutor(Executor):
                 if worker is None:
                     worker = _Worker(name, self._setup)
                     self._living.add(worker.process)
+                    if self._cancelled:  # while it started, so that shutdown missed it
+                        worker.process.terminate()
                 try:
                     worker.do(unit)
                     break
