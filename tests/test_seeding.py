@@ -312,3 +312,9 @@ def test_lent_generators_are_given_back_after_an_error() -> None:
     with pytest.raises(RuntimeError, match="shape"), lent(2):
         torch.rand(3).view(2)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("source", [0, None, "seed"])
+def test_what_is_no_source_is_named(source) -> None:
+    with pytest.raises(ConfigError, match=f"source of randomness is {source!r}; give"):
+        seeding.normal((2, 3), source)

@@ -209,6 +209,11 @@ def _draw(name: str, shape: Sequence[int], source: Source) -> torch.Tensor:
         rows = slice(source.rank * shape[0], (source.rank + 1) * shape[0])
         device = source.generator.device
         return draw(whole, generator=source.generator, device=device)[rows]
+    if not isinstance(source, torch.Generator):
+        raise ConfigError(
+            f"the source of randomness is {source!r}; give a torch.Generator, such as "
+            "alp.seeding.generator(0, 'attack')"
+        )
     return draw(tuple(shape), generator=source, device=source.device)
 
 
