@@ -147,7 +147,8 @@ def run(
     if not isinstance(data, Images):
         raise ConfigError(
             f"the data is a {type(data).__name__}; give Images, such as "
-            "alp.load_data('cifar10', 'test').take(256) or alp.Images.from_arrays(pixels, labels, classes)"
+            "alp.load_data('cifar10', 'test').take(256) or "
+            "alp.Images.from_arrays(pixels, labels, classes)"
         )
     if not len(data):
         raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
