@@ -190,7 +190,8 @@ def test_a_record_finds_its_row_by_its_digest(judged) -> None:
     assert (mine["suite"], mine["worst"]["value"], mine["as_packaged"]) == ("standard", 0.4, True)
     assert (quick["suite"], quick["worst"]["value"]) == ("quick", 0.5)
     assert (other["worst"]["value"], other["as_packaged"]) == (0.36, False)
-    assert rows["standard"]["evaluation"] == {"verdicts": [], "protocols": []}
+    nothing = {"verdicts": [], "protocols": [], "certificates": []}
+    assert rows["standard"]["evaluation"] == nothing
 
 
 def test_what_the_purifier_adds_is_paired(judged) -> None:
