@@ -10,7 +10,7 @@ from torch import nn
 from alp.seeding import initialising
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def first_scheme() -> Iterator[None]:
     """Many bounds here hold for most models, images and starts, not for all: they were measured at
     those of the first seeding scheme, and stay there."""
