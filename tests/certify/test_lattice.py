@@ -88,3 +88,20 @@ def test_images_outside_the_box_are_refused(x: torch.Tensor) -> None:
 def test_one_image_without_a_batch_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"\(B,3,H,W\)"):
         to_lattice(torch.rand(3, 8, 8))
+
+
+@pytest.mark.parametrize("sigma", [1 / STEPS, 0.25, 4.0])
+def test_the_table_of_the_highest_bits_changes_no_draw(sigma: float) -> None:
+    """Beside a binary search among all T_k, also at the ends of each cell of the table."""
+    noise = LatticeNoise(sigma)
+    generator = np.random.Generator(np.random.PCG64(7))
+    words = generator.integers(-(2**63), 2**63 - 1, 100_000, np.int64, endpoint=True)
+    size = torch.from_numpy(words) & (2**63 - 1)
+    wanted = (noise._cuts[:, None] > size[:1000]).sum(0)
+    drawn = noise.draw((100_000,), 7)
+    assert torch.equal(drawn.abs()[:1000].long(), wanted)
+    assert torch.equal(drawn.abs().long(), noise._above(size))
+    assert torch.equal(drawn < 0, (torch.from_numpy(words) < 0) & (drawn != 0))
+    edges = torch.cat([noise._cuts, noise._cuts - 1, noise._cuts + 1]).clamp(0, 2**63 - 1)
+    found = noise._table[edges >> 47].long()
+    assert torch.equal(found[found >= 0], noise._above(edges)[found >= 0])

@@ -29,6 +29,9 @@ STEPS = 255 * LEVELS
 BITS = 63
 """Random bits that decide the size of a noise value; one more decides its sign."""
 
+_SHIFT = BITS - 16
+"""The 16 highest bits of a draw decide most values alone."""
+
 _NDTR_ERROR = 2.0**-48
 """A bound on the relative error of scipy's normal distribution function in its lower tail, which
 is documented to be a few units in the last place (2^-53)."""
@@ -52,6 +55,10 @@ class LatticeNoise:
         cuts = _tail_integers(self.sigma)
         # ascending, for a binary search
         self._cuts = torch.from_numpy(cuts[::-1].copy())
+        first = torch.arange(2 ** (BITS - _SHIFT)) << _SHIFT
+        largest, smallest = self._above(first), self._above(first + (2**_SHIFT - 1))
+        # by the highest bits of a draw, what it decides; -1 where its other bits matter
+        self._table = torch.where(largest == smallest, largest, -1).int()
 
     @property
     def variation(self) -> float:
@@ -70,10 +77,16 @@ class LatticeNoise:
         generator = np.random.Generator(np.random.PCG64(seed))
         low, high = -(2**63), 2**63 - 1
         words = torch.from_numpy(generator.integers(low, high, shape, np.int64, endpoint=True))
-        size = words & high
-        # how many T_k lie above the draw
-        above = len(self._cuts) - torch.searchsorted(self._cuts, size, right=True)
-        return torch.where(words < 0, -above, above).int()
+        size = (words & high).flatten()
+        above = self._table[size >> _SHIFT]
+        unclear = (above < 0).nonzero().flatten()
+        above[unclear] = self._above(size[unclear]).int()
+        above = above.view(shape)
+        return torch.where(words < 0, -above, above)
+
+    def _above(self, size: Tensor) -> Tensor:
+        """How many T_k lie above each of ``size``, int64."""
+        return len(self._cuts) - torch.searchsorted(self._cuts, size, right=True)
 
 
 def _tail_integers(sigma: float) -> NDArray[np.int64]:
