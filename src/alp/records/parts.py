@@ -85,7 +85,8 @@ def _require_same(path: Path, configuration: dict[str, Any]) -> None:
         return
     differs = "it cannot be read"
     if isinstance(found, dict):
-        seeding.require_same(found, path.parent)
+        if found.get("seeding") != configuration.get("seeding"):
+            seeding.require_same(found, path.parent)
         keys = [key for key in configuration if found.get(key) != configuration[key]]
         differs = f"differs in: {', '.join(keys) or 'its fields'}"
     raise ConfigError(
