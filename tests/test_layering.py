@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "records": BASE,
     "defences": BASE | {"data.quality"},
     "training": BASE | {"attacks", "data", "defences"},
-    "evaluation": BASE | {"attacks", "data", "defences", "records"},
+    "evaluation": BASE | {"attacks", "data", "defences", "deploy", "records"},
     "deploy": BASE | {"defences"},
     "serve": BASE | {"data", "defences", "deploy"},
     "bench": BASE | {"defences", "deploy", "records"},

@@ -50,3 +50,22 @@ def test_a_plan_that_certifies_nothing_is_refused(alp, line) -> None:
     told = alp(*line, "--radii", 0.3)
     assert told.status == 1
     assert "no number of votes certifies the radius 0.3" in told.err
+
+
+def test_an_engine_votes_in_several_processes(alp, line, tmp_path) -> None:
+    pytest.importorskip("onnxruntime")
+    told = alp(*line, "--backend", "onnxruntime", "--processes", 2, "--json")
+    assert told.status == 0, told.err
+    assert json.loads(told.out)["models"][0]["images"] == 6
+    (record,) = (tmp_path / "records").glob("*.json")
+    header = json.loads(record.read_bytes())["header"]
+    assert (header["backend"], header["threads"]) == ("onnxruntime", 1)
+    other = alp(*line, "--processes", 2)
+    assert other.status == 1
+    assert "differs in backend, libraries; give its settings" in " ".join(other.err.split())
+
+
+def test_a_precision_that_the_backend_lacks(alp, line) -> None:
+    told = alp(*line, "--precision", "int8")
+    assert told.status == 1
+    assert "take backend onnxruntime or openvino" in " ".join(told.err.split())

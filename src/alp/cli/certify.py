@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alp.cli import COMMANDS
-from alp.cli.common import images_of, load_named
+from alp.cli.common import CALIBRATION, calibration_images, images_of, load_named
 from alp.cli.settings import POSITIONAL, RESUMED, among
 from alp.config import positive, within
 from alp.data import SPLITS
+from alp.deploy.backends import BACKENDS, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +40,14 @@ class Settings:
     """Most votes for an image."""
     method: Literal["anytime", "fixed"] = "anytime"
     """anytime: stop voting as soon as each radius is decided; fixed: always the whole budget."""
-    precision: str | None = field(default=None, metadata=among(("float32", "bfloat16")))
-    """What the classifier computes in; by default that of a smoothed model, or float32. Two
-    precisions are two classifiers with certificates of their own."""
+    backend: str = field(default="eager", metadata=among(BACKENDS))
+    """What computes the votes. Two backends are two classifiers with certificates of their own."""
+    precision: str | None = field(default=None, metadata=among(PRECISIONS))
+    """What the classifier computes in, as the backend can; by default that of a smoothed model, or
+    float32. Two precisions are two classifiers too. int8 is calibrated on 512 training images
+    under noise."""
+    processes: int = 1
+    """Processes that share out the images, of one thread each where there are several."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
@@ -59,7 +65,7 @@ class Settings:
     """Print JSON."""
 
     def __post_init__(self) -> None:
-        positive(self, "images")
+        positive(self, "images", "processes")
         within(self, 0, 10**9, "attack")
 
 
@@ -70,19 +76,31 @@ class Settings:
 )
 def run(settings: Settings) -> None:
     """Certify each model, attack certificates where asked to, and print what is proved."""
-    from alp.cli.console import note, progress, show
+    from alp.cli.console import note, progress, show, warn
     from alp.defences.plan import SamplingPlan
     from alp.evaluation.certificate_attack import attack_certificates
-    from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of
+    from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of, threads_of
     from alp.records.certificates import summarise_certificates
 
     plan = SamplingPlan(settings.radii, settings.alpha, settings.budget, settings.method)
     config = CertifyConfig(plan, settings.seed)
-    smoothed = {
-        name: smoothed_of(model, settings.sigma, settings.precision)
-        for name, model in load_named(settings.weights).items()
-    }
+    models = load_named(settings.weights)
     images = images_of(settings.data, settings.split, settings.images, settings.seed)
+    ranges = None
+    if settings.precision == "int8":
+        ranges = calibration_images(settings.data, settings.seed, CALIBRATION)
+    smoothed = {
+        name: smoothed_of(
+            model,
+            settings.sigma,
+            settings.precision,
+            settings.backend,
+            (images.images.shape[2], images.images.shape[3]),
+            threads_of(settings.processes),
+            ranges,
+        )
+        for name, model in models.items()
+    }
     told = []
     with progress("images") as bar:
         for name, model in smoothed.items():
@@ -93,7 +111,16 @@ def run(settings: Settings) -> None:
                 cast += votes
                 bar(f"certify {name}", done, total, f"{cast:,} votes")
 
-            record = certify_into(settings.out, name, model, images, config, report)
+            record = certify_into(
+                settings.out,
+                name,
+                model,
+                images,
+                config,
+                report,
+                processes=settings.processes,
+                note=warn,
+            )
             if cast:
                 rate = cast / (time.monotonic() - begun)
                 note(f"certify {name}: {cast:,} votes, {rate:,.0f} a second")

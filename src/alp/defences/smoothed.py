@@ -9,9 +9,11 @@ the noise is made of integers (lattice.py), so that the proof holds for what a c
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self, final
 
 import torch
@@ -20,7 +22,7 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.config import ClassifierConfig, from_dict, to_dict
-from alp.defences.base import DEFENCES, Defence, Preprocessed, classify
+from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, straight_through
 from alp.defences.classifier import ResNetLite
 from alp.defences.lattice import STEPS, LatticeNoise, to_floats, to_lattice
 from alp.defences.plan import BLOCK, SamplingPlan, State
@@ -48,6 +50,21 @@ class Certificate:
     """Votes by class, int64 (B,K), without those that selected the class."""
 
 
+class VoteEngine(ABC):
+    """What computes the votes of a base classifier in place of torch. A copy in another process
+    computes the same."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (B,K) of images (B,3,H,W), float32, without a gradient."""
+
+    @property
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """``backend``, ``precision``, ``threads`` and what else makes it another base, as JSON
+        values for records."""
+
+
 @final
 @DEFENCES.register("smoothed")
 class Smoothed(Pretrained, Preprocessed):
@@ -60,7 +77,12 @@ class Smoothed(Pretrained, Preprocessed):
     surrogate = "mean logits in place of votes"
 
     def __init__(
-        self, base: nn.Module, sigma: float, draws: int = BLOCK, precision: str = "float32"
+        self,
+        base: nn.Module,
+        sigma: float,
+        draws: int = BLOCK,
+        precision: str = "float32",
+        engine: VoteEngine | None = None,
     ) -> None:
         """Smooth a classifier.
 
@@ -71,6 +93,8 @@ class Smoothed(Pretrained, Preprocessed):
             draws: votes of the prediction that answers with counts.
             precision: what the base computes in. Two precisions are two classifiers, each with
                 certificates of its own.
+            engine: what computes the votes in place of torch, in its own precision; made from
+                ``base``, whose gradient attackers get. It is no part of what is saved.
 
         Raises:
             ConfigError: sigma or precision cannot be used, or the base averages logits.
@@ -90,6 +114,7 @@ class Smoothed(Pretrained, Preprocessed):
         super().__init__(base, draws)
         self._noise = LatticeNoise(sigma)
         self.precision = precision
+        self.engine = engine
         self.eval()
 
     @property
@@ -109,6 +134,13 @@ class Smoothed(Pretrained, Preprocessed):
     @property
     def settings(self) -> dict[str, Any]:
         return {"draws": self.draws, "sigma": self.sigma, "precision": self.precision}
+
+    @property
+    def computed(self) -> dict[str, Any]:
+        """What computes the votes, as JSON values for records."""
+        if self.engine is not None:
+            return self.engine.described
+        return {"backend": "eager", "precision": self.precision}
 
     def error(self, shape: tuple[int, ...]) -> float:
         """A bound on what the sampler's rounding changes in the probability of a vote on an image
@@ -137,10 +169,10 @@ class Smoothed(Pretrained, Preprocessed):
         Raises:
             ConfigError: the base gives no finite logits (B,K).
         """
-        images = to_floats(point + noise).contiguous(memory_format=torch.channels_last)
-        half = self.precision == "bfloat16"
+        images = to_floats(point + noise)
+        half = self.engine is None and self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16) if half else nullcontext():
-            logits = classify(self.classifier, images)
+            logits = (self.engine or partial(classify, self.classifier))(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ConfigError(
@@ -152,6 +184,12 @@ class Smoothed(Pretrained, Preprocessed):
                 "the base answers NaN, which is no vote; give weights that are finite"
             )
         return F.one_hot(logits.argmax(1), logits.shape[1])
+
+    def _classified(self, images: Tensor, draws: int) -> Tensor:
+        logits = super()._classified(images, draws)
+        if self.engine is None:
+            return logits
+        return straight_through(self.engine(images).view_as(logits), logits)
 
     def count(self, point: Tensor, noise: Tensor) -> Tensor:
         """Votes by class, int64 (K,), of one image under a block of noise; see ``votes``."""

@@ -12,6 +12,7 @@ from alp.lazy import lazily
 
 if TYPE_CHECKING:
     from alp.deploy.backends import BACKENDS, Backend, build
+    from alp.deploy.compiled import CompiledClassifier
     from alp.deploy.consensus import Consensus, Outcome
     from alp.deploy.engine import Engine
     from alp.deploy.export import export_onnx
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKENDS",
     "Backend",
+    "CompiledClassifier",
     "Consensus",
     "Engine",
     "EngineTarget",
@@ -36,6 +38,7 @@ __getattr__ = lazily(
     __name__,
     {
         "alp.deploy.backends": ("BACKENDS", "Backend", "build"),
+        "alp.deploy.compiled": ("CompiledClassifier",),
         "alp.deploy.consensus": ("Consensus", "Outcome"),
         "alp.deploy.engine": ("Engine",),
         "alp.deploy.export": ("export_onnx",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +11,8 @@ from alp.errors import AlpError, ConfigError, choose
 from alp.registry import Registry
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from alp.defences import Defended
     from alp.deploy.engine import Engine, Floats
 
@@ -35,6 +38,24 @@ class Backend(ABC):
     ) -> Engine:
         """An engine of ``defended``, on ``threads`` processor threads; the rest as :func:`build`,
         which has checked it."""
+
+    def network(
+        self,
+        classifier: nn.Module,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Callable[[Floats], Floats]:
+        """A classifier alone, images (B,3,H,W) -> logits (B,K); the rest as ``engine``.
+
+        Raises:
+            ConfigError: the backend runs defended models only.
+        """
+        raise ConfigError(
+            f"the backend {type(self).__name__} runs no classifier without a purifier; take "
+            "backend eager"
+        )
 
 
 BACKENDS: Registry[type[Backend]] = Registry("BACKENDS", "alp.deploy", "alp.backends")
@@ -69,6 +90,20 @@ def build(
     """
     from alp.deploy.engine import check_calibration, cores
 
+    backend = usable(name, precision)
+    if precision == "int8":
+        check_calibration(calibration, size)
+    return backend.engine(defended, cores(threads), precision, size, calibration)
+
+
+def usable(name: str, precision: str) -> Backend:
+    """The backend ``name``, if it is installed and has the precision.
+
+    Raises:
+        UnknownNameError: there is no such backend.
+        ConfigError: it has no such precision.
+        AlpError: what it needs is not installed.
+    """
     backend = choose(BACKENDS, name, "backend")
     if precision not in backend.precisions:
         able = [other for other, each in BACKENDS.items() if precision in each.precisions]
@@ -79,6 +114,4 @@ def build(
         )
     if not all(find_spec(package) for package in backend.needs):
         raise AlpError(f"the backend {name!r} needs {', '.join(backend.needs)}: {backend.repair}")
-    if precision == "int8":
-        check_calibration(calibration, size)
-    return backend().engine(defended, cores(threads), precision, size, calibration)
+    return backend()

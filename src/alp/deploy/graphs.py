@@ -136,6 +136,18 @@ class WholeGraph(nn.Module):
         return logits
 
 
+class ClassifierGraph(nn.Module):
+    """Images (B,3,H,W) -> logits (B,K), in channels-last memory and without a check of the
+    images: noise takes them beyond [0,1]."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        return unchecked(self.classifier)(images.contiguous(memory_format=torch.channels_last))
+
+
 @dataclass(frozen=True)
 class Graphs:
     """A defended model, ready to be compiled; its modules share their weights."""
@@ -175,6 +187,22 @@ def build_graphs(defended: Defended, size: tuple[int, int] = (32, 32)) -> Graphs
     shapes = Shapes((size[0], size[1]), (latent[0], latent[1], latent[2]), classes, model.draws)
     whole = WholeGraph(encode, draw, model.draws)
     return Graphs(encode, draw, decode, whole.eval(), shapes, model.sigma)
+
+
+def classifier_graph(classifier: nn.Module, size: tuple[int, int]) -> ClassifierGraph:
+    """The graph of a copy of a classifier alone for images of ``size``, made as by
+    :func:`build_graphs`.
+
+    Raises:
+        ConfigError: the classifier does not take such images.
+    """
+    model = channels_last(deepcopy(classifier).float().eval())
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    x = seeding.uniform((2, 3, *size), seeding.generator(0, "graphs"))
+    with torch.no_grad():
+        _logits(model, x)
+    return ClassifierGraph(channels_last(folded(model, x))).eval()
 
 
 def _logits(classifier: nn.Module, x: Tensor) -> Tensor:

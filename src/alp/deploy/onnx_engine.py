@@ -12,6 +12,8 @@ from alp.deploy.engine import Engine, Floats, Shapes
 from alp.errors import AlpError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from alp.defences import Defended
 
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
@@ -95,3 +97,21 @@ class OnnxRuntime(Backend):
         models = models_in(precision, graphs, calibration)
         held = {name: partial(bytes, model) for name, model in models.items()}
         return OnnxEngine(graphs.shapes, held, threads)
+
+    def network(
+        self,
+        classifier: nn.Module,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Callable[[Floats], Floats]:
+        from alp.deploy.onnx_models import classifier_model
+
+        session = open_session(classifier_model(classifier, size, precision, calibration), threads)
+
+        def run(images: Floats) -> Floats:
+            logits: Floats = session.run(None, {"images": images})[0]
+            return logits
+
+        return run

@@ -16,17 +16,24 @@ import torch
 from torch import nn
 
 from alp.deploy.engine import Floats
-from alp.deploy.graphs import Graphs
+from alp.deploy.graphs import Graphs, classifier_graph
 
 INPUTS: dict[str, tuple[str, ...]] = {
     "encoder": ("images",),
     "draws": ("mu", "noise"),
     "decoder": ("mu", "noise"),
     "whole": ("images",),
+    "classifier": ("images",),
 }
 """Model to the names of its inputs."""
 
-OUTPUTS = {"encoder": "mu", "draws": "logits", "decoder": "images", "whole": "logits"}
+OUTPUTS = {
+    "encoder": "mu",
+    "draws": "logits",
+    "decoder": "images",
+    "whole": "logits",
+    "classifier": "logits",
+}
 """Model to the name of its output."""
 
 NOISE_AS_INPUT = ("encoder", "draws", "decoder")
@@ -71,6 +78,17 @@ def models_in(precision: str, graphs: Graphs, calibration: Floats | None) -> dic
     if calibration is not None and precision == "int8":
         return quantised_models(models, graphs, calibration)
     return models
+
+
+def classifier_model(
+    classifier: nn.Module, size: tuple[int, int], precision: str, calibration: Floats | None
+) -> bytes:
+    """A classifier alone, for images of ``size``, in int8 where that is asked for."""
+    images = np.random.default_rng(0).random((2, 3, *size), np.float32)
+    model = convert(classifier_graph(classifier, size), (images,), "classifier")
+    if precision != "int8" or calibration is None:
+        return model
+    return quantised(model, [{"images": batch} for batch in _batches(calibration)])
 
 
 def example(graphs: Graphs, name: str, batch: int = 2, draws: int = 3) -> tuple[Floats, ...]:
@@ -144,13 +162,19 @@ def _feeds(graphs: Graphs, calibration: Floats) -> dict[str, list[dict[str, Floa
     random = np.random.default_rng(0)
     images: list[dict[str, Floats]] = []
     latents: list[dict[str, Floats]] = []
-    for start in range(0, len(calibration), BATCH):
-        batch = np.ascontiguousarray(calibration[start : start + BATCH], np.float32)
+    for batch in _batches(calibration):
         with torch.no_grad():
             mu = graphs.encode(torch.from_numpy(batch).to(graphs.decode.sigma.device)).cpu().numpy()
         images.append({"images": batch})
         latents.append({"mu": mu, "noise": random.standard_normal((1, *mu.shape), np.float32)})
     return {"encoder": images, "whole": images, "draws": latents, "decoder": latents}
+
+
+def _batches(calibration: Floats) -> list[Floats]:
+    return [
+        np.ascontiguousarray(calibration[start : start + BATCH], np.float32)
+        for start in range(0, len(calibration), BATCH)
+    ]
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from torch import nn
 
 from alp.defences import Defended
 from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.deploy.graphs import build_graphs
 from alp.deploy.onnx_engine import NEEDS
-from alp.deploy.onnx_models import models_in
+from alp.deploy.onnx_models import classifier_model, models_in
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """Precision to that of the operations which are not quantised. Always set: where the processor
@@ -25,14 +27,9 @@ class OpenVinoEngine(Engine):
     ) -> None:
         super().__init__(shapes)
         self.threads = threads
+        self.precision = precision
         self._models = models
-        self._compiled: dict[str, Any] = {}
-        self._config = {
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-        }
+        self._compiled: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {}
 
     def encode(self, images: Floats) -> Floats:
         return self._run("encoder", images=images)
@@ -45,15 +42,32 @@ class OpenVinoEngine(Engine):
 
     def _run(self, name: str, **inputs: Floats) -> Floats:
         if name not in self._compiled:
-            import openvino
+            self._compiled[name] = compiled(self._models[name], self.threads, self.precision)
+        return self._compiled[name](inputs)
 
-            core = openvino.Core()
-            model = core.read_model(self._models[name])
-            self._compiled[name] = core.compile_model(model, "CPU", self._config)
+
+def compiled(
+    model: bytes, threads: int, precision: str
+) -> Callable[[Mapping[str, Floats]], Floats]:
+    """An ONNX model as a function from its inputs, by name, to its one output."""
+    import openvino
+
+    config = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "ENABLE_CPU_PINNING": False,  # several processes would pin themselves to the same cores
+    }
+    core = openvino.Core()
+    runner: Any = core.compile_model(core.read_model(model), "CPU", config)
+
+    def run(inputs: Mapping[str, Floats]) -> Floats:
         # Shared memory has been seen to be corrupted.
-        answer = self._compiled[name](inputs, share_inputs=False, share_outputs=False)
-        logits: Floats = answer[0]
-        return logits
+        answer: Floats = runner(inputs, share_inputs=False, share_outputs=False)[0]
+        return answer
+
+    return run
 
 
 @BACKENDS.register("openvino", order=3)
@@ -75,3 +89,15 @@ class OpenVino(Backend):
         graphs = build_graphs(defended, size)
         models = models_in(precision, graphs, calibration)
         return OpenVinoEngine(graphs.shapes, models, threads, precision)
+
+    def network(
+        self,
+        classifier: nn.Module,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Callable[[Floats], Floats]:
+        model = classifier_model(classifier, size, precision, calibration)
+        run = compiled(model, threads, precision)
+        return lambda images: run({"images": images})

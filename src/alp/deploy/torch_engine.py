@@ -7,13 +7,13 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alp import seeding
 from alp.defences import Defended
 from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Random
-from alp.deploy.graphs import Graphs, build_graphs
+from alp.deploy.graphs import Graphs, build_graphs, classifier_graph
 
 Halves = tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]]
 """Encoder, decoder with classifier, and decoder alone."""
@@ -54,27 +54,40 @@ class TorchEngine(Engine):
         else:
             key = int(np.random.default_rng(generator).integers(2**63))
             source = seeding.keyed(key, self.device)
-        with self._settings():
+        with lent(self.device.type, self.threads, self.low):
             mu = self._encode(torch.from_numpy(images).to(self.device)).clone()
             noise = torch.randn((draws, *mu.shape), generator=source, device=self.device)
             return _numpy(self._draw(mu, noise).mean(0))
 
     def _run(self, graph: Callable[..., Tensor], *arrays: Floats) -> Floats:
-        with self._settings():
+        with lent(self.device.type, self.threads, self.low):
             return _numpy(graph(*(torch.from_numpy(each).to(self.device) for each in arrays)))
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        # The number of threads is the process's: lent for the call, and put back.
-        before = torch.get_num_threads()
-        kind = self.device.type
-        low = torch.autocast(kind, torch.bfloat16) if self.low else nullcontext()
-        torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode(), low:
-                yield
-        finally:
-            torch.set_num_threads(before)
+
+@contextmanager
+def lent(device: str, threads: int, low: bool) -> Iterator[None]:
+    """Inference on so many threads, in bfloat16 where ``low``. The number of threads is the
+    process's: lent for the call, and put back."""
+    before = torch.get_num_threads()
+    half = torch.autocast(device, torch.bfloat16) if low else nullcontext()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode(), half:
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def torch_network(
+    graph: Callable[..., Tensor], threads: int, precision: str
+) -> Callable[[Floats], Floats]:
+    """A classifier's graph on arrays, on the processor."""
+
+    def run(images: Floats) -> Floats:
+        with lent("cpu", threads, precision == "bfloat16"):
+            return _numpy(graph(torch.from_numpy(images)))
+
+    return run
 
 
 def _numpy(answer: Tensor) -> Floats:
@@ -99,6 +112,16 @@ class Eager(Backend):
         graphs = build_graphs(defended, size)
         return TorchEngine(graphs, (graphs.encode, graphs.draw, graphs.decode), threads, precision)
 
+    def network(
+        self,
+        classifier: nn.Module,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Callable[[Floats], Floats]:
+        return torch_network(classifier_graph(classifier, size), threads, precision)
+
 
 @BACKENDS.register("compile", order=1)
 class Compile(Backend):
@@ -122,3 +145,14 @@ class Compile(Backend):
             torch.compile(each, mode=mode) for each in (graphs.encode, graphs.draw, graphs.decode)
         )
         return TorchEngine(graphs, halves, threads, precision)  # type: ignore[arg-type]
+
+    def network(
+        self,
+        classifier: nn.Module,
+        threads: int,
+        precision: str,
+        size: tuple[int, int],
+        calibration: Floats | None,
+    ) -> Callable[[Floats], Floats]:
+        graph = torch.compile(classifier_graph(classifier, size))
+        return torch_network(graph, threads, precision)

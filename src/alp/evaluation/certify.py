@@ -13,23 +13,25 @@ import numpy as np
 import torch
 from torch import nn
 
-from alp.config import within
+from alp import seeding
+from alp.config import require_number, within
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import require_same_classes
-from alp.defences.lattice import STEPS, to_lattice
+from alp.defences.lattice import STEPS
 from alp.defences.plan import BLOCK, SamplingPlan, State
-from alp.defences.smoothed import Smoothed, certify_points
+from alp.defences.smoothed import Smoothed
+from alp.deploy.backends import usable
+from alp.deploy.compiled import CompiledClassifier
 from alp.errors import ConfigError
+from alp.evaluation.voting import Ballot, Progress, count_all
 from alp.records import SCHEMA, Record, read, write
 from alp.records.certificates import KIND_CERTIFICATE, require_certificate
 from alp.records.parts import FinishedBatches
-from alp.records.record import Columns, json_values, versions
+from alp.records.record import json_values, versions
 
 if TYPE_CHECKING:
     from alp.data import Images
-
-Progress = Callable[[int, int, int], object]
-"""Called with (images that are finished, all images, votes that were cast since)."""
+    from alp.deploy.engine import Floats
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,21 @@ def certify(
     alpha: float = 0.001,
     budget: int = 20_000,
     method: Literal["anytime", "fixed"] = "anytime",
+    backend: str | None = None,
     precision: str | None = None,
+    calibration: Floats | None = None,
     seed: int = 0,
     name: str = "",
     resume: str | Path | None = None,
     start: Record | None = None,
+    processes: int = 1,
     progress: Progress = lambda done, total, votes: None,
 ) -> Record:
     """Certify the votes of a classifier under Gaussian noise, image by image.
 
     A certificate says: with probability at least 1 - alpha over the votes, no change of the image
     shorter than the radius (L2) changes the most frequent class. It is one of this base classifier
-    in this precision on this kind of processor.
+    in this backend and precision, on this number of threads and this kind of processor.
 
     Args:
         target: a base classifier, images (B,3,H,W) in [0,1] -> logits (B,K), in evaluation mode;
@@ -76,28 +81,76 @@ def certify(
         data: the images.
         sigma: noise on the pixels; by default that of a smoothed ``target``.
         radii, alpha, budget, method: see :class:`SamplingPlan`.
-        precision: float32 or bfloat16; by default that of a smoothed ``target``, or float32.
+        backend: what computes the votes, a name of ``alp.deploy.BACKENDS``; by default torch as
+            it is (``eager``), or the engine of a smoothed ``target``.
+        precision: float32, bfloat16 or int8, as the backend can; by default that of a smoothed
+            ``target``, or float32.
+        calibration: clean training images (N,3,H,W), float32 in [0,1]: under noise they set the
+            ranges of int8.
         name: of the record; by default the class of the target.
         resume: a folder for finished images; the caller deletes it.
         start: an ``anytime`` record of the same settings with a smaller budget, whose open images
             get more votes.
-        progress: called after each block of votes.
+        processes: how many vote at once, each on batches of its own. Where there are several,
+            each has one thread; otherwise torch's number of threads is taken. The same number of
+            threads gives the same record, whatever the number of processes.
+        progress: called after each block of votes, or of several processes after each batch.
 
     Returns:
         A record of the kind ``certificate``.
 
     Raises:
+        UnknownNameError: there is no such backend.
         ConfigError: the target or a setting cannot be used, no votes within the budget could
             certify a radius, or ``resume`` or ``start`` are of other settings.
+        AlpError: what the backend needs is not installed, or it cannot compile the target.
     """
     plan = SamplingPlan(tuple(radii), alpha, budget, method)
-    smoothed = smoothed_of(target, sigma, precision)
-    config = CertifyConfig(plan, seed)
-    return run(smoothed, data, config, name=name, resume=resume, start=start, progress=progress)
+    size = (data.images.shape[2], data.images.shape[3])
+    threads = threads_of(processes)
+    smoothed = smoothed_of(target, sigma, precision, backend, size, threads, calibration)
+    return run(
+        smoothed,
+        data,
+        CertifyConfig(plan, seed),
+        name=name,
+        resume=resume,
+        start=start,
+        processes=processes,
+        progress=progress,
+    )
 
 
-def smoothed_of(target: nn.Module, sigma: float | None, precision: str | None) -> Smoothed:
-    """The smoothed classifier of a target; see :func:`certify`."""
+def threads_of(processes: int) -> int:
+    """Threads of each of several processes.
+
+    Raises:
+        ConfigError: it is no number of processes.
+    """
+    require_number("processes", processes, 1, whole=True)
+    return 1 if processes > 1 else torch.get_num_threads()
+
+
+def smoothed_of(
+    target: nn.Module,
+    sigma: float | None,
+    precision: str | None = None,
+    backend: str | None = None,
+    size: tuple[int, int] = (32, 32),
+    threads: int = 1,
+    calibration: Floats | None = None,
+) -> Smoothed:
+    """The smoothed classifier of a target, whose votes the backend computes for images of
+    ``size``; see :func:`certify`."""
+    usable(backend or "eager", precision or "float32")
+    if isinstance(target, Smoothed) and target.engine is not None and not backend and not precision:
+        return target if sigma is None else target.at_sigma(sigma)
+    if backend not in (None, "eager"):
+        plain = smoothed_of(target, sigma)
+        wanted = precision or plain.precision
+        ranges = None if calibration is None else _noisy(calibration, plain.sigma)
+        engine = CompiledClassifier(plain.classifier, backend, wanted, size, threads, ranges)
+        return Smoothed(plain.classifier, plain.sigma, plain.draws, plain.precision, engine)
     if isinstance(target, Smoothed):
         wanted = precision or target.precision
         level = target.sigma if sigma is None else sigma
@@ -119,41 +172,30 @@ def run(
     name: str = "",
     resume: str | Path | None = None,
     start: Record | None = None,
+    processes: int = 1,
     progress: Progress = lambda done, total, votes: None,
+    note: Callable[[str], object] = lambda text: None,
 ) -> Record:
-    """As :func:`certify`, with the settings in one object."""
+    """As :func:`certify`, with the settings in one object.
+
+    Args:
+        note: told in a sentence when a worker process died.
+    """
     if not len(data):
         raise ConfigError(f"the {data.split} split of {data.name} has no images to certify")
     require_same_classes(smoothed, data)
     plan, shape = config.plan, tuple(data.images.shape[1:])
     plan.require_possible(smoothed.sigma, smoothed.error(shape))
-    header = header_of(smoothed, data, config, name)
+    header = header_of(smoothed, data, config, name, threads_of(processes))
     earlier = _earlier(start, header)
     finished = None
     if resume is not None:
         begun = [] if start is None else [start.header["budget"]]
         finished = FinishedBatches(Path(resume), {**header, "begun": begun})
-    parts: list[Columns] = []
-    for batch, first in enumerate(range(0, len(data), config.batch_size)):
-        rows = range(first, min(first + config.batch_size, len(data)))
-        part: Columns | None = finished.load(batch, "certificates") if finished else None
-        if part is None:
-            points, _ = to_lattice(data.images[rows.start : rows.stop])
-            states = certify_points(
-                smoothed,
-                points,
-                plan,
-                config.seed,
-                earlier[rows.start : rows.stop] if earlier else None,
-                lambda votes, done=rows.start: progress(done, len(data), votes),  # type: ignore[misc]
-            )
-            part = _columns(states, plan)
-            if finished:
-                finished.save(batch, part, "certificates")
-        parts.append(part)
-        progress(rows.stop, len(data), 0)
-    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    own = {"index": np.arange(len(data)), "label": data.labels.numpy()}
+    ballot = Ballot(smoothed, data, plan, config.seed, config.batch_size, earlier)
+    columns = count_all(ballot, finished, processes, progress, note)
+    # a copy: torch moves tensors that it sends to a process, and views of them are lost
+    own = {"index": np.arange(len(data)), "label": data.labels.numpy().copy()}
     return Record(header, {**own, **columns})
 
 
@@ -164,6 +206,9 @@ def certify_into(
     data: Images,
     config: CertifyConfig,
     progress: Progress = lambda done, total, votes: None,
+    *,
+    processes: int = 1,
+    note: Callable[[str], object] = lambda text: None,
 ) -> Record:
     """The record ``folder/records/name``: read where it is there, else made and written.
 
@@ -178,15 +223,27 @@ def certify_into(
     if path.with_name(f"{name}.json").exists():
         start = read(path)
         require_certificate(start)
-        if start.header == header_of(smoothed, data, config, name):
+        if start.header == header_of(smoothed, data, config, name, threads_of(processes)):
             return start
-    record = run(smoothed, data, config, name=name, resume=parts, start=start, progress=progress)
+    record = run(
+        smoothed,
+        data,
+        config,
+        name=name,
+        resume=parts,
+        start=start,
+        processes=processes,
+        progress=progress,
+        note=note,
+    )
     write(record, path)
     shutil.rmtree(parts)
     return record
 
 
-def header_of(smoothed: Smoothed, data: Images, config: CertifyConfig, name: str) -> dict[str, Any]:
+def header_of(
+    smoothed: Smoothed, data: Images, config: CertifyConfig, name: str, threads: int
+) -> dict[str, Any]:
     """What a record of certificates says of itself; it holds no time of day."""
     plan, shape = config.plan, tuple(data.images.shape[1:])
     return json_values(
@@ -208,8 +265,8 @@ def header_of(smoothed: Smoothed, data: Images, config: CertifyConfig, name: str
                 "rounding": smoothed.rounding(shape),
             },
             "shape": list(shape),
-            "precision": smoothed.precision,
-            "threads": torch.get_num_threads(),
+            "threads": threads,
+            **smoothed.computed,
             "device": "cpu",
             "processor": [platform.machine(), torch.backends.cpu.get_cpu_capability()],
             "images": len(data),
@@ -221,17 +278,12 @@ def header_of(smoothed: Smoothed, data: Images, config: CertifyConfig, name: str
     )
 
 
-def _columns(states: list[State], plan: SamplingPlan) -> Columns:
-    votes = torch.stack([state.votes for state in states]).numpy()
-    stopped = ["settled" if plan.decided(state) else "budget" for state in states]
-    return {
-        "selected": np.array([state.selected for state in states]),
-        "draws": np.array([state.draws for state in states]),
-        "radius": np.array([state.radius for state in states]),
-        "refuted": np.array([state.refuted for state in states]),
-        "stopped": np.array(stopped),
-        **{f"votes_{number}": votes[:, number] for number in range(votes.shape[1])},
-    }
+def _noisy(calibration: Floats, sigma: float) -> Floats:
+    """What the base will see of these images; the same at each call."""
+    source = seeding.generator(0, "noise on calibration images")
+    noise = sigma * seeding.normal(calibration.shape, source)
+    noisy: Floats = (torch.from_numpy(calibration) + noise).numpy()
+    return noisy
 
 
 def _earlier(start: Record | None, header: dict[str, Any]) -> list[State] | None:
@@ -248,7 +300,9 @@ def _earlier(start: Record | None, header: dict[str, Any]) -> list[State] | None
             "a record of the method 'fixed' settles its votes beforehand and cannot be given more: "
             "its level would no longer hold; certify again with method 'anytime'"
         )
-    differs = [key for key in header if key != "budget" and start.header.get(key) != header[key]]
+    earlier = {"backend": "eager", **start.header}  # older records do not name it
+    keys = [key for key in dict.fromkeys((*header, *earlier)) if key != "budget"]
+    differs = [key for key in keys if earlier.get(key) != header.get(key)]
     if differs or start.header["budget"] > header["budget"]:
         raise ConfigError(
             f"the earlier record {start.name!r} differs in "
