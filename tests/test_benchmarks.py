@@ -204,3 +204,30 @@ def test_autoattack_refuses_other_images(weights, verdict, new_images, monkeypat
         script("autoattack").main(
             ["--weights", weights, "--verdict", str(verdict), "--out", weights]
         )
+
+
+def test_votes_are_counted_and_each_engine_is_compared_with_itself(
+    new_classifier, new_images, tmp_path, monkeypatch, capsys
+) -> None:
+    pytest.importorskip("openvino")
+    votes = script("votes")
+    pixels = (255 * new_images(4, 8, 8)).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(4), list("abcd"), "toy", "test")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    ranges = new_images(20, 8, 8).numpy()
+    monkeypatch.setattr(votes, "calibration_images", lambda name, seed, count: ranges)
+    save(new_classifier(), tmp_path / "plain.safetensors")
+    tiny = ["--images", "4", "--budget", "400", "--rounds", "1"]
+    before = torch.get_num_threads()
+    try:
+        found = votes.main(["--weights", str(tmp_path / "plain.safetensors"), *tiny])
+    finally:
+        torch.set_num_threads(before)
+    assert tuple(found) == votes.WAYS
+    for row in found.values():
+        assert row["votes"] % 128 == 0
+        assert 4 * 2 * 128 <= row["votes"] <= 4 * (512 + 128)
+        assert row["ratio"] == pytest.approx(row["certify"] / row["bare"])
+        assert 0 < row["ratio"] < 2
+    assert found["eager float32"]["votes"] == found["openvino float32"]["votes"]
+    assert len(capsys.readouterr().out.splitlines()) == len(votes.WAYS)
