@@ -101,7 +101,7 @@ class Shapes:
     def applies(self, suite, defence):
         return True
 
-    def work(self, suite):
+    def cost(self, suite):
         return 0, 0
 
     def measure(self, scene, x, y):

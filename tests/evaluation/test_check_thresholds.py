@@ -192,7 +192,7 @@ def test_the_cost_counts_the_draws_without_a_gradient(name) -> None:
         return linear(x + 0.05 * noise)
 
     measured(name, Toy(counted, draws=PROBES.draws))
-    _, plain = CHECKS[name]().work(SUITE)
+    _, plain = CHECKS[name]().cost(SUITE)
     assert sum(asked) == plain
 
 

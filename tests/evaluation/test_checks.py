@@ -38,7 +38,7 @@ def test_a_check_is_honest_with_honest_targets_and_with_json(name):
     check = CHECKS[name]()
     assert check.name == name
     for defence in (SMOOTH, FixedCallable(linear)):
-        gradients, plain = check.work(SUITE)
+        gradients, plain = check.cost(SUITE)
         assert gradients >= 0 <= plain
         if name == "black-box" or not check.applies(SUITE, defence):
             continue
@@ -58,7 +58,7 @@ def test_work_counts_the_gradients_that_are_taken(name):
         return linear(x + 0.05 * noise)
 
     numbers(name, Toy(counted, draws=1))
-    gradients, _ = CHECKS[name]().work(SUITE)
+    gradients, _ = CHECKS[name]().cost(SUITE)
     by_identity = PROBES.steps[0] * PROBES.draws if name == "bpda" else 0
     assert sum(asked) == gradients - by_identity
 

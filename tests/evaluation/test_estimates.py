@@ -69,7 +69,7 @@ def test_an_image_that_is_wrong_already_moves_nowhere(context) -> None:
 def test_a_check_looks_at_the_images_of_its_probes(context) -> None:
     task = CheckTask(context, SUITE, CHECKS["radius"]())
     assert task.images == PROBES.images
-    assert task.cost == CHECKS["radius"]().work(SUITE)
+    assert task.cost == CHECKS["radius"]().cost(SUITE)
     columns = task.run(X, Y, 0, ())
     assert set(columns) == {f"radius_{key}" for key in ("half", "one", "double", "everything")}
     beyond = {name: np.append(values, np.nan) for name, values in columns.items()}

@@ -220,7 +220,7 @@ class CheckTask:
 
     @property
     def cost(self) -> tuple[float, float]:
-        return self.check.work(self.suite)
+        return self.check.cost(self.suite)
 
     def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
         context, suite = self.context, self.suite

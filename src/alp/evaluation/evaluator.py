@@ -29,7 +29,7 @@ from alp.evaluation.config import EvalConfig
 from alp.evaluation.grid import Grid
 from alp.evaluation.header import About, header
 from alp.evaluation.protocol import PaperProtocol
-from alp.evaluation.schedule import Meter, Progress, Unit, run_units
+from alp.evaluation.schedule import Progress, Tracker, Unit, run_units
 from alp.evaluation.suites import Suite
 from alp.evaluation.tasks import Context, Part, Task
 from alp.executors import ProcessExecutor, SerialExecutor, cores, device_of
@@ -161,15 +161,15 @@ def run(
     finished = finished_batches(resume, begun)
     x, y = work.first(config.batch_size)
     images = [min(task.images, len(data)) for task in tasks]
-    meter = Meter(tasks, rates(defence, x, y), images, progress)
+    tracker = Tracker(tasks, rates(defence, x, y), images, progress)
     if processes == 1:
         columns = run_units(
-            tasks, data, config.batch_size, SerialExecutor(), work.unit, finished, meter
+            tasks, data, config.batch_size, SerialExecutor(), work.unit, finished, tracker
         )
     else:
         pool = ProcessExecutor(processes, partial(_begin, work, cores() // processes), note)
         with pool:
-            columns = run_units(tasks, data, config.batch_size, pool, _unit, finished, meter)
+            columns = run_units(tasks, data, config.batch_size, pool, _unit, finished, tracker)
     before.require()
     found = plan.conclude(tasks, columns)
     warnings = [] if is_repeatable(defence, x[:_FEW]) else [_UNREPEATABLE]

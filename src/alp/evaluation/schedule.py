@@ -41,7 +41,7 @@ class Unit:
         return range(self.start, self.stop)
 
 
-class Meter:
+class Tracker:
     """How much of the work is done, in estimated seconds."""
 
     def __init__(
@@ -83,7 +83,7 @@ def run_units(
     executor: Executor,
     do: Callable[[Unit, list[Part]], Part],
     finished: FinishedBatches | None,
-    meter: Meter,
+    tracker: Tracker,
 ) -> Part:
     """The columns of all tasks, one row an image; NaN where a task did not look at all images.
 
@@ -101,7 +101,7 @@ def run_units(
             waiting.append(unit)
         else:
             parts[unit.task, unit.batch] = part
-            meter.add(unit)
+            tracker.add(unit)
     running: dict[Future[Part], Unit] = {}
     most = getattr(executor, "window", 64)
     try:
@@ -120,7 +120,7 @@ def run_units(
                 if finished:
                     finished.save(unit.batch, part, _file(unit))
                 parts[unit.task, unit.batch] = part
-                meter.add(unit)
+                tracker.add(unit)
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise

@@ -29,7 +29,7 @@ class Draws:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return defence.stochastic
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         probes = suite.probes
         return probes.steps[0] * (probes.draws + 1), 2 * suite.evaluations * probes.draws
 
@@ -56,7 +56,7 @@ class Direction:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return defence.stochastic
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         return 4 * suite.probes.draws, 0
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:

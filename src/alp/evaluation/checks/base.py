@@ -124,7 +124,7 @@ class Check(Protocol):
     def applies(self, suite: Suite, defence: Defence) -> bool:
         """Whether there is anything to check."""
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         """Draws that it takes an image, with a gradient and without one."""
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ class BlackBox:
         black = [entry.level in BLACK_BOX for entry in suite.entries]
         return any(black) and not all(black)
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         return 0, 0
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:

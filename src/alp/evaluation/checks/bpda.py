@@ -25,7 +25,7 @@ class BPDA:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return "bpda" in defence.capabilities
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         probes = suite.probes
         return 2 * probes.steps[0] * probes.draws, 2 * suite.evaluations * probes.draws
 

@@ -43,7 +43,7 @@ class FiniteDifference:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         return suite.probes.draws, 5 * suite.probes.draws
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ class Null:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         draws = suite.probes.draws
         return ATTACK.steps * draws, 4 * suite.evaluations * draws
 

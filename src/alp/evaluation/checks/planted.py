@@ -41,7 +41,7 @@ class Planted:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         return STEPS * suite.probes.draws, (CORNERS + 2) * suite.probes.draws
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:

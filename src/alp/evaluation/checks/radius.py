@@ -47,7 +47,7 @@ class Radius:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         radii, probes = len(MULTIPLES), suite.probes
         gradients = (radii + 1) * probes.steps[0] * probes.draws
         return gradients, radii * suite.evaluations * probes.draws + DRAWS

@@ -25,7 +25,7 @@ class Steps:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         probes = suite.probes
         return (1 + sum(probes.steps)) * probes.draws, 3 * suite.evaluations * probes.draws
 

@@ -30,7 +30,7 @@ class ZeroGradient:
     def applies(self, suite: Suite, defence: Defence) -> bool:
         return True
 
-    def work(self, suite: Suite) -> tuple[float, float]:
+    def cost(self, suite: Suite) -> tuple[float, float]:
         return 2 * suite.probes.draws, 0
 
     def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
