@@ -94,6 +94,9 @@ def test_any_value_in_a_manifest_is_used_or_refused(
         use_all(copied)
     except AlpError:
         return
+    if path[-1] == "verdicts":
+        assert value == []  # there may be none
+        return
     assert path[-1] in ("title", "parameters", "name", "training", "evaluation", "rows", "default")
 
 
