@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from alp import seeding
@@ -56,6 +57,12 @@ def test_a_finished_evaluation_computes_nothing_again(defended, images, tmp_path
     assert defended.seeds["predict"] == [seeding.derive(0, "classes")]
     probes = {seeding.derive(0, purpose) for purpose in ("rates", "repeat")}
     assert set(defended.seeds["logits"]) == probes
+
+
+def test_a_record_shares_no_memory_with_the_images(defended, images):
+    """Torch moves tensors that it sends to a worker: the labels of earlier records were lost."""
+    record = _evaluate(defended, images, None)
+    assert not np.shares_memory(record.columns["label"], images.labels.numpy())
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "swap"])

@@ -128,7 +128,8 @@ def run_units(
 
 
 def _joined(tasks: Sequence[Task], parts: Mapping[tuple[int, int], Part], data: Images) -> Part:
-    columns: Part = {"index": np.arange(len(data)), "label": data.labels.numpy()}
+    # a copy: torch moves tensors that it sends to a process, and views of them are lost
+    columns: Part = {"index": np.arange(len(data)), "label": data.labels.numpy().copy()}
     for number in range(len(tasks)):
         own = [part for (task, _), part in sorted(parts.items(), key=_place) if task == number]
         for name in own[0]:
