@@ -177,6 +177,26 @@ def test_a_false_certificate_is_found() -> None:
         attack_certificates(smoothed, data, false, 10)
 
 
+class Watched(Halves):
+    """Notes the number of threads that it is computed on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = {*getattr(self, "seen", ()), torch.get_num_threads()}
+        return super().forward(x)
+
+
+def test_a_certificate_is_attacked_on_its_own_number_of_threads() -> None:
+    base, before = Watched(), torch.get_num_threads()
+    smoothed = Smoothed(base, 0.25)
+    record = alp.certify(smoothed, images(4), radii=(0.0,), budget=512)
+    assert base.seen == {before}
+    base.seen = set()
+    other = replace(record, header=record.header | {"threads": before + 1})
+    attack_certificates(smoothed, images(4), other, 1)
+    assert base.seen == {before + 1}
+    assert torch.get_num_threads() == before
+
+
 def test_the_target_has_to_be_a_module_with_a_sigma() -> None:
     with pytest.raises(ConfigError, match="sigma is missing"):
         alp.certify(Halves(), images(2))

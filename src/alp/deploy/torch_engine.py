@@ -14,6 +14,7 @@ from alp.defences import Defended
 from alp.deploy.backends import BACKENDS, Backend
 from alp.deploy.engine import Engine, Floats, Random
 from alp.deploy.graphs import Graphs, build_graphs, classifier_graph
+from alp.executors import on_threads
 
 Halves = tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]]
 """Encoder, decoder with classifier, and decoder alone."""
@@ -66,16 +67,10 @@ class TorchEngine(Engine):
 
 @contextmanager
 def lent(device: str, threads: int, low: bool) -> Iterator[None]:
-    """Inference on so many threads, in bfloat16 where ``low``. The number of threads is the
-    process's: lent for the call, and put back."""
-    before = torch.get_num_threads()
+    """Inference on so many threads, in bfloat16 where ``low``."""
     half = torch.autocast(device, torch.bfloat16) if low else nullcontext()
-    torch.set_num_threads(threads)
-    try:
-        with torch.inference_mode(), half:
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with on_threads(threads), torch.inference_mode(), half:
+        yield
 
 
 def torch_network(

@@ -13,6 +13,7 @@ from alp import seeding
 from alp.attacks import L2, PGD
 from alp.defences.smoothed import ABSTAIN, Smoothed
 from alp.errors import AlpError
+from alp.executors import on_threads
 from alp.records import Record
 from alp.records.certificates import require_certificate
 
@@ -54,24 +55,25 @@ def attack_certificates(
     alpha = record.header["alpha"]
     rows = np.flatnonzero(record.columns["radius"] > 0)[:count]
     violations = abstained = 0
-    for number, row in enumerate(rows):
-        threat = L2(SHARE * float(record.columns["radius"][row]))
-        chosen = int(record.columns["selected"][row])
-        x, _ = data.batch(torch.tensor([row]))
-        source = seeding.generator(seed, "attack a certificate", int(row))
-        attack = PGD(steps=STEPS)
-        adversarial = attack(
-            lambda point: smoothed.logits(point, source, DRAWS).mean(0),  # noqa: B023
-            x,
-            torch.tensor([chosen]),
-            threat,
-            source,
-        )
-        judge = seeding.derive(seed, "judge an attacked certificate", int(row))
-        decided = int(smoothed.predict(adversarial, alpha=alpha, budget=2_000, seed=judge))
-        abstained += decided == ABSTAIN
-        violations += decided not in (ABSTAIN, chosen)
-        progress(number + 1, len(rows))
+    with on_threads(record.header["threads"]):  # with another number it is another classifier
+        for number, row in enumerate(rows):
+            threat = L2(SHARE * float(record.columns["radius"][row]))
+            chosen = int(record.columns["selected"][row])
+            x, _ = data.batch(torch.tensor([row]))
+            source = seeding.generator(seed, "attack a certificate", int(row))
+            attack = PGD(steps=STEPS)
+            adversarial = attack(
+                lambda point: smoothed.logits(point, source, DRAWS).mean(0),  # noqa: B023
+                x,
+                torch.tensor([chosen]),
+                threat,
+                source,
+            )
+            judge = seeding.derive(seed, "judge an attacked certificate", int(row))
+            decided = int(smoothed.predict(adversarial, alpha=alpha, budget=2_000, seed=judge))
+            abstained += decided == ABSTAIN
+            violations += decided not in (ABSTAIN, chosen)
+            progress(number + 1, len(rows))
     if violations > _allowed(len(rows), 2 * alpha):
         raise AlpError(
             f"{violations} of {len(rows)} certificates were broken by an attack within their "
