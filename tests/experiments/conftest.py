@@ -24,7 +24,7 @@ def _correct(share: float):
 
 @pytest.fixture
 def make_record():
-    def make(name: str = "A-ALP + AT", *, clean=0.8, single=0.3, **header) -> Record:
+    def make(name: str = "A-ALP + AT", *, clean=0.8, single=0.3, psnr=25, **header) -> Record:
         return Record(
             {
                 "kind": "robustness",
@@ -45,7 +45,7 @@ def make_record():
             },
             {
                 "clean_correct": _correct(clean),
-                "psnr": np.full(IMAGES, 25, np.float32),
+                "psnr": np.full(IMAGES, psnr, np.float32),
                 "ssim": np.full(IMAGES, 0.9, np.float32),
                 "single_correct": _correct(single),
                 "single_zero_gradient": _correct(0),

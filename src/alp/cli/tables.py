@@ -35,7 +35,7 @@ def _protocol(section: Section, published: Published) -> Iterator[str]:
     yield "verdict    the mean logits over all draws, on fresh draws that no attack has seen"
     timed = dict.fromkeys(timing_words(record.header["latency"]) for record in section.records)
     yield f"latency    median of a call with {'; '.join(timed)}"
-    claims = "; [ ]: the paper's value, latencies on an Apple M4 GPU" if published else ""
+    claims = "; [ ]: the paper's value" if published else ""
     yield f"numbers    below each its 95 % Wilson interval; ±: deviation over trials{claims}"
 
 

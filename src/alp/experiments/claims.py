@@ -1,4 +1,5 @@
-"""The published claims (claims.json), and the numbers among them in the units of the tables."""
+"""The published claims and our readings of them (claims.json), and the numbers among the claims
+in the units of the tables."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ DATA = "cifar10"
 LEVEL = "single"
 """The attacker knowledge that the paper's robust accuracies are for: gradients of one draw."""
 
-_COLUMNS = {"robust": LEVEL, "psnr": "psnr", "sigma": "sigma", "latency": "latency_ms"}
+_COLUMNS = {"robust": LEVEL, "psnr": "psnr", "sigma": "sigma"}
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,17 @@ class Claim:
     """The experiments whose records it is measured on."""
     quantity: str
     """What is measured (a name in :data:`alp.experiments.measures.MEASURES`)."""
-    criterion: Literal["about", "at least", "at most", "more than"]
-    """How the measurement has to compare with ``value``; ``about``: within ``tolerance``."""
+    criterion: Literal["about", "at least", "at most", "between", "more than"]
+    """How the measurement has to compare with ``value``; ``about``: within ``tolerance``;
+    ``between``: from ``value`` to ``upper``."""
     value: float
     """As published; for a claim in words (``stated``) the bound that we read into them."""
     unit: str
     """The unit of ``value`` and of ``tolerance``."""
     tolerance: float = 0.0
     """How far from ``value`` a measurement may be that is ``about`` it."""
+    upper: float | None = None
+    """The upper bound of a claim that gives a range."""
     row: str = ""
     """The defence that it is about."""
     against: str = ""
@@ -47,18 +51,33 @@ class Claim:
     sd: float | None = None
     """Its published deviation over trials."""
     stated: str = ""
-    """What the paper says where that is no number."""
+    """What the paper says where that is no number, paraphrased."""
     protocols: tuple[str, ...] = ()
     """What the attacker knows, in the order of the page; the paper's own protocol first."""
     setting: dict[str, float] | None = None
-    """Where it is measured: ``eps``, ``sigma``."""
+    """Where it is measured: ``eps``, ``sigma``, widths; or the published ends of a curve."""
+    by_construction: str = ""
+    """Why a measurement says nothing for the claim although it agrees; empty where it does."""
+    note: str = ""
+    """What to know of the measurement."""
 
 
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every claim, in the order of the file."""
+    return tuple(_claim(values) for values in _file()["claims"])
+
+
+@cache
+def readings() -> tuple[tuple[str, str], ...]:
+    """What the paper writes that can be read in several ways, and how we read it."""
+    return tuple((each["written"], each["read"]) for each in _file()["readings"])
+
+
+def _file() -> dict[str, Any]:
     text = files("alp.experiments").joinpath("claims.json").read_text("utf-8")
-    return tuple(_claim(values) for values in json.loads(text)["claims"])
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def _claim(values: dict[str, Any]) -> Claim:

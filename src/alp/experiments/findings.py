@@ -19,9 +19,11 @@ FORMS = {
     "points": "{:.2f} points",
     "% of the mean": "{:.1f}\u202f% of the mean",
     "dB": "{:.2f}\u202fdB",
-    "ms": "{:.2f}\u202fms",
+    "dB off": "{:.2f}\u202fdB off",
+    "% of the images": "{:.0f}\u202f% of the images",
     "latent units": "{:.3f}",
     "times": "{:,.0f}\u202f\u00d7",
+    "times as long": "{:.1f}\u202f\u00d7",
 }
 """Unit to the text of a value in it."""
 
@@ -70,6 +72,8 @@ def _judged(claim: Claim, runs: Runs) -> Judged:
         published=claim.stated or _published(claim),
         value=None if claim.stated else claim.value,
         holds=_criterion(claim),
+        by_construction=claim.by_construction,
+        note=claim.note,
         measure=f"no record of {DATA}: run {commands}",
         findings=tuple(_finding(claim, value) for value in values),
     )
@@ -100,12 +104,17 @@ def _holds(claim: Claim, value: Value) -> bool:
         return value.value >= claim.value
     if claim.criterion == "at most":
         return value.value <= claim.value
+    if claim.upper is not None:
+        return claim.value <= value.value <= claim.upper
     lowest = value.value if value.interval is None else value.interval.low
     return lowest > claim.value
 
 
 def _published(claim: Claim) -> str:
-    text = _minus(FORMS[claim.unit].format(claim.value))
+    form = FORMS[claim.unit]
+    text = _minus(form.format(claim.value))
+    if claim.upper is not None:
+        text = f"{text} to {form.format(claim.upper)}"
     return text if claim.sd is None else f"{text}, SD {claim.sd:g}"
 
 
@@ -114,6 +123,8 @@ def _criterion(claim: Claim) -> str:
     if claim.criterion == "about":
         return f"counts within {form.format(claim.tolerance)} of the published value"
     bound = _minus(form.format(claim.value))
+    if claim.upper is not None:
+        return f"counts from {bound} to {form.format(claim.upper)}"
     surely = "surely " if claim.criterion == "more than" else ""
     return f"counts when {surely}{claim.criterion} {bound}"
 

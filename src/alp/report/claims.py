@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Status = Literal["reproduced", "only", "not reproduced", "not measured"]
+Status = Literal["reproduced", "only", "by construction", "not reproduced", "not measured"]
 
 MARKS: dict[Status, str] = {
     "reproduced": "✓",
     "only": "◐",
+    "by construction": "≡",
     "not reproduced": "✗",
     "not measured": "\u2013",
 }
 """Status to the sign for it, the best first."""
 
-_IN_TOTAL = {"only": "true only under a protocol"}
+_IN_TOTAL = {"only": "true only under a protocol", "by construction": "true by construction"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Judged:
     """How to measure it, for a claim that no record is about."""
     findings: tuple[Finding, ...]
     """The measurements, the paper's own protocol first."""
+    by_construction: str = ""
+    """Why a measurement that agrees says nothing for the claim; empty where it does."""
+    note: str = ""
+    """What to know of the measurements."""
 
     @property
     def status(self) -> Status:
@@ -66,12 +71,14 @@ class Judged:
             return "not measured"
         true = sum(each.holds for each in self.findings)
         if true == len(self.findings):
-            return "reproduced"
+            return "by construction" if self.by_construction else "reproduced"
         return "only" if true else "not reproduced"
 
     @property
     def verdict(self) -> str:
         """The status in words, with the protocols under which the claim is true."""
+        if self.status == "by construction":
+            return "true by construction"
         if self.status != "only":
             return self.status
         return "true only under " + ", ".join(f"`{e.protocol}`" for e in self.findings if e.holds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures import hierarchy, honest, points, speed, widths
+from alp.experiments.measures import hierarchy, honest, points, psnr, speed, widths
 from alp.experiments.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -17,19 +17,31 @@ def _gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     yield from honest.gain(runs, claim)
 
 
+def _slower(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Times that a row takes as long as another, timed by turns and in the table of all rows."""
+    yield from speed.draws(runs, claim)
+    yield from hierarchy.slower(runs, claim)
+
+
 MEASURES: dict[str, Measure] = {
     "robust": hierarchy.robust,
     "deviation": hierarchy.deviation,
     "psnr": hierarchy.psnr,
-    "latency": hierarchy.latency,
     "order": hierarchy.order,
     "gain": _gain,
+    "latency ratio": _slower,
     "cost": honest.cost,
+    "agreement": honest.agreement,
     "sigma": points.sigma_mean,
     "spread": points.sigma_spread,
     "accuracy": points.accuracy_at,
     "optimum": points.optimum,
-    "psnr at an end": points.psnr_ends,
+    "noise gain": points.noise_gain,
+    "psnr at sigma": psnr.at_sigma,
+    "psnr ends": psnr.ends,
+    "psnr fall": psnr.fall,
+    "psnr spread": psnr.spread,
+    "displaced": points.displaced,
     "returned": points.returned,
     "passed": widths.passed,
     "times slower": speed.diffusion,

@@ -55,11 +55,16 @@ def difference(
 
 
 def difference_of_means(
-    protocol: str, a: NDArray[np.floating], b: NDArray[np.floating], records: Sequence[Kept]
+    protocol: str,
+    a: NDArray[np.floating],
+    b: NDArray[np.floating],
+    records: Sequence[Kept],
+    scale: float = 100.0,
 ) -> Value:
-    """Points by which the mean of ``a`` is above that of ``b``, (n,) each on the same images, of
-    quantities that have no bounds: with the normal interval of their paired difference."""
-    apart = 100 * (a.astype(np.float64) - b.astype(np.float64))
+    """Points, or other units by ``scale``, by which the mean of ``a`` is above that of ``b``, (n,)
+    each on the same images, of quantities that have no bounds: with the normal interval of their
+    paired difference."""
+    apart = scale * (a.astype(np.float64) - b.astype(np.float64))
     error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
     half = normal_quantile(0.95) * float(error)
     mean = float(apart.mean())

@@ -40,12 +40,21 @@ def deviation(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 def psnr(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Mean PSNR of purified images, in dB."""
-    yield from _number(runs, claim, "psnr")
+    records = named(runs.get(ITEM, ()), claim.row)
+    values = [aggregate([each.record])["psnr"] for each in records]
+    if records and None not in values:
+        yield over_trials("", [value["value"] for value in values], records)
 
 
-def latency(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Median latency of a deployed prediction of one image, in ms."""
-    yield from _number(runs, claim, "latency_ms")
+def slower(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Times that the median latency of a row's prediction is another's, trial by trial; a row that
+    was trained once is compared with every trial."""
+    row, other = (named(runs.get(ITEM, ()), name) for name in (claim.row, claim.against))
+    if row and len(other) in (1, len(row)):
+        pairs = list(zip(_by_trial(row), _by_trial(other) * (len(row) // len(other)), strict=True))
+        ratios = [_median_ms(above) / _median_ms(below) for above, below in pairs]
+        where = timing_words(row[0].record.header["latency"])
+        yield over_trials(where, ratios, [*row, *other])
 
 
 def order(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -73,12 +82,12 @@ def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
                 yield difference(level, *shares, [*row, *other])
 
 
-def _number(runs: Runs, claim: Claim, key: str) -> Iterator[Value]:
-    records = named(runs.get(ITEM, ()), claim.row)
-    values = [aggregate([each.record])[key] for each in records]
-    if records and None not in values:
-        where = timing_words(records[0].record.header["latency"]) if key == "latency_ms" else ""
-        yield over_trials(where, [value["value"] for value in values], records)
+def _by_trial(records: Sequence[Kept]) -> list[Kept]:
+    return sorted(records, key=lambda each: int(each.record.header["trial"]))
+
+
+def _median_ms(kept: Kept) -> float:
+    return float(kept.record.header["latency"]["predict"]["median_ms"])
 
 
 def _has(records: Sequence[Kept], level: str) -> bool:

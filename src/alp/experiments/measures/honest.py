@@ -37,6 +37,15 @@ def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
         yield difference(WORST, first, second, [*row, *other])
 
 
+def agreement(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """The share of images, in per cent, on which the gradient of a row agrees with finite
+    differences: what the check of that name measures."""
+    for kept in named(runs.get(ITEM, ()), claim.row):
+        for check in kept.record.header["checks"]:
+            if check["check"] == "finite-difference":
+                yield Value("", 100 * float(check["value"]), [kept])
+
+
 def _clean(kept: Kept) -> NDArray[np.floating]:
     fresh = kept.record.columns["clean_fresh"]
     share: NDArray[np.floating] = fresh / kept.record.header["evaluations"]

@@ -9,7 +9,6 @@ import numpy as np
 from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value, difference, named, over_trials, same_images
 from alp.records import (
-    CLEAN,
     KIND_EMBEDDING,
     KIND_POINTS,
     KIND_TRAINING,
@@ -24,9 +23,9 @@ from alp.records.statistics import Interval, mean_sd
 
 def accuracy_at(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Accuracy in per cent under attack at an ``eps`` and a ``sigma``, mean over trials."""
-    records = _of(runs, claim, KIND_POINTS)
+    records = records_of(runs, claim.items[0], KIND_POINTS)
     for level in claim.protocols if same_images(records) else ():
-        found = [_at(each, level, **(claim.setting or {})) for each in records]
+        found = [at(each, level, **(claim.setting or {})) for each in records]
         shares = [point.correct for points in found for point in points]
         if len(shares) == len(records):
             share = accuracy(np.stack(shares).mean(axis=0))
@@ -35,27 +34,31 @@ def accuracy_at(runs: Runs, claim: Claim) -> Iterator[Value]:
             yield Value(level, over.value, records, interval, over.sd)
 
 
+def noise_gain(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that accuracy under attack at an ``eps`` is higher at a ``sigma`` than without noise,
+    on the same images."""
+    setting = claim.setting or {}
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    for level in claim.protocols if same_images(records) else ():
+        shares = []
+        for sigma in (setting["sigma"], 0.0):
+            found = [at(each, level, setting["eps"], sigma) for each in records]
+            shares.append([point.correct for points in found for point in points])
+        if all(len(each) == len(records) for each in shares):
+            noisy, plain = (np.stack(each).mean(axis=0) for each in shares)
+            yield difference(level, noisy, plain, records)
+
+
 def optimum(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The sigma of the highest accuracy under attack, mean over trials: of equals the least."""
-    records = _of(runs, claim, KIND_POINTS)
-    for level in claim.protocols:
-        best = [_best(_at(each, level, **(claim.setting or {}))) for each in records]
-        sigmas = [sigma for sigma in best if sigma is not None]
-        if records and len(sigmas) == len(records):
-            yield over_trials(level, sigmas, records)
-
-
-def psnr_ends(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Mean PSNR in dB of purified clean images at the least (``end`` 0) or most noise (1)."""
-    records = _of(runs, claim, KIND_POINTS)
-    end = int((claim.setting or {})["end"])
-    values, sigma = [], 0.0
-    for each in records:
-        clean = sorted(_at(each, CLEAN), key=_sigma)
-        sigma = _sigma(clean[-end])
-        values.append(float(clean[-end].psnr.mean(dtype=np.float64)))
-    if values:
-        yield over_trials(f"sigma {sigma:g}", values, records)
+    for item in claim.items:
+        records = records_of(runs, item, KIND_POINTS)
+        for level in claim.protocols:
+            best = [_best(at(each, level, **(claim.setting or {}))) for each in records]
+            sigmas = [sigma for sigma in best if sigma is not None]
+            if records and len(sigmas) == len(records):
+                words = level if item == claim.items[0] else f"{level}, {item}"
+                yield over_trials(words, sigmas, records)
 
 
 def sigma_mean(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -76,14 +79,20 @@ def sigma_spread(runs: Runs, claim: Claim) -> Iterator[Value]:
 def returned(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points by which purification raises the share of an attacked image's nearest clean
     neighbours that have its class."""
-    for each in _of(runs, claim, KIND_EMBEDDING):
+    yield from _nearer(runs, claim, "purified", "attacked")
+
+
+def displaced(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points by which an attack lowers the share of an image's nearest clean neighbours that have
+    its class."""
+    yield from _nearer(runs, claim, "clean", "attacked")
+
+
+def _nearer(runs: Runs, claim: Claim, one: str, other: str) -> Iterator[Value]:
+    for each in records_of(runs, claim.items[0], KIND_EMBEDDING):
         columns = each.record.columns
-        yield difference(
-            str(each.record.header["level"]),
-            columns["purified_share"],
-            columns["attacked_share"],
-            [each],
-        )
+        level = str(each.record.header["level"])
+        yield difference(level, columns[f"{one}_share"], columns[f"{other}_share"], [each])
 
 
 def _trained(runs: Runs, claim: Claim) -> list[Kept]:
@@ -92,15 +101,15 @@ def _trained(runs: Runs, claim: Claim) -> list[Kept]:
     return trained or named(runs.get("hierarchy", ()), claim.row)
 
 
-def _of(runs: Runs, claim: Claim, kind: str) -> list[Kept]:
-    """The records of the claim's experiment that are of ``kind``, each whole."""
-    found = [each for each in runs.get(claim.items[0], ()) if each.record.kind == kind]
+def records_of(runs: Runs, item: str, kind: str) -> list[Kept]:
+    """The records of an experiment that are of ``kind``, each whole."""
+    found = [each for each in runs.get(item, ()) if each.record.kind == kind]
     for each in found:
         require(each.record, kind)
     return found
 
 
-def _at(
+def at(
     kept: Kept, level: str, eps: float | None = None, sigma: float | None = None
 ) -> list[Measured]:
     """The points of a record at these settings; none where it has none."""

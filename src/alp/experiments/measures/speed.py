@@ -1,4 +1,5 @@
-"""The measure of speed: how many times longer a diffusion purifier takes in the same run."""
+"""Measures of speed: what draws cost, and how many times longer a diffusion purifier takes in the
+same run."""
 
 from __future__ import annotations
 
@@ -34,7 +35,19 @@ def diffusion(runs: Runs, claim: Claim) -> Iterator[Value]:
                 yield _ratio(words, peers[0], fastest, kept)
 
 
-def _times(kept: Kept, batch: int, what: str, peer: str | None = None) -> list[Series]:
+def draws(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """The median time of all draws over that of one, timed by turns in eager PyTorch, one image a
+    call, with its bootstrap interval."""
+    for kept in runs.get(ITEM, ()) if ITEM in claim.items else ():
+        batch = int(kept.record.columns["batch"].min())
+        one, every = (_times(kept, batch, what, backend="eager") for what in ("draw", "draws"))
+        if one and every:
+            yield _ratio("eager PyTorch, by turns", every[0], one[0], kept)
+
+
+def _times(
+    kept: Kept, batch: int, what: str, peer: str | None = None, backend: str | None = None
+) -> list[Series]:
     """The timings at this batch size of each contestant of the kind ``what``."""
     header, columns = kept.record.header, kept.record.columns
     named: dict[str, dict[str, Any]] = header["contestants"]
@@ -42,6 +55,7 @@ def _times(kept: Kept, batch: int, what: str, peer: str | None = None) -> list[S
         _series(columns, (columns["batch"] == batch) & (columns["contestant"] == name))
         for name, about in named.items()
         if about["what"] == what
+        and backend in (None, about.get("backend"))
         and (peer is None or (about.get("peer") == peer and about["settings"]["steps"] >= STEPS))
     )
     return [each for each in found if len(each.ms)]

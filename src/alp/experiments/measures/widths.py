@@ -10,12 +10,13 @@ from alp.records import KIND_POINTS, Kept, measured
 
 
 def passed(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points by which the widest latent lets more of an attack through than the narrowest, as
-    shares of its length."""
+    """Points by which the ``wide`` latent lets more of an attack through than the ``narrow`` one,
+    as shares of its length."""
     records = [each for each in runs.get(claim.items[0], ()) if each.record.kind == KIND_POINTS]
-    rising = sorted(records, key=_channels)
-    if len(rising) > 1 and same_images(rising):
-        narrow, wide = rising[0], rising[-1]
+    of_width = {_channels(each): each for each in records}
+    setting = claim.setting or {}
+    wide, narrow = (of_width.get(int(setting[name])) for name in ("wide", "narrow"))
+    if wide and narrow and same_images([wide, narrow]):
         for level in claim.protocols:
             yield from _apart(level, narrow, wide)
 
