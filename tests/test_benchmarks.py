@@ -21,6 +21,8 @@ from alp.evaluation.suites import SUITES, Entry, Probes, Suite
 from alp.records import read, robust_share, write
 
 pytest.importorskip("pyautoattack")
+
+pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 

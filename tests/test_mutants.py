@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 
 pytest.importorskip("pyautoattack")
+
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 
 

@@ -30,6 +30,8 @@ from alp.seeding import (
     uniform,
 )
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS = [(0, "a"), (1, "a"), (0, "b"), (0, "a", 0), (0, "a", 1), (0, "a", 0, 1), (0, "a", 1, 0)]
 draws = pytest.mark.parametrize("draw", [normal, uniform], ids=["normal", "uniform"])
 

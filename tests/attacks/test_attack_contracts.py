@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from alp.attacks import ATTACKS, LOSSES, NFGSM, PGD, THREATS, Attack, Threat
 from alp.seeding import generator, normal, uniform
 
+pytestmark = pytest.mark.slow
+
 INSIDE = [name for name, kind in ATTACKS.items() if not getattr(kind, "training", False)]
 DRAWLESS = ["fgsm", "bim", "lbfgs"]
 NEAREST = ["lbfgs"]  # looks for the smallest change, by a loss of its own

@@ -14,6 +14,8 @@ import pytest
 from alp.cli import main
 from alp.records import read_all
 
+pytestmark = pytest.mark.slow
+
 
 def options(weights, pictures: Path, out: Path) -> list[object]:
     given = ["--data", pictures, "--images", 10, "--draws", 2, "--device", "cpu", "--out", out]

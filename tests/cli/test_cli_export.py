@@ -11,6 +11,8 @@ from alp.deploy import Runtime
 
 pytest.importorskip("onnxscript")
 
+pytestmark = pytest.mark.slow
+
 
 def test_export_and_run(alp, weights, pictures, tmp_path) -> None:
     told = alp(

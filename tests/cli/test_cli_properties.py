@@ -17,6 +17,8 @@ from alp.cli import COMMANDS
 from alp.cli.settings import UsageError, _Parser, parse
 from alp.errors import AlpError
 
+pytestmark = pytest.mark.slow
+
 KINDS = {name: typing.get_type_hints(COMMANDS[name])["settings"] for name in COMMANDS}
 CHOSEN = {"recipe": "joint", "scale": "cpu", "norm": "l2", "method": "apgd"}
 OPTIONS = {name: list(_Parser(name, kind, CHOSEN).options) for name, kind in KINDS.items()}

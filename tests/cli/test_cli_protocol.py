@@ -11,6 +11,8 @@ import pytest
 from alp.cli import main
 from alp.records import read_all
 
+pytestmark = pytest.mark.slow
+
 
 def options(weights, pictures: Path, out: Path) -> list[object]:
     chosen = {

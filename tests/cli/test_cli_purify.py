@@ -17,6 +17,8 @@ from PIL import Image
 
 from alp import load, save
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -10,6 +10,8 @@ import pytest
 from alp.attacks import PGD
 from alp.experiments.protocol import Protocol
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def line(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:

@@ -18,6 +18,8 @@ from alp.data.cifar10 import find_files
 from alp.data.decode import decode_one
 from alp.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"train": 10, "test": 2}
 
 

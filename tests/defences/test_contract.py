@@ -31,6 +31,8 @@ from alp.errors import ConfigError
 from alp.evaluation import SUITES, Entry, Probes, evaluate
 from alp.seeding import Common, generator, normal
 
+pytestmark = pytest.mark.slow
+
 DRAWS, SIDE = 3, 8
 TINY = UNet(
     block_out_channels=(8,),

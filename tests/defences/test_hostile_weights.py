@@ -31,6 +31,8 @@ from alp.defences.checkpoint import (
 )
 from alp.errors import AlpError, CheckpointError, OutputError
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 DESCRIBED: dict[str, dict[str, Any]] = {

@@ -15,6 +15,8 @@ from alp.evaluation import About, Entry, Probes, Suite, evaluate
 from alp.records import conclude
 from alp.seeding import generator
 
+pytestmark = pytest.mark.slow
+
 SUITE = Suite("tiny", (Entry("eot", PGD(2), 2),), (), evaluations=1, probes=Probes(images=8))
 
 

@@ -11,6 +11,8 @@ from scipy import stats
 from alp.deploy.consensus import Consensus, evidence
 from alp.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 SCHEDULES = [Consensus(), Consensus(draws=12, first=2, group=1), Consensus(20, 5, 5, 0.02)]
 
 

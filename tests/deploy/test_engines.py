@@ -12,6 +12,8 @@ from alp.deploy import BACKENDS, Consensus, build
 from alp.deploy.engine import cores
 from alp.errors import AlpError, ConfigError, UnknownNameError
 
+pytestmark = pytest.mark.slow
+
 CASES = [(name, each) for name, backend in BACKENDS.items() for each in backend.precisions]
 CLOSE = {"float32": 1e-4, "bfloat16": 0.1, "int8": 0.3}
 """Largest difference of a logit to torch, relative to the largest one."""

@@ -20,6 +20,8 @@ from alp.errors import AlpError, ConfigError
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
+
+pytestmark = pytest.mark.slow
 ort = pytest.importorskip("onnxruntime")
 
 SIZE = (10, 14)

@@ -23,6 +23,8 @@ from alp.deploy.onnx_models import labelled
 from alp.deploy.runtime import DESCRIPTION, read_description
 from alp.errors import AlpError, CheckpointError, OutputError
 
+pytestmark = pytest.mark.slow
+
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 

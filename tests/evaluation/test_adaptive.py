@@ -18,6 +18,8 @@ from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE
 from alp.evaluation.suites import suite_for
 from alp.records import conclude, write
 
+pytestmark = pytest.mark.slow
+
 SMALL = Linf(0.01)
 ABOUT = About("toy", sigma=0.05, weights={"classifier": "ab"})
 SUITE = Suite(

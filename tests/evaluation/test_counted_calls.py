@@ -26,6 +26,8 @@ from alp.evaluation.knowledge import KNOWLEDGE
 from alp.evaluation.suites import Entry, Probes, Suite
 from alp.evaluation.tasks import Context, generate
 
+pytestmark = pytest.mark.slow
+
 COUNT, SIDE, CLASSES = 3, 4, 5
 WEIGHT = seeding.normal((3 * SIDE * SIDE, CLASSES), seeding.generator(0, "counted weight"))
 X = 0.3 + 0.4 * seeding.uniform((COUNT, 3, SIDE, SIDE), seeding.generator(0, "counted images"))

@@ -13,6 +13,8 @@ from alp.evaluation.checks import CHECKS
 from alp.evaluation.evaluator import evaluate
 from alp.evaluation.suites import Entry, Probes, Suite
 
+pytestmark = pytest.mark.slow
+
 DOC = Path(__file__).parents[2] / "docs" / "checks.md"
 COUNT = 24
 SUITE = Suite(

@@ -38,6 +38,8 @@ from alp.records import (
 from alp.records.record import LAYOUTS
 from alp.report.figures import FIGURES
 
+pytestmark = pytest.mark.slow
+
 ITEMS = sorted(EXPERIMENTS)
 KINDS = {
     "hierarchy": {KIND_ROBUSTNESS},

@@ -17,6 +17,8 @@ from alp.defences import Purifier
 from alp.defences.packaged import OFFERS, ROOT, open_package, packaged_names, packages
 from alp.report.card import render_card
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 
 

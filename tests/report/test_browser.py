@@ -12,6 +12,8 @@ import pytest
 
 from alp.experiments.reproduce import write_page
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path(__file__).parents[2] / "results" / "cpu"
 
 # Text whose colour and background are near each other, by the formula of WCAG 2.1 for contrast.

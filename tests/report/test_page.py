@@ -11,6 +11,8 @@ from alp.errors import AlpError, ConfigError, RecordError
 from alp.records import Record, write
 from alp.report import write_report
 
+pytestmark = pytest.mark.slow
+
 EVIL = '<script>alert(1)</script><img src="x" onerror="alert(2)">$\\bad{'
 
 

@@ -21,6 +21,8 @@ from alp.report.claims import Finding, Judged
 from alp.report.drawing import drawn
 from alp.report.figures import Drawing
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path(__file__).parents[2] / "results" / "cpu"
 EVIL = '<script>alert(1)</script><img src="x" onerror="alert(2)">'
 IMAGES = 40

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -20,6 +21,8 @@ from alp.data.picture import SUFFIXES, read_picture
 from alp.serve.copies import read_stamp, stamp_of
 from alp.serve.jobs import find_jobs
 from alp.serve.purifying import PicturePurifier
+
+pytestmark = pytest.mark.slow
 
 CASES = int(os.environ.get("ALP_CASES", "300"))
 

@@ -19,6 +19,8 @@ from alp.files import write_json
 from alp.training import AdversaryConfig, ClassifierStage, PurifierStage
 from alp.training.train import train
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, sys
 from pathlib import Path

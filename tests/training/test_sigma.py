@@ -19,6 +19,8 @@ from alp.training.loop import Run, fit
 from alp.training.losses import target_mse
 from alp.training.tasks import PurifierTask
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def history(toy, engine, tmp_path: Path):

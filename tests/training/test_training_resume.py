@@ -26,6 +26,8 @@ from alp.training import (
 )
 from alp.training.train import train
 
+pytestmark = pytest.mark.slow
+
 STEPS = 8
 CODE = PurifierConfig(latent_channels=8, width=8, blocks=1)
 HEAD = ClassifierConfig(size="tiny", classes=4)

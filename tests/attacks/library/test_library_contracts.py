@@ -32,6 +32,8 @@ from alp.seeding import generator, uniform
 pytest.importorskip("foolbox")
 pytest.importorskip("pyautoattack")
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, LibraryAttack] = {
     "apgd-t": TargetedAPGD(steps=5, targets=9),
     "fab-t": FAB(steps=5, targets=2, restarts=2),

@@ -26,6 +26,8 @@ from alp.seeding import for_data, generator, initialising, normal, uniform
 pytest.importorskip("foolbox")
 pytest.importorskip("pyautoattack")
 
+pytestmark = pytest.mark.slow
+
 CLASSES, SIZE = 6, 192
 WEIGHT = normal((CLASSES, SIZE), for_data(0, "weight"))
 DUAL = {Linf: 1, L2: 2}
