@@ -26,9 +26,11 @@ class Settings:
     """The package, such as cifar10-lite."""
     rows: tuple[str, ...]
     """ROW=FOLDER of each training; the rows are purifier, standard, adversarial, standalone,
-    defended (required), control, input-noise, frozen-sigma and zero-sigma."""
+    defended, control, input-noise, frozen-sigma, zero-sigma and certified. One has to be
+    defended or certified."""
     records: tuple[Path, ...] = ()
-    """Folders of records of alp evaluate and alp protocol; each finds its row by its digests."""
+    """Folders of records of alp evaluate, alp protocol and alp certify; each finds its row by its
+    digests."""
     data: str = "cifar10"
     """The data on whose validation images the precision is decided."""
     images: int = 1000
