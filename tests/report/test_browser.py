@@ -50,6 +50,8 @@ FIGURES = """() => [...document.querySelectorAll("svg, img, svg image")].map((ea
 })"""
 RANKS = """(column) => [...document.querySelectorAll("table.claims tbody tr")].map(
   (row) => row.cells[column].dataset.sort)"""
+OPEN = """() => document.querySelectorAll("details").forEach((each) => { each.open = true; })"""
+HEIGHT = "document.documentElement.scrollHeight"
 ORDER = """() => [...document.querySelectorAll("table.claims thead th")].map(
   (heading) => heading.getAttribute("aria-sort"))"""
 
@@ -113,15 +115,37 @@ def opened(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
 def test_everything_is_there_and_can_be_read(opened, width: int, scheme: str) -> None:
     page = opened(width, scheme)
     figures = page.evaluate(FIGURES)
-    assert figures
+    assert len(figures) > 15, "no chart is hidden while the details are closed"
     assert all(figures)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    seen, faint = page.evaluate(FAINT)
-    assert seen > 500
-    assert faint == []
+    closed = page.evaluate(HEIGHT)
+    for least in (150, 1500):
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        seen, faint = page.evaluate(FAINT)
+        assert seen > least
+        assert faint == []
+        page.evaluate(OPEN)
+    assert page.evaluate(HEIGHT) > 2 * closed
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int(light.removeprefix("rgb(").split(",")[0])
     assert (red > 200) == (scheme == "light")
+
+
+def test_the_page_is_short_and_explains_itself_on_its_first_screen(opened) -> None:
+    page = opened()
+    assert page.evaluate(HEIGHT) <= 12 * 900
+    chart = page.locator("#overview svg").bounding_box()
+    assert chart["y"] + chart["height"] < 900
+    for heading in ("What was claimed", "What is true", "Why they differ"):
+        assert page.get_by_role("heading", name=heading).bounding_box()["y"] < 900
+
+
+def test_a_claim_leads_to_its_record(opened) -> None:
+    page = opened()
+    row = page.locator("#claim-sigma\\.mean")
+    assert not row.is_visible()
+    page.locator("a[href='#claim-sigma.mean']").click()
+    assert row.is_visible()
+    assert "sigma/records/purifier-0.json" in row.inner_text()
 
 
 def test_figures_are_in_the_colours_of_the_page(opened) -> None:
@@ -135,6 +159,7 @@ def test_figures_are_in_the_colours_of_the_page(opened) -> None:
 
 def test_the_claims_sort_by_click(opened) -> None:
     page = opened()
+    page.evaluate(OPEN)
     headings = page.locator("table.claims thead button")
     before = page.evaluate(RANKS, 4)
     headings.nth(4).click()
@@ -152,7 +177,8 @@ def test_the_claims_sort_by_click(opened) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_claims_sort_by_keyboard(opened, width: int) -> None:
     page = opened(width)
-    for _ in range(100):
+    page.evaluate(OPEN)
+    for _ in range(200):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "published":
             break

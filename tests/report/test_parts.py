@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 from alp.errors import RecordError
+from alp.experiments.reproduce import write_page
 from alp.records import Kept, Record, write
 from alp.report import write_report
 from alp.report.claims import Finding, Judged
 from alp.report.drawing import drawn
-from alp.report.figures import Drawing
+from alp.report.figures import FIGURES, Drawing
+from alp.report.overview import Mark, Overview, draw, overview_part
 
 pytestmark = pytest.mark.slow
 
@@ -228,6 +230,27 @@ def _drawing(least: int = 1) -> Drawing:
     return Drawing("A line", ("points",), draw, lambda records: f"{len(records)} records")
 
 
+@pytest.mark.parametrize(
+    "name", ["$\\frac{$", "a_b^c", "x" * 200, "two\nlines", "\x00\x1b", "\u5b57"]
+)
+def test_odd_names_do_not_break_the_chart_of_a_table(make_record, name) -> None:
+    kept = [Kept("a/records/0.json", make_record(name))]
+    (figure,), refused = drawn(kept, {"hierarchy": FIGURES["hierarchy"]})
+    assert refused == {}
+    assert figure.svg.endswith("</svg>\n")
+
+
+def test_the_first_chart_has_a_mark_a_series_and_says_its_value() -> None:
+    chart = {"AT": {"paper": Mark(28.3), "ours": Mark(45.1, 42.0, 48.2)}, "none": {"ours": Mark(0)}}
+    shown = Overview((), (), (), chart, "caption", "title")
+    (axes,) = draw(shown).axes
+    assert [text.get_text() for text in axes.texts] == ["28.3", "45.1", "0.0"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["AT", "none"]
+    spans = [line.get_xdata() for line in axes.get_lines() if len(line.get_xdata()) == 2]
+    assert [42.0, 48.2] in [list(span) for span in spans]
+    assert 'aria-label="title"' in overview_part(shown)["svg"]
+
+
 def test_figures_are_drawn_once_a_run_in_three_formats() -> None:
     kept = [_kept(1.0), _kept(2.0, 1), _kept(3.0, folder="b"), _kept(1.0, folder="c", kind="other")]
     kept.append(_kept(1.0, folder="d", item="another"))
@@ -263,17 +286,27 @@ def test_a_figure_without_enough_records_says_so() -> None:
     assert "too few" in refused["a/records/0.json"]
 
 
-def test_the_committed_results_give_the_same_bytes_wherever_they_lie(tmp_path) -> None:
-    """Without any model or data; records that name no experiment are drawn by their kind."""
+def test_the_committed_page_is_that_of_the_committed_records(tmp_path) -> None:
+    """Byte for byte, wherever they lie, without any model or data; records that name no experiment
+    are drawn by their kind."""
     shutil.copytree(RESULTS, tmp_path / "in")
-    written = write_report(tmp_path / "in", tmp_path / "out" / "page.html")
+    written = write_page(tmp_path / "in", tmp_path / "out" / "page.html")
     assert written.refused == ()
+    assert written.page.read_bytes() == (RESULTS / "report.html").read_bytes(), (
+        "run `alp report results/cpu` and commit it"
+    )
+    committed = {path.name: path.read_bytes() for path in (RESULTS / "figures").iterdir()}
+    assert {path.name: path.read_bytes() for path in written.figures} == committed
     names = {path.name for path in written.figures}
     assert {"hierarchy.svg", "hierarchy.pdf", "hierarchy.png"} <= names
     before = [path.read_bytes() for path in (written.page, *written.figures)]
     shutil.move(tmp_path / "in", tmp_path / "moved")
-    again = write_report(tmp_path / "moved", tmp_path / "out" / "page.html")
+    again = write_page(tmp_path / "moved", tmp_path / "out" / "page.html")
     page = again.page.read_text("utf-8")
-    contents = re.findall(r'<li><a href="#[^"]+">([^<]+)</a>', page)
-    assert len(contents) == len(set(contents)) > 5, "parts of several runs can be told apart"
+    contents = re.findall(r'<li><a href="#(?!claim-)[^"]+">([^<]+)</a>', page)
+    assert len(contents) == len(set(contents)) == 5, "one link a kind, however many runs"
+    runs = re.findall(r'<article id="(?:verdict|table|bench)-\d+">\s*<h3>([^<]+)</h3>', page)
+    assert len(runs) == len(set(runs)) > 10, "parts of several runs can be told apart"
+    charts = re.findall(r'<figure id="figure-([^"]+)"', page)
+    assert sorted(charts) == sorted({path.stem for path in written.figures}), "each chart once"
     assert [path.read_bytes() for path in (again.page, *again.figures)] == before

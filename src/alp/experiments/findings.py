@@ -35,12 +35,12 @@ def judge(kept: Sequence[Kept]) -> list[Judged]:
     experiment's own comes before what other commands made, whose rows are other models, and then
     the one with the most images, over all trials.
     """
-    runs = _runs(kept)
+    runs = chosen_runs(kept)
     judged = [_judged(claim, runs) for claim in claims()]
     return judged if any(each.findings for each in judged) else []
 
 
-def _runs(kept: Iterable[Kept]) -> Runs:
+def chosen_runs(kept: Iterable[Kept]) -> Runs:
     """Experiment to the records of the run that counts."""
     found: dict[str, dict[str, list[Kept]]] = {}
     for each in kept:

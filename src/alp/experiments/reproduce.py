@@ -16,8 +16,9 @@ from alp.config import to_dict
 from alp.errors import ConfigError, RecordError, choose
 from alp.executors import is_first_process
 from alp.experiments import EXPERIMENTS
-from alp.experiments.claims import published
+from alp.experiments.claims import published, readings
 from alp.experiments.findings import judge
+from alp.experiments.overview import overview
 from alp.experiments.protocol import Protocol
 from alp.experiments.workspace import Report, Workspace
 from alp.files import read_json, write_json
@@ -37,7 +38,13 @@ def write_page(folder: Path, out: Path | None = None, title: str | None = None) 
         AlpError: jinja2 or matplotlib is not installed.
     """
     return write_report(
-        folder, out or folder / "report.html", title=title, published=published, judge=judge
+        folder,
+        out or folder / "report.html",
+        title=title,
+        published=published,
+        judge=judge,
+        explain=overview,
+        readings=readings(),
     )
 
 

@@ -42,9 +42,18 @@ def _part(kept: Kept) -> dict[str, Any]:
         "device": header["device"],
         "rounds": header["rounds"],
         "groups": groups,
+        "fastest": _fastest(groups[0]),
         "warnings": {text: [header["name"]] for text in header.get("warnings", [])},
         "record": kept.path,
     }
+
+
+def _fastest(group: Mapping[str, Any]) -> list[str]:
+    """The fastest way to each kind of answer, in words."""
+    found: dict[str, str] = {}
+    for row in group["rows"]:
+        found.setdefault(row["name"], f"{row['name']} {row['cells'][0][1]} ({row['how']})")
+    return [found[name] for name in _WHAT.values() if name in found]
 
 
 def _row(about: Mapping[str, Any], ms: Any, draws: Any, batch: int) -> dict[str, Any]:

@@ -98,11 +98,14 @@ def totals(judged: Sequence[Judged]) -> list[tuple[Status, str]]:
     ]
 
 
-def claims_part(judged: Sequence[Judged]) -> dict[str, Any]:
+def claims_part(
+    judged: Sequence[Judged], readings: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
     """The claims as the template sees them."""
     rows = [
         {
             "claim": each,
+            "status": each.status,
             "order": number,
             "rank": list(MARKS).index(each.status),
             "measured": each.findings[0].value if each.findings else None,
@@ -110,4 +113,14 @@ def claims_part(judged: Sequence[Judged]) -> dict[str, Any]:
         }
         for number, each in enumerate(judged)
     ]
-    return {"marks": MARKS, "totals": totals(judged), "rows": rows}
+    groups = [
+        {"status": status, "words": words, "rows": [r for r in rows if r["status"] == status]}
+        for status, words in totals(judged)
+    ]
+    return {
+        "marks": MARKS,
+        "count": len(rows),
+        "groups": groups,
+        "rows": rows,
+        "readings": readings,
+    }

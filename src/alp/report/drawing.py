@@ -122,18 +122,23 @@ def _attempt(run: list[Kept], drawing: Drawing) -> tuple[Figure, str] | str:
 
 
 def _drawn(stem: str, title: str, figure: Figure, caption: str, run: list[Kept]) -> Drawn:
-    from markupsafe import Markup
-
     return Drawn(
         name=stem,
         title=title,
         caption=caption,
-        # Matplotlib escapes what it draws.
-        svg=Markup(inline(_saved(figure, "svg", "none", "none").decode(), title)),
+        svg=element(figure, title),
         # A file may be opened on any ground, and its letters are black.
         files={kind: _saved(figure, kind, "path", "white") for kind in _UNDATED},
         records=tuple(each.path for each in run),
     )
+
+
+def element(figure: Figure, label: str) -> Markup:
+    """The figure as an ``<svg>`` element of the page, named ``label`` for who cannot see it."""
+    from markupsafe import Markup
+
+    # Matplotlib escapes what it draws.
+    return Markup(inline(_saved(figure, "svg", "none", "none").decode(), label))
 
 
 def _saved(figure: Figure, kind: str, letters: str, ground: str) -> bytes:

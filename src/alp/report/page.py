@@ -19,6 +19,7 @@ from alp.report.bench import bench_parts
 from alp.report.claims import Judged, claims_part
 from alp.report.drawing import Drawn, drawn
 from alp.report.format import count
+from alp.report.overview import Overview, overview_part
 from alp.report.tables import Published, Publisher, robustness_parts
 from alp.report.verdicts import verdict_parts
 from alp.version import __version__
@@ -50,6 +51,8 @@ def write_report(
     title: str | None = None,
     published: Published | Publisher | None = None,
     judge: Callable[[Sequence[Kept]], Sequence[Judged]] = lambda kept: (),
+    explain: Callable[[Sequence[Kept], Sequence[Judged]], Overview | None] = lambda *_: None,
+    readings: Sequence[tuple[str, str]] = (),
 ) -> Written:
     """Make the page from every record below ``folder``, and its figures in ``figures`` beside it.
 
@@ -62,6 +65,8 @@ def write_report(
         title: of the page; by default it names the data.
         published: the numbers to print beside the measurements, or what finds them for a data set.
         judge: makes of the records the claims to show; none by default.
+        explain: makes of the records and the claims what the page says first; nothing by default.
+        readings: what the source of the claims leaves open, and how it is read.
 
     Raises:
         RecordError: there is no such folder.
@@ -84,19 +89,22 @@ def write_report(
     )
     benches, untimed = bench_parts(e for e in kept if e.record.kind == KIND_BENCH)
     claims = tuple(judge(kept))
+    overview = explain(kept, claims)
     unusable = unjudged | unmeasured | untimed | undrawn
     errors = (*map(str, refused), *unusable.values())
     shown = {path for each in figures for path in each.records}
     shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
     shown |= {part["record"] for part in benches}
+    charts = _with_charts((*verdicts, *tables, *benches), figures)
     page = _render(
         title=_title(kept) if title is None else title,
-        contents=_contents(claims, verdicts, tables, benches, figures, errors),
-        claims=claims_part(claims) if claims else None,
+        contents=_contents(claims, charts, verdicts, tables, benches, errors),
+        overview=overview_part(overview) if overview else None,
+        claims=claims_part(claims, readings) if claims else None,
         verdicts=verdicts,
         tables=tables,
         benches=benches,
-        figures=figures,
+        figures=charts,
         refused=errors,
         others=len({each.path for each in kept} - shown - set(unusable)),
         version=__version__,
@@ -108,6 +116,23 @@ def write_report(
     beside = out.parent / "figures"
     paths = [path for each in figures for path in _write(each, beside)]
     return Written(out, tuple(paths), tuple(sorted(shown)), errors, claims)
+
+
+def _with_charts(parts: Sequence[dict[str, Any]], figures: Sequence[Drawn]) -> list[Drawn]:
+    """Give each figure to the first part that shows a record of it, as its ``charts``; the figures
+    that are left."""
+    left: list[Drawn] = []
+    for part in parts:
+        part["charts"] = []
+    for figure in figures:
+        of_part = next((part for part in parts if _records(part) & set(figure.records)), None)
+        (left if of_part is None else of_part["charts"]).append(figure)
+    return left
+
+
+def _records(part: dict[str, Any]) -> set[str]:
+    rows = part.get("provenance", [part])
+    return {str(row["record"]) for row in rows}
 
 
 def _title(kept: Sequence[Kept]) -> str:
@@ -126,23 +151,22 @@ def _write(figure: Drawn, folder: Path) -> Iterator[Path]:
 
 def _contents(
     claims: Sequence[Judged],
+    figures: Sequence[Drawn],
     verdicts: Sequence[dict[str, Any]],
     tables: Sequence[dict[str, Any]],
     benches: Sequence[dict[str, Any]],
-    figures: Sequence[Drawn],
     errors: Sequence[str],
 ) -> list[tuple[str, str]]:
-    """Anchor and words of every part of the page."""
-    found = [("claims", "The paper's claims")] if claims else []
-    for name, parts, how in (
-        ("verdict", verdicts, "{data}, every attacker ({run})"),
-        ("table", tables, "{data} under {attack_name} ({run})"),
-        ("bench", benches, "Speed of {name}"),
-    ):
-        for number, part in enumerate(parts, 1):
-            found.append((f"{name}-{number}", how.format_map(part)))
-    found += [("figures", count(len(figures), "figure"))] if figures else []
-    return found + ([("refused", f"{count(len(errors), 'refused record')}")] if errors else [])
+    """Anchor and words of every part of the page, in its order."""
+    counted = [
+        ("claims", claims, "claim"),
+        ("figures", figures, "figure"),
+        ("adaptive", verdicts, "adaptive evaluation"),
+        ("attack", tables, "attack table"),
+        ("speed", benches, "benchmark"),
+        ("refused", errors, "refused record"),
+    ]
+    return [(anchor, count(len(parts), noun)) for anchor, parts, noun in counted if parts]
 
 
 def _render(**context: Any) -> str:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from alp.records import KIND_ROBUSTNESS, KIND_VERDICT, Record, aggregate, conclude
 from alp.report.figures import FIGURES, drawing
-from alp.report.figures.style import BLUE, GREEN, ORANGE, RED, TEXT, canvas, legend, styled
+from alp.report.figures.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    TEXT,
+    canvas,
+    legend,
+    styled,
+)
 from alp.report.format import count, some, terms, threat_words
 
 if TYPE_CHECKING:
@@ -18,7 +29,10 @@ Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 WORST = "worst case"
 
-_MARKS = ((BLUE, "s"), (ORANGE, "^"), (GREEN, "D"), (RED, "o"))
+_LONGEST = 40
+"""Letters of a name that fit the legend."""
+
+_MARKS = ((BLUE, "s"), (ORANGE, "^"), (GREEN, "D"), (RED, "o"), (PINK, "v"), (SKY, "P"))
 
 
 def caption_hierarchy(records: Sequence[Record]) -> str:
@@ -103,7 +117,8 @@ def _forest(rows: Rows) -> Figure:
             [100 * cells[kind][key] for kind in shown] for key in ("value", "low", "high")
         )
         axes.hlines(places, low, high, color=colour, linewidth=1.0, clip_on=False)
-        axes.plot(value, places, marker, color=colour, label=name, clip_on=False)
+        label = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026"
+        axes.plot(value, places, marker, color=colour, label=label, clip_on=False)
     for place in range(1, len(kinds)):
         axes.axhline(place - 0.5, color=TEXT, alpha=0.12, linewidth=0.6)
     axes.set_yticks(range(len(kinds)), kinds)

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from alp.records import Estimate, Record
+from alp.records import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,20 +77,20 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "alp",
 }
 
-Draw = Callable[[Sequence[Record]], "Figure"]
+P = ParamSpec("P")
 
 
-def styled(draw: Draw) -> Draw:
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """``draw`` in the house style, whatever the reader's own is."""
 
     @wraps(draw)
-    def within(records: Sequence[Record]) -> Figure:
+    def within(*args: P.args, **kwargs: P.kwargs) -> Figure:
         import matplotlib
 
         # All but the backend, which a context would not put back.
         plain = {k: v for k, v in matplotlib.rcParamsDefault.items() if "backend" not in k}
         with matplotlib.rc_context(plain | _STYLE):
-            return draw(records)
+            return draw(*args, **kwargs)
 
     return within
 

@@ -1,0 +1,118 @@
+"""The first screen of the page: what the paper claims, what is true, and why they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alp.errors import AlpError
+from alp.experiments.claims import Claim, claims
+from alp.experiments.findings import chosen_runs
+from alp.experiments.measures import Runs, hierarchy
+from alp.experiments.measures.base import named
+from alp.records import Kept, conclude
+from alp.report.claims import Finding, Judged, totals
+from alp.report.format import threat_words
+from alp.report.overview import Mark, Overview
+
+PUBLISHED = "in the paper"
+SERIES = {"masked": "PGD, hidden gradient", "single": "PGD, true gradient"}
+"""Level of knowledge to its words in the chart."""
+
+WORST = "worst case of all attacks"
+
+
+def overview(kept: Sequence[Kept], judged: Sequence[Judged]) -> Overview | None:
+    """The overview of records of all of the paper's defences; None where some are missing."""
+    found = {each.id: each for each in judged}
+    try:
+        return Overview(
+            claimed=_claimed(found),
+            true=(*_true(found), f"In all: {', '.join(words for _, words in totals(judged))}."),
+            why=_why(found),
+            chart=_chart(chosen_runs(kept)),
+            caption=_caption(chosen_runs(kept)),
+            title="Accuracy under attack, by what the attacker may follow",
+        )
+    # Without a number a sentence would be a guess.
+    except (AlpError, LookupError, TypeError):
+        return None
+
+
+def _claimed(found: dict[str, Judged]) -> tuple[str, ...]:
+    robust = {key: found[f"hierarchy.{key}.robust"].published for key in ("baseline", "alp", "at")}
+    both = found["hierarchy.a-alp-at.robust"].published.split(",")[0]
+    return (
+        "A small autoencoder with learned noise, the purifier (ALP), in front of an image "
+        "classifier takes attacks out of the pictures. Of images under attack it keeps "
+        f"{robust['alp']} right where an undefended classifier keeps {robust['baseline']}, and "
+        f"lifts adversarial training (AT) from {robust['at']} to {both}.",
+        "A stop-gradient leaves the attacker no gradient to follow. Noise with a sigma of "
+        f"{found['tradeoff.optimum'].published} protects best, and training finds "
+        f"{found['sigma.mean'].published} by itself.",
+    )
+
+
+def _true(found: dict[str, Judged]) -> tuple[str, ...]:
+    gain, worst = (_finding(found, "hierarchy.gain", level) for level in ("single", "worst case"))
+    alone = _finding(found, "zero-shot.gain", "worst case")
+    return (
+        f"To AT the purifier adds {gain.words} ({gain.interval}) under the paper's attack, and "
+        f"{worst.words} ({worst.interval}) in the worst case over all attacks; claimed are "
+        f"{found['hierarchy.gain'].published}.",
+        f"Alone, before a classifier that never met an attack, it adds {alone.words} "
+        f"({alone.interval}) in the worst case.",
+    )
+
+
+def _why(found: dict[str, Judged]) -> tuple[str, ...]:
+    held, worst = (_finding(found, "masking.protects", each) for each in ("masked", "worst case"))
+    agree = _finding(found, "masking.differentiable")
+    at, sigma = _finding(found, "hierarchy.at.robust"), _finding(found, "sigma.mean")
+    return (
+        f"The attacker. One who heeds the stop-gradient takes {held.words} from the defence, the "
+        f"worst case of all attacks {worst.words}. The gradient that is hidden agrees with finite "
+        f"differences on {agree.words}.",
+        f"The comparison. AT alone keeps {at.words} here, and "
+        f"{found['hierarchy.at.robust'].published} in the paper: what helps a weak defence need "
+        "not help a strong one.",
+        f"The scale. Sigma ({sigma.words} here) has a meaning only beside the latent's scale, and "
+        "PSNR is what the training is told to reach.",
+    )
+
+
+def _finding(found: dict[str, Judged], id: str, protocol: str | None = None) -> Finding:
+    for each in found[id].findings:
+        if protocol in (None, each.protocol):
+            return each
+    raise LookupError(f"{id} is not measured under {protocol}")
+
+
+def _chart(runs: Runs) -> dict[str, dict[str, Mark]]:
+    chart = {}
+    for claim in claims():
+        if claim.quantity == "robust":
+            marks = {PUBLISHED: Mark(claim.value)} | _levels(runs, claim)
+            (worst,) = (conclude(e.record) for e in named(runs["honest"], claim.row))
+            share = worst["worst"]
+            marks[WORST] = Mark(*(100 * share[key] for key in ("value", "low", "high")))
+            chart[claim.row] = marks
+    return chart
+
+
+def _levels(runs: Runs, claim: Claim) -> dict[str, Mark]:
+    # Without a purifier there is no stop-gradient to be held back by.
+    purified = any(each.record.header["sigma"] for each in named(runs["hierarchy"], claim.row))
+    levels = tuple(SERIES) if purified else ("single",)
+    values = hierarchy.robust(runs, replace(claim, protocols=levels))
+    return {SERIES[each.protocol]: Mark(each.value, *(each.interval or ())) for each in values}
+
+
+def _caption(runs: Runs) -> str:
+    table, adaptive = (runs[item][0].record.header for item in ("hierarchy", "honest"))
+    return (
+        f"{table['data']['name']} ({table['data']['split']}), {threat_words(table['threat'])}. "
+        f"PGD-{table['attack']['steps']}: {table['images']:,} images, means over trials; all "
+        f"attacks: suite {adaptive['suite']}, {adaptive['images']} images. Lines: 95 % intervals. "
+        "The paper gives no radius."
+    )
