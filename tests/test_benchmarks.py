@@ -233,3 +233,13 @@ def test_votes_are_counted_and_each_engine_is_compared_with_itself(
         assert 0 < row["ratio"] < 2
     assert found["eager float32"]["votes"] == found["openvino float32"]["votes"]
     assert len(capsys.readouterr().out.splitlines()) == len(votes.WAYS)
+
+
+def test_soundness_counts_wrong_certificates(monkeypatch, capsys) -> None:
+    soundness = script("soundness")
+    tiny = ["--trials", "8", "--far", "1", "--budget", "512"]
+    soundness.main(tiny)
+    assert "0 wrong" in capsys.readouterr().out
+    monkeypatch.setattr(soundness, "trial", lambda number, distance, *rest: (1, 1.001 * distance))
+    with pytest.raises(SystemExit, match="the certificates are wrong"):
+        soundness.main(tiny)
