@@ -1,0 +1,269 @@
+"""Every number among the README's results is that of a record, or a term of its protocol."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alp.experiments.findings import judge as judge_claims
+from alp.records import Record, aggregate, conclude, read, read_tree, robust_share
+from alp.records.statistics import paired_difference
+from alp.records.timings import best, judge, rows, sibling
+from alp.report.claims import Judged
+
+DASH = "\u2013"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "cpu"
+LEVELS = ("oblivious", "transfer", "score", "masked", "single", "bpda", "fixed", "eot")
+LITE = "verdicts/cifar10-lite"
+AT = "verdicts/cifar10-lite-adversarial"
+TRIALS = range(5)
+
+TERMS = {
+    "data and images": "cifar10 10 512 512 512 1,000 150 512 128 cifar10 cifar10 cifar10",
+    "threats": "8/255 8/255 7 2/255",
+    "confidence": "95 95 95 95",
+    "precisions": "bfloat16 float32 int8 int8",
+    "an error of about so many points": "3",
+    "the paper": "0.219 0.5 11.1",
+    "widths of the latent": "512 64",
+    "what NEGATIVE_RESULTS.md has, in per cent": "6",
+    "draws and steps": "4 1 20 100",
+}
+"""What is no measurement of a record."""
+
+
+@cache
+def record(path: str) -> Record:
+    return read(RESULTS / f"{path}.json")
+
+
+@cache
+def verdict(path: str) -> dict[str, Any]:
+    return conclude(record(path))
+
+
+@cache
+def claims() -> Mapping[str, Judged]:
+    return {each.id: each for each in judge_claims(read_tree(RESULTS)[0])}
+
+
+def per_cent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}"
+
+
+def ends(found: Mapping[str, float], dash: str = " to ") -> str:
+    return f"{per_cent(found['low'])}{dash}{per_cent(found['high'])}"
+
+
+def gain(path: str, over: str, sign: str = "+") -> tuple[str, str]:
+    """Points by which one worst case is above another on the same images, and its interval."""
+    mean, (low, high) = paired_difference(*(robust_share(record(each)) for each in (path, over)))
+    return f"{100 * mean:{sign}.1f}", f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}"
+
+
+def row(name: str, path: str) -> str:
+    found = verdict(path)
+    cells = [f"| {name} | {per_cent(found['clean']['value'])} %"]
+    for level in LEVELS:
+        share = found["levels"].get(level)
+        cells.append(f"{per_cent(share['value'])} %" if share else "")
+    worst = found["worst"]
+    cells.append(f"**{per_cent(worst['value'])} %** ({ends(worst, DASH)}) |")
+    return " ".join(" | ".join(cells).split())
+
+
+def verdicts() -> Iterator[str]:
+    yield row("ALP standalone, 1 draw (256 images)", "verdicts/cifar10-lite-standalone")
+    yield row("AT", AT)
+    yield row("AT + noise at the input, 20 draws", "verdicts/input-noise")
+    yield row("A-ALP + AT, sigma 0", "verdicts/joint-s0")
+    frozen = record("verdicts/joint-frozen").header["sigma"]
+    yield row(f"A-ALP + AT, sigma frozen at {frozen:.3f}, 20 draws", "verdicts/joint-frozen")
+    yield row("A-ALP + AT, 20 draws", LITE)
+
+
+def worth() -> Iterator[str]:
+    standard = "verdicts-standard/cifar10-lite"
+    mean, interval = gain(standard, f"{standard}-adversarial")
+    yield f"adds {mean} points to adversarial training (suite `standard`, paired"
+    yield f"interval {interval}; under"
+    yield "`quick` {}, {})".format(*gain(LITE, AT))
+    yield "it adds {} (`quick`, {})".format(*gain(LITE, "verdicts/joint-s0"))
+    yield "in its place {} ({})".format(*gain(LITE, "verdicts/input-noise"))
+    yield "as it was {} ({})".format(*gain(LITE, "verdicts/joint-frozen"))
+    for path, words in ((LITE, "falls by {} points"), (f"{LITE}-standalone", "(standalone by {})")):
+        found = verdict(path)
+        yield words.format(
+            per_cent(found["levels"]["masked"]["value"] - found["worst"]["value"], 0)
+        )
+    worst = verdict(f"{standard}-adversarial")["worst"]
+    yield f"leaves AT {per_cent(worst['value'])} % ({ends(worst)})"
+    worst, levels = verdict(standard)["worst"], verdict(standard)["levels"]
+    yield f"A-ALP + AT {per_cent(worst['value'])} % ({ends(worst)})"
+    shown = [per_cent(levels[level]["value"]) for level in ("single", "fixed", "eot")]
+    yield "{} % under `single`, {} under `fixed`, {} under `eot`".format(*shown)
+    pair = ("verdicts-bf16/cifar10-lite", "verdicts-float32/cifar10-lite")
+    same = {per_cent(verdict(path)["worst"]["value"]) for path in pair}
+    assert len(same) == 1
+    yield f"left the same {same.pop()} % as in float32"
+    mean, interval = gain(*pair)
+    yield f"(paired difference {mean.lstrip('+')}, {interval}; `results/cpu/verdicts-bf16`"
+
+
+def table(name: str, *, sd: bool) -> dict[str, Any]:
+    paths = (
+        [f"hierarchy/records/{name}-{n}" for n in TRIALS] if sd else [f"hierarchy/records/{name}"]
+    )
+    return aggregate([record(path) for path in paths])
+
+
+def spread(found: Mapping[str, Any]) -> str:
+    sd = "" if found["sd"] is None else f" ± {per_cent(found['sd'])}"
+    return f"{per_cent(found['value'])}{sd} %"
+
+
+def hierarchy() -> Iterator[str]:
+    published = {"baseline": "0.00", "standalone": "11.44", "adversarial": "28.26"}
+    published["defended"] = "32.06 ± 1.94"
+    names = {"baseline": "baseline", "standalone": "ALP standalone, 1 draw", "adversarial": "AT"}
+    names["defended"] = "A-ALP + AT, 20 draws"
+    for key, name in names.items():
+        found = table(key, sd=key in ("standalone", "defended"))
+        levels = [spread(found["robust"][each]) for each in ("oblivious", "single", "masked")]
+        levels[1] += f" [{published[key]}]"
+        quality = " | |"
+        if key in ("standalone", "defended"):
+            sigma, psnr = found["sigma"], found["psnr"]["value"]
+            deviation = f" ± {sigma['sd']:.3f} [0.219]" if key == "defended" else ""
+            quality = f" {psnr:.2f} dB [25.68] | {sigma['value']:.3f}{deviation} |"
+        yield f"| {name} | {spread(found['clean'])} | {' | '.join(levels)} |{quality}"
+    ours = {
+        name: aggregate([record(f"protocol/cifar10-lite{suffix}")])
+        for name, suffix in (("alone", "-standalone"), ("at", "-adversarial"), ("both", ""))
+    }
+    shown = {
+        name: (per_cent(each["clean"]["value"]), per_cent(each["robust"]["single"]["value"]))
+        for name, each in ours.items()
+    }
+    yield "ALP standalone {} % clean and {} % under `single`".format(*shown["alone"])
+    yield f"at {ours['alone']['psnr']['value']:.2f} dB"
+    yield "AT {} and {} %".format(*shown["at"])
+    yield "A-ALP + AT {} and {} %".format(*shown["both"])
+    both = ours["both"]
+    yield f"at {both['psnr']['value']:.2f} dB and sigma {both['sigma']['value']:.3f}"
+    defended, alone = "honest/records/defended-0", "honest/records/adversarial"
+    worst = verdict(defended)["worst"]
+    yield f"is at {per_cent(worst['value'])} % in the worst case ({ends(worst)})"
+    yield f"where AT is at {per_cent(verdict(alone)['worst']['value'])} %"
+    yield "difference of {} points ({};".format(*gain(defended, alone))
+
+
+def of(claim: str, *protocols: str) -> list[float]:
+    found = {each.protocol: each.value for each in claims()[claim].findings}
+    return [found[name] for name in protocols] if protocols else list(found.values())
+
+
+def page() -> Iterator[str]:
+    yield f"and {len(claims())} of its claims beside"
+    counts = {s: [e.status for e in claims().values()].count(s) for s in ("reproduced", "only")}
+    yield f"{counts['reproduced']} are reproduced:"
+    yield f"{counts['only']} are true only under one protocol"
+    built = [each for each in claims().values() if each.status == "by construction"]
+    yield f"{len(built)} are true by construction"
+    yield f"{[e.status for e in claims().values()].count('not reproduced')} are not:"
+    yield "(+{:.1f} points under `single`, +{:.1f} in the worst case)".format(
+        *of("zero-shot.gain", "single", "worst case")
+    )
+    yield "(within {:.1f} %;".format(*of("sigma.stable"))
+    yield "({:.1f} to {:.1f} points)".format(*sorted(of("bottleneck.wide")))
+    yield "sigma is {:.3f} and not".format(*of("sigma.mean"))
+    one = sorted(of("tradeoff.optimum", "single", "eot"))
+    yield "is {:g} to {:g} in one trial".format(*one)
+    yield "and {:g} on average over five".format(*of("tradeoff.optimum", "single, reliability"))
+    embedded = [record(f"tsne/records/defended-0-{level}") for level in ("oblivious", "single")]
+    before, after = (
+        sorted(float(np.mean(each.columns[f"{name}_share"])) for each in embedded)
+        for name in ("attacked", "purified")
+    )
+    low, high = (f"{per_cent(a, 0)} to {per_cent(b, 0)}" for a, b in (before, after))
+    yield f"({low} % own-class neighbours before, {high} % after)"
+    assert of("masking.differentiable") == [100], "on every image"
+
+
+def autoattack() -> Iterator[str]:
+    alone, defended = "autoattack-adversarial/autoattack", "autoattack-defended/autoattack"
+    standard = "verdicts-standard/cifar10-lite"
+    yield f"leaves AT the same {per_cent(verdict(alone)['worst']['value'])} % as"
+    mean, interval = gain(alone, f"{standard}-adversarial")
+    yield f"paired difference {mean.lstrip('+')}, {interval}; `benchmarks"
+    worst = verdict(defended)["worst"]
+    yield f"it leaves {per_cent(worst['value'])} % ({ends(worst)};"
+    yield "{} points more ({}) than `standard`".format(*gain(defended, standard, sign=""))
+
+
+def speed() -> Iterator[str]:
+    bench = record("bench/bench")
+    found = [each for each in rows(bench) if each.batch == 1]
+
+    def of_engine(backend: str, precision: str, what: str) -> Any:
+        chosen = best(found, 1, precision, backend)
+        assert chosen is not None
+        return sibling(found, chosen, what)
+
+    engines = {"eager PyTorch": ("eager", "float32"), "OpenVINO, float32": ("openvino", "float32")}
+    engines["OpenVINO, bfloat16"] = ("openvino", "bfloat16")
+    for words, engine in engines.items():
+        one, every, mean = (of_engine(*engine, what) for what in ("draw", "draws", "consensus"))
+        yield (f"| {words} | {one.median:.1f} ms | {every.median:.1f} ms | {mean.mean:.1f} ms |")
+    slow = next(each for each in found if (each.what, each.backend) == ("peer", "diffpure"))
+    yield f"eager | {slow.median / 1000:.1f} s |"
+    draws, consensus, diffusion = (each.ratio for each in judge(bench)[:3])
+    yield f"20 draws cost {draws.value:.1f} times one draw"
+    yield f"interval {draws.low:.1f} to {draws.high:.1f}; the paper"
+    yield f"consensus {consensus.value:.1f} times ({consensus.low:.1f} to {consensus.high:.1f};"
+    yield f"{of_engine('openvino', 'float32', 'consensus').draws:.1f} draws on average"
+    yield f"one draw is {round(diffusion.value, -2):,.0f} times"
+    low, high = (f"{round(each, -1):,.0f}" for each in (diffusion.low, diffusion.high))
+    yield f"({low} to {high}), "
+    eager = slow.median / of_engine("eager", "float32", "draw").median
+    yield f"{round(eager, -1):.0f} times in eager PyTorch"
+    one, every = (of_engine("openvino", "int8", what) for what in ("draw", "draws"))
+    yield f"one draw {one.median:.1f} ms, 20 draws {every.median:.1f} ms"
+    int8 = verdict("verdicts-int8/cifar10-lite")
+    yield f"was at {per_cent(int8['clean']['value'])} % clean"
+    yield f"and {per_cent(int8['worst']['value'])} % in the worst case ({ends(int8['worst'])})"
+    failed = [check["check"] for check in int8["checks"] if not check["passed"]]
+    assert failed == ["finite-difference"]
+
+
+PARTS = (verdicts, worth, hierarchy, page, autoattack, speed)
+
+
+@cache
+def results() -> str:
+    text = (ROOT / "README.md").read_text("utf-8")
+    part = text[text.index("## Results") : text.index("## What is where")]
+    return " ".join(part.split())
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_it_is_that_of_the_record(part) -> None:
+    missing = [words for words in part() if words not in results()]
+    assert missing == [], "the README says otherwise"
+
+
+def test_no_number_stands_without_a_record() -> None:
+    text = results()
+    for part in PARTS:
+        for words in part():
+            text = text.replace(words, "", 1)
+    left = re.findall(r"\w*\d(?:[\w.,/]*\w)?", text)
+    assert Counter(left) == Counter(" ".join(TERMS.values()).split())
