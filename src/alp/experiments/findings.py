@@ -20,7 +20,7 @@ FORMS = {
     "% of the mean": "{:.1f}\u202f% of the mean",
     "dB": "{:.2f}\u202fdB",
     "dB off": "{:.2f}\u202fdB off",
-    "% of the images": "{:.0f}\u202f% of the images",
+    "% agreement": "{:.0f}\u202f% agreement",
     "latent units": "{:.3f}",
     "times": "{:,.0f}\u202f\u00d7",
     "times as long": "{:.1f}\u202f\u00d7",

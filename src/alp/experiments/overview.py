@@ -71,8 +71,8 @@ def _why(found: dict[str, Judged]) -> tuple[str, ...]:
     at, sigma = _finding(found, "hierarchy.at.robust"), _finding(found, "sigma.mean")
     return (
         f"The attacker. One who heeds the stop-gradient takes {held.words} from the defence, the "
-        f"worst case of all attacks {worst.words}. The gradient that is hidden agrees with finite "
-        f"differences on {agree.words}.",
+        f"worst case of all attacks {worst.words}. The gradient that is hidden is in {agree.words} "
+        "with finite differences.",
         f"The comparison. AT alone keeps {at.words} here, and "
         f"{found['hierarchy.at.robust'].published} in the paper: what helps a weak defence need "
         "not help a strong one.",
