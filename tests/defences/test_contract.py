@@ -288,9 +288,11 @@ def test_it_moves_to_float64(name, defence, x) -> None:
 
 
 CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="GPU"))
+APPLE = pytest.mark.skipif(not torch.backends.mps.is_available(), reason="Apple's GPU")
+MPS = pytest.param("mps", marks=APPLE)
 
 
-@pytest.mark.parametrize("device", ["meta", CUDA])
+@pytest.mark.parametrize("device", ["meta", CUDA, MPS])
 def test_it_moves_to_another_device(name, defence, x, device: str) -> None:
     moved = deepcopy(defence).to(device)
     held = chain(moved.parameters(), moved.buffers())
