@@ -28,7 +28,10 @@ def overview(kept: Sequence[Kept], judged: Sequence[Judged]) -> Overview | None:
     try:
         return Overview(
             claimed=_claimed(found),
-            true=(*_true(found), f"In all: {', '.join(words for _, words in totals(judged))}."),
+            true=(
+                *_true(found),
+                f"Of {len(judged)} claims: {', '.join(words for _, words in totals(judged))}.",
+            ),
             why=_why(found),
             chart=_chart(chosen_runs(kept)),
             caption=_caption(chosen_runs(kept)),
