@@ -2,7 +2,7 @@
 
 Timing by turns: every contestant in every round, so that a noisy machine hurts all alike.
 
-What is timed: the deployed predictions of every engine, the peers, and the matrix peak.
+What is timed: the deployed predictions of every engine, the baselines, and the matrix peak.
 """
 
 from __future__ import annotations
@@ -363,7 +363,7 @@ def columns(timings: list[tuple[int, Timing]]) -> dict[str, Any]:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of those libraries behind backends and peers that are installed."""
+    """The versions of those libraries behind backends and baselines that are installed."""
     return {name: version(name) for name in LIBRARIES if find_spec(name)}
 
 

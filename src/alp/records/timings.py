@@ -28,9 +28,9 @@ class Row:
     what: str
     """draw, draws, consensus, peer or peak."""
     backend: str
-    """The backend of an engine, the name of a peer."""
+    """The backend of an engine, the name of a baseline."""
     precision: str
-    """float32, bfloat16 or int8; of a peer float32."""
+    """float32, bfloat16 or int8; of a baseline float32."""
     threads: int
     """Processor threads."""
     series: Series
@@ -38,7 +38,7 @@ class Row:
     draws: float
     """Mean draws an image; NaN where there are none."""
     flops: float
-    """Mean operations of a call; NaN of a peer."""
+    """Mean operations of a call; NaN of a baseline."""
 
     @property
     def median(self) -> float:
@@ -104,7 +104,7 @@ def peak(found: list[Row], row: Row) -> Row:
 
 
 def share(found: list[Row], row: Row) -> float:
-    """Share of the measured matrix peak that an engine reaches, at the medians; NaN of a peer."""
+    """Share of the measured matrix peak that an engine reaches, at the medians; NaN of a baseline."""
     if row.what == "peer":
         return float("nan")
     roof = peak(found, row)
@@ -213,17 +213,17 @@ def _engines(above: str, below: str, statistic: Statistic) -> Measure:
     return measure
 
 
-def _peer(name: str, below: str, statistic: Statistic) -> Measure:
-    """A peer over a prediction of the best backend."""
+def _baseline(name: str, below: str, statistic: Statistic) -> Measure:
+    """A baseline over a prediction of the best backend."""
 
     def measure(found: list[Row], batch: int) -> Ratio | None:
         chosen = best(found, batch, reference(found))
-        peers = [
+        baselines = [
             row for row in found if (row.what, row.batch, row.backend) == ("peer", batch, name)
         ]
-        if chosen is None or not peers:
+        if chosen is None or not baselines:
             return None
-        return ratio(peers[0].series, sibling(found, chosen, below).series, statistic)
+        return ratio(baselines[0].series, sibling(found, chosen, below).series, statistic)
 
     return measure
 
@@ -260,13 +260,15 @@ TARGETS: tuple[Target, ...] = (
         True,
         _engines("consensus", "draw", np.mean),
     ),
-    Target("100-step diffusion / one draw", 1, 1000, False, _peer("diffpure", "draw", np.median)),
+    Target(
+        "100-step diffusion / one draw", 1, 1000, False, _baseline("diffpure", "draw", np.median)
+    ),
     Target(
         "100-step diffusion / consensus, mean",
         1,
         300,
         False,
-        _peer("diffpure", "consensus", np.mean),
+        _baseline("diffpure", "consensus", np.mean),
     ),
     Target("eager PyTorch / best backend, one draw", 1, 2, False, _eager("draw")),
     Target("eager PyTorch / best backend, consensus", 1, 2, False, _eager("consensus")),

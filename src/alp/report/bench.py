@@ -1,4 +1,4 @@
-"""Bench records as parts of the page: what a prediction costs, beside the peers of the same run."""
+"""Bench records as parts of the page: what a prediction costs, beside baselines of its run."""
 
 from __future__ import annotations
 

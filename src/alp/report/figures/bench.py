@@ -1,4 +1,4 @@
-"""A bench record as a picture: latency over the batch size, and the peers."""
+"""A bench record as a picture: latency over the batch size, and the baselines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_plot(record: Record, path: Path) -> None:
     """Draw ``record`` to ``path`` (SVG or PDF by its suffix), atomically; from the record alone.
 
     Left: median milliseconds of a call over the batch size, a colour a backend on the largest
-    number of threads. Right: one image, ours in the best backend beside the peers, logarithmic.
+    number of threads. Right: one image, ours in the best backend beside the baselines, logarithmic.
 
     Raises:
         RecordError: it is no bench record.
@@ -41,7 +41,7 @@ def write_plot(record: Record, path: Path) -> None:
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         _latency(left, found)
-        _peers(right, found)
+        _baselines(right, found)
         figure.suptitle(f"{record.name}, {record.header['device']}", fontsize=9)
         kind = path.suffix.removeprefix(".")
         date = {"CreationDate": None} if kind == "pdf" else {"Date": None}
@@ -80,7 +80,7 @@ def _latency(axes: Axes, found: list[Row]) -> None:
     axes.legend(fontsize=6)
 
 
-def _peers(axes: Axes, found: list[Row]) -> None:
+def _baselines(axes: Axes, found: list[Row]) -> None:
     smallest = min(row.batch for row in found)
     chosen = best(found, smallest, reference(found))
     assert chosen is not None

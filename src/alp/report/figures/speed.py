@@ -1,4 +1,4 @@
-"""What a prediction costs beside purifiers by diffusion and other peers, timed in one run."""
+"""What a prediction costs beside purifiers by diffusion and other baselines, timed in one run."""
 
 from __future__ import annotations
 
