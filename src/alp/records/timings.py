@@ -104,7 +104,8 @@ def peak(found: list[Row], row: Row) -> Row:
 
 
 def share(found: list[Row], row: Row) -> float:
-    """Share of the measured matrix peak that an engine reaches, at the medians; NaN of a baseline."""
+    """Share of the measured matrix peak that an engine reaches, at the medians; NaN of a
+    baseline."""
     if row.what == "peer":
         return float("nan")
     roof = peak(found, row)
