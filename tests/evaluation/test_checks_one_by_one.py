@@ -238,3 +238,13 @@ def test_planted_points_are_found_by_a_gradient_only():
 
 def test_planted_does_not_depend_on_the_loss_of_an_attack():
     assert finding("planted", FixedCallable(lambda x: 1e6 * linear(x))).value == 1
+
+
+@pytest.mark.parametrize(("right", "passed"), [(0, True), (1, False)])
+def test_a_threat_beyond_every_radius_has_a_finding(right, passed):
+    whole = L2(128)
+    measured = CHECKS["radius"]().measure(scene(FixedCallable(linear), threat=whole), X, Y)
+    assert list(measured) == ["everything"]
+    found = concluded("radius", everything=some_right(right))
+    assert found.passed == passed
+    assert found.value == right

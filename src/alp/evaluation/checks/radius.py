@@ -76,6 +76,9 @@ class Radius:
                 f"gradient masking or luck suspected: {percent(left)} are still right where every "
                 "image can be made the same grey one"
             )
-            inequality = f"accuracy(radius 128/255) <= {percent(LEFT)} + tau"
-            return Finding(self.name, False, float(left), bound, inequality, words)
-        return no_better(self.name, own, pairs, named)
+        elif not pairs:
+            words = f"{percent(left)} are right at every radius, where all images can be grey"
+        else:
+            return no_better(self.name, own, pairs, named)
+        inequality = f"accuracy(radius 128/255) <= {percent(LEFT)} + tau"
+        return Finding(self.name, bool(left <= bound), float(left), bound, inequality, words)
