@@ -285,3 +285,54 @@ def test_any_tensor_is_taken_or_refused_in_words(dtype, shape, value, flip) -> N
         with pytest.raises(ConfigError, match="give"):
             require_images(x)
     assert torch.equal(x.nan_to_num(), before.nan_to_num())
+
+
+class Dressed(nn.Module):
+    """A classifier whose answer is changed by a function."""
+
+    def __init__(self, dress) -> None:
+        super().__init__()
+        self.net, self.dress = small(), dress
+
+    def forward(self, x):
+        return self.dress(self.net(x))
+
+
+@pytest.mark.parametrize(
+    "dress", [lambda out: {"logits": out}, lambda out: SimpleNamespace(logits=out)]
+)
+def test_a_classifier_behind_a_defence_may_answer_in_other_clothes(dress) -> None:
+    x = torch.full((2, 3, SIDE, SIDE), 0.5)
+    plain, other = alp.Smoothed(small(), 0.25), alp.Smoothed(Dressed(dress).eval(), 0.25)
+    assert torch.equal(
+        plain(x, seeding.generator(0, "dressed")), other(x, seeding.generator(0, "dressed"))
+    )
+    purifier = alp.load("cifar10-lite/purifier")
+    logits = [
+        alp.defend(each, purifier, 2)(x, seeding.generator(0, "dressed"))
+        for each in (small(), Dressed(dress).eval())
+    ]
+    assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("dress", [lambda out: (out,), lambda out: None])
+def test_a_classifier_behind_a_defence_that_answers_no_tensor_is_named(dress) -> None:
+    defended = alp.defend(Dressed(dress).eval(), alp.load("cifar10-lite/purifier"), 2)
+    with pytest.raises(ConfigError, match="answers a"):
+        defended(torch.full((1, 3, SIDE, SIDE), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda data: evaluate(small(), (1, 2), THREAT, ONCE), "the data is a tuple"),
+        (lambda data: evaluate(small(), data, 8 / 255, ONCE), "the threat is 0.03"),
+        (
+            lambda data: evaluate(small(), data, THREAT, ONCE, surrogates=[small()]),
+            "surrogates are a list",
+        ),
+    ],
+)
+def test_what_is_of_another_kind_is_named(call, message, pictures) -> None:
+    with pytest.raises(ConfigError, match=message):
+        call(pictures)

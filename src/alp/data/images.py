@@ -192,3 +192,19 @@ def carve_validation(pool: Images) -> tuple[Images, Images]:
     """
     train, validation = stratified(pool.labels, VALIDATION_SHARE, VALIDATION_SEED, "validation")
     return pool.subset(train, "train"), pool.subset(validation, "validation")
+
+
+def require_data(data: object) -> None:
+    """Refuse what is not :class:`Images`, or has none.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if not isinstance(data, Images):
+        raise ConfigError(
+            f"the data is a {type(data).__name__}; give Images, such as "
+            "alp.load_data('cifar10', 'test').take(256) or "
+            "alp.Images.from_arrays(pixels, labels, classes)"
+        )
+    if not len(data):
+        raise ConfigError(f"the {data.split} split of {data.name} has no images")

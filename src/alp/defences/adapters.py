@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
 from alp import seeding
+from alp.defences.answers import tensor_of
 from alp.defences.base import Defence, Deterministic, Wrapper, counted, in_own_precision
 from alp.defences.inspection import require_evaluation_mode
 from alp.errors import AlpError, ConfigError
@@ -139,29 +140,21 @@ def asked(call: Call, x: Tensor) -> Any:
 
 
 def logits_of(answer: Any, images: int) -> Tensor:
-    """The logits (B,K) in what a callable answered to ``images`` images: a tensor, or an object
-    or mapping with ``logits``, as the models of transformers give.
+    """The logits (B,K) in what a callable answered to ``images`` images, see
+    :func:`tensor_of`.
 
     Raises:
         ConfigError: there are none in it.
     """
-    if isinstance(answer, Mapping):
-        answer = answer.get("logits", answer)
-    elif not isinstance(answer, Tensor):
-        answer = getattr(answer, "logits", answer)
-    if not isinstance(answer, Tensor):
+    logits = tensor_of(answer)
+    if logits.ndim != 2 or len(logits) != images or logits.shape[1] < 2:
         raise ConfigError(
-            f"the target answers a {type(answer).__name__}; give a callable to a tensor of logits, "
-            "such as lambda x: model(x)[0]"
-        )
-    if answer.ndim != 2 or len(answer) != images or answer.shape[1] < 2:
-        raise ConfigError(
-            f"the target answers shape {tuple(answer.shape)} to {images} images; it has to give "
+            f"the target answers shape {tuple(logits.shape)} to {images} images; it has to give "
             "logits (B,K) of at least 2 classes"
         )
-    if not answer.is_floating_point():
-        raise ConfigError(f"the target answers {answer.dtype}; give logits, which are floats")
-    return answer.float() if answer.dtype.itemsize < 4 else answer
+    if not logits.is_floating_point():
+        raise ConfigError(f"the target answers {logits.dtype}; give logits, which are floats")
+    return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
 def as_defence(target: Any, x: Tensor | None = None, draws: int | None = None) -> Defence:

@@ -22,6 +22,7 @@ from torch.fx import Proxy
 
 from alp import seeding
 from alp.config import class_names, require_number
+from alp.defences.answers import tensor_of
 from alp.errors import ConfigError
 from alp.registry import Registry
 
@@ -396,10 +397,18 @@ def channels_last(module: M) -> M:
 
 def classify(classifier: nn.Module, images: Tensor) -> Tensor:
     """Logits (B,K) of a classifier behind a defence. What it gets is the defence's, so that it
-    need not be in [0,1]; other people's classifiers get it in the usual memory format."""
+    need not be in [0,1]; other people's classifiers get it in the usual memory format, and may
+    answer with an object or mapping that has ``logits``.
+
+    Raises:
+        ConfigError: the classifier answers something else.
+    """
     own = isinstance(classifier, Deterministic)
     given = images if own else images.contiguous()
-    logits: Tensor = in_own_precision(classifier, unchecked(classifier), given)
+    answer = in_own_precision(classifier, unchecked(classifier), given)
+    if not isinstance(answer, Tensor | Proxy):
+        answer = tensor_of(answer).to(images.dtype)
+    logits: Tensor = answer
     return logits
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from alp.attacks import Linf, Threat
 from alp.attacks.base import require_count
 from alp.config import whole
-from alp.errors import choose
+from alp.errors import ConfigError, choose
 from alp.evaluation.grid import Grid
 from alp.evaluation.knowledge import ATTACK_PRECISIONS
 from alp.evaluation.protocol import PaperProtocol
@@ -49,6 +49,8 @@ class EvalConfig:
             choose(SUITES, self.suite, "suite")
         choose(dict.fromkeys(ATTACK_PRECISIONS), self.attack_precision, "attack precision")
         choose(dict.fromkeys(OUTPUTS), self.outputs, "kind of output")
+        if not hasattr(self.threat, "project"):
+            raise ConfigError(f"the threat is {self.threat!r}; give one such as alp.Linf(8 / 255)")
         require_count("batch_size", self.batch_size)
         whole(self, "seed")
 

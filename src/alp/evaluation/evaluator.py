@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alp import seeding
 from alp.attacks import LOSSES, Threat, input_gradient
-from alp.data.images import Images
+from alp.data.images import Images, require_data
 from alp.defences.adapters import (
     HalfPrecision,
     Logarithm,
@@ -144,14 +144,11 @@ def run(
             calls it.
         note: told in a sentence when a worker process died.
     """
-    if not isinstance(data, Images):
+    require_data(data)
+    if not isinstance(surrogates or {}, Mapping):
         raise ConfigError(
-            f"the data is a {type(data).__name__}; give Images, such as "
-            "alp.load_data('cifar10', 'test').take(256) or "
-            "alp.Images.from_arrays(pixels, labels, classes)"
+            f"surrogates are a {type(surrogates).__name__}; give a name to each, {{'name': model}}"
         )
-    if not len(data):
-        raise ConfigError(f"the {data.split} split of {data.name} has no images to evaluate on")
     before = Unchanged([target, *(surrogates or {}).values()])
     work = _Work(target, deploy, surrogates or {}, data, config)
     defence, tasks, plan = work.defence, work.tasks, work.plan
