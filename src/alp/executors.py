@@ -73,7 +73,7 @@ def device_of(accelerator: str) -> str:
 
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     devices = [*(name for name, there in here.items() if there), "cpu"]
-    if accelerator in ("auto", "gpu"):
+    if accelerator == "auto" or (accelerator == "gpu" and len(devices) > 1):
         return devices[0]
     if accelerator not in devices:
         valid = ", ".join(["auto", *devices])

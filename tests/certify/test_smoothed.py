@@ -132,7 +132,7 @@ class Broken(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("base", "words"), [(Features(), "a score for each class"), (Broken(), "answers NaN")]
+    ("base", "words"), [(Features(), "answers with logits"), (Broken(), "answers NaN")]
 )
 def test_a_base_that_gives_no_votes_is_refused(base: nn.Module, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -76,7 +76,8 @@ def test_two_processes_make_the_same_record(alp, weights, pictures, tmp_path: Pa
         line = [*line[:2], *line[3:], "--split", "train", "--images", 70, "--processes", processes]
         command = [sys.executable, "-m", "alp", *map(str, line)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run(command, check=True, env=environment, capture_output=True, timeout=120)
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
         made += read_all(tmp_path / str(processes) / "records")[0]
     one, two = made
     assert len(one) == 70

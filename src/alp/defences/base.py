@@ -409,6 +409,12 @@ def classify(classifier: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(answer, Tensor | Proxy):
         answer = tensor_of(answer).to(images.dtype)
     logits: Tensor = answer
+    traced = isinstance(logits, Proxy) or torch.compiler.is_compiling()
+    if not traced and (logits.ndim != 2 or len(logits) != len(images)):
+        raise ConfigError(
+            f"the classifier answers {len(images)} images with shape {tuple(logits.shape)}; give "
+            "one that answers with logits (B,K)"
+        )
     return logits
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 
 from alp.config import digest
-from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, channels_last
+from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, PurifierBase, channels_last
 from alp.errors import CheckpointError, ConfigError
 from alp.files import exists, write_atomically
 
@@ -94,9 +94,14 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> str:
             and sigma stay as they are; all are float32 again when they are loaded.
 
     Raises:
-        ConfigError: the classifier of a defended model is not one of alp's.
+        ConfigError: the model, or the classifier of a defended one, is not one of alp's.
         OutputError: the file cannot be written.
     """
+    if not isinstance(model, Defence | PurifierBase):
+        raise ConfigError(
+            f"a {type(model).__name__} is no model of alp's; give a defence or a purifier, or "
+            "save it yourself"
+        )
     tensors = {
         name: _stored(value).cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from alp.config import digest
-from alp.defences.base import Defence, Model
+from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
 from alp.defences.purified import Defended
 from alp.defences.purifier import Purifier
@@ -278,6 +278,8 @@ def load_purifier(path: str | Path) -> Purifier:
 def require_classifier(model: Model, name: str) -> Defence:
     """``model``, called ``name``, if it classifies; raises a ConfigError if it does not."""
     if not isinstance(model, Defence):
+        if not isinstance(model, PurifierBase):
+            raise ConfigError(f"{name} is a {type(model).__name__}; give a model of alp's")
         raise ConfigError(
             f"{name} is a purifier alone, which classifies nothing; give a classifier, or train "
             "one behind it with 'alp train standard-purified'"

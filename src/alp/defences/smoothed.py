@@ -99,6 +99,10 @@ class Smoothed(Pretrained, Preprocessed):
         Raises:
             ConfigError: sigma or precision cannot be used, or the base averages logits.
         """
+        if not isinstance(base, nn.Module):
+            raise ConfigError(
+                f"the base is a {type(base).__name__}; give a torch module from images to logits"
+            )
         if isinstance(base, Defence) and base.stochastic:
             raise ConfigError(
                 f"the base is a {type(base).__name__}, which averages logits over its own noise; "
@@ -173,12 +177,6 @@ class Smoothed(Pretrained, Preprocessed):
         half = self.engine is None and self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16) if half else nullcontext():
             logits = (self.engine or partial(classify, self.classifier))(images)
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ConfigError(
-                f"the base answers {len(images)} images with {shape}; give a classifier whose "
-                "answer is a score for each class, (B,K)"
-            )
         if bool(logits.isnan().any()):
             raise ConfigError(
                 "the base answers NaN, which is no vote; give weights that are finite"
@@ -280,6 +278,25 @@ class Smoothed(Pretrained, Preprocessed):
     def from_description(cls, description: dict[str, Any]) -> Self:
         head = ResNetLite(from_dict(ClassifierConfig, description["classifier"])).eval()
         return cls(head, description["sigma"], description["draws"], description["precision"])
+
+
+def as_smoothed(
+    target: nn.Module, sigma: float | None = None, precision: str | None = None
+) -> Smoothed:
+    """A base classifier as a smoothed one; one that is smoothed already, at another noise level or,
+    in torch, in another precision where these are given.
+
+    Raises:
+        ConfigError: the target or a setting cannot be used, or a base has no ``sigma``.
+    """
+    if isinstance(target, Smoothed):
+        level = target.sigma if sigma is None else sigma
+        if precision is None:
+            return target.at_sigma(level)
+        return Smoothed(target.classifier, level, target.draws, precision)
+    if sigma is None:
+        raise ConfigError("sigma is missing; give the noise level that the base was trained with")
+    return Smoothed(target, sigma, precision=precision or "float32")
 
 
 def certify_points(

@@ -18,6 +18,7 @@ from alp import seeding
 from alp.config import digest
 from alp.defences import Defended
 from alp.defences.checkpoint import weights_digest
+from alp.defences.packaged import require_defended
 from alp.deploy.engine import Engine, Floats, check_calibration
 from alp.deploy.graphs import Graphs, build_graphs
 from alp.deploy.onnx_engine import OnnxEngine, open_session
@@ -76,6 +77,7 @@ def export_onnx(
         AlpError: the exporter is not installed, or ONNX Runtime and torch do not agree; then
             nothing is written.
     """
+    defended = require_defended(defended, "what is exported")
     folder = expanded(folder)
     require_writable(folder, DESCRIPTION)
     _require("noise", noise, NOISES)

@@ -15,11 +15,12 @@ from torch import nn
 
 from alp import seeding
 from alp.config import require_number, within
+from alp.data.images import require_data
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import require_same_classes
 from alp.defences.lattice import STEPS
 from alp.defences.plan import BLOCK, SamplingPlan, State
-from alp.defences.smoothed import Smoothed
+from alp.defences.smoothed import Smoothed, as_smoothed
 from alp.deploy.backends import usable
 from alp.deploy.compiled import CompiledClassifier
 from alp.errors import ConfigError
@@ -105,6 +106,7 @@ def certify(
             certify a radius, or ``resume`` or ``start`` are of other settings.
         AlpError: what the backend needs is not installed, or it cannot compile the target.
     """
+    require_data(data)
     plan = SamplingPlan(tuple(radii), alpha, budget, method)
     size = (data.images.shape[2], data.images.shape[3])
     threads = threads_of(processes)
@@ -143,25 +145,16 @@ def smoothed_of(
     """The smoothed classifier of a target, whose votes the backend computes for images of
     ``size``; see :func:`certify`."""
     usable(backend or "eager", precision or "float32")
-    if isinstance(target, Smoothed) and target.engine is not None and not backend and not precision:
-        return target if sigma is None else target.at_sigma(sigma)
-    if backend not in (None, "eager"):
-        plain = smoothed_of(target, sigma)
-        wanted = precision or plain.precision
-        ranges = None if calibration is None else _noisy(calibration, plain.sigma)
-        engine = CompiledClassifier(plain.classifier, backend, wanted, size, threads, ranges)
-        return Smoothed(plain.classifier, plain.sigma, plain.draws, plain.precision, engine)
-    if isinstance(target, Smoothed):
-        wanted = precision or target.precision
-        level = target.sigma if sigma is None else sigma
-        return Smoothed(target.classifier, level, target.draws, wanted)
-    if not isinstance(target, nn.Module):
-        raise ConfigError(
-            f"the target is a {type(target).__name__}; give a torch module from images to logits"
-        )
-    if sigma is None:
-        raise ConfigError("sigma is missing; give the noise level that the base was trained with")
-    return Smoothed(target, sigma, precision=precision or "float32")
+    if backend in (None, "eager"):
+        if backend and not precision:  # in torch, whatever computed the votes before
+            precision = as_smoothed(target, sigma).precision
+        return as_smoothed(target, sigma, precision)
+    plain = as_smoothed(target, sigma)
+    ranges = None if calibration is None else _noisy(calibration, plain.sigma)
+    engine = CompiledClassifier(
+        plain.classifier, backend, precision or plain.precision, size, threads, ranges
+    )
+    return Smoothed(plain.classifier, plain.sigma, plain.draws, plain.precision, engine)
 
 
 def run(
@@ -181,8 +174,7 @@ def run(
     Args:
         note: told in a sentence when a worker process died.
     """
-    if not len(data):
-        raise ConfigError(f"the {data.split} split of {data.name} has no images to certify")
+    require_data(data)
     require_same_classes(smoothed, data)
     plan, shape = config.plan, tuple(data.images.shape[1:])
     plan.require_possible(smoothed.sigma, smoothed.error(shape))

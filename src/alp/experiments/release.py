@@ -33,7 +33,6 @@ from alp.defences.checkpoint import (
     save,
     weights_digest,
 )
-from alp.defences.classifier import ResNetLite
 from alp.defences.packaged import (
     CARD,
     FORMAT,
@@ -410,9 +409,9 @@ def _trained(folder: Path, draws: int | None) -> tuple[Model, dict[str, Any]]:
         model = require_classifier(model, str(folder)).with_draws(draws)
     if record["stage"] == CertifiedStage.__name__:
         # what the training was for: votes under its noise, in the precision that it was made in
-        assert isinstance(model, ResNetLite)
+        base = require_classifier(model, str(folder))
         precision = "bfloat16" if record["precision"] == "bf16-mixed" else "float32"
-        model = Smoothed(model, record["settings"]["sigma"], precision=precision)
+        model = Smoothed(base, record["settings"]["sigma"], precision=precision)
     curve = {name: _thinner(values) for name, values in record.pop("curve", {}).items()}
     return model, record | {"curve": curve}
 

@@ -55,6 +55,11 @@ def conclude(record: Record) -> dict[str, Any]:
     Raises:
         RecordError: it is no verdict record.
     """
+    if not isinstance(record, Record):
+        raise RecordError(
+            f"a {type(record).__name__} is no record; give what alp.evaluate returned, or what "
+            "alp.records.read read"
+        )
     header, columns = record.header, record.columns
     _require_verdict(record)
     evaluations = header["evaluations"]

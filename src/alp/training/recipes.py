@@ -214,7 +214,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": Recipe(
             _certified("lite", 16.0, 128, 0.998),
             "70 core-minutes",
-            "not measured yet",
+            "73.5, 64.4, 54.6 % certified at 0, 0.25, 0.5",
             start="cifar10-lite/adversarial",
         ),
         "gpu": Recipe(_certified("base", 90.0, 128, 0.998), *_UNMEASURED),

@@ -27,7 +27,7 @@ from alp.defences.classes import require_same_classes
 from alp.defences.packaged import load_kind, require_classifier
 from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
 from alp.executors import is_first_process
-from alp.files import exists, read_json, require_shape, require_writable, write_json
+from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
 from alp.training.certified import CertifiedTask
 from alp.training.stages import AdversaryConfig, CertifiedStage, JointStage, PurifierStage, Stage
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
@@ -56,7 +56,7 @@ class Trained:
 
 def train(
     stage: Stage,
-    folder: Path,
+    folder: str | Path,
     images: Images,
     *,
     seed: int = 0,
@@ -90,7 +90,7 @@ def train(
     from alp.training.engine import build_engine, limit_threads, peak_memory
     from alp.training.loop import Run, fit
 
-    engine = engine or EngineConfig()
+    engine, folder = engine or EngineConfig(), expanded(folder)
     # First of all, and for a finished training too: what follows a resumed one, an evaluation say,
     # has to add its floats as what follows an uninterrupted one.
     limit_threads(engine)
