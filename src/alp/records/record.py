@@ -14,7 +14,6 @@ What a record of each kind that experiments make has to hold, checked when it is
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import platform
 from collections.abc import Mapping
@@ -51,9 +50,9 @@ def check(columns: Columns) -> None:
 
 def encode(columns: Columns) -> bytes:
     """The Parquet file of ``columns``; the same columns give the same bytes."""
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), sink)
-    return sink.getvalue()
+    return bytes(sink.getvalue())
 
 
 def decode(data: bytes) -> dict[str, NDArray[Any]]:
@@ -63,7 +62,9 @@ def decode(data: bytes) -> dict[str, NDArray[Any]]:
         RecordError: the bytes are no such file.
     """
     try:
-        table = pq.read_table(io.BytesIO(data))
+        # Arrow's memory, not a Python file: a thread of Arrow's that lets go of one while Python
+        # ends aborts the process.
+        table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise RecordError(f"no readable Parquet table ({error})") from error
     columns = {
