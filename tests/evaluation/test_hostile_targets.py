@@ -16,6 +16,7 @@ import alp
 from alp import seeding
 from alp.attacks import APGD, FGSM, PGD, Linf, Square
 from alp.data.images import Images
+from alp.defences.adapters import as_defence
 from alp.defences.base import require_images
 from alp.defences.checkpoint import weights_digest
 from alp.errors import ConfigError
@@ -201,13 +202,27 @@ def test_logits_in_other_clothes_are_logits(kind, pictures) -> None:
         (lambda x, out: out.argmax(1), "answers shape"),
         (lambda x, out: out.long(), "int64"),
         (lambda x, out: out * float("nan"), "not finite"),
-        (lambda x, out: torch.cat([out, out], 1), "6 classes"),
+        (lambda x, out: torch.cat([out, out], 1), "6 classes apart"),
     ],
 )
 def test_what_is_no_logits_is_named(answer, message, pictures) -> None:
     net = small()
     with pytest.raises(ConfigError, match=message):
         evaluate(lambda x: answer(x, net(x)), pictures, THREAT, ONCE)
+
+
+@pytest.mark.parametrize("as_surrogate", [False, True])
+def test_other_names_or_another_order_of_them_are_refused(as_surrogate, pictures) -> None:
+    named = as_defence(small())
+    named.classes = ("b", "a", "c")
+    target, others = (small(), {"other": named}) if as_surrogate else (named, {})
+    with pytest.raises(ConfigError, match="same classes in another order"):
+        evaluate(target, pictures, THREAT, ONCE, surrogates=others)
+    named.classes = ("x", "y", "z")
+    with pytest.raises(ConfigError, match=r"was trained on the classes \(x, y, z\)"):
+        evaluate(target, pictures, THREAT, ONCE, surrogates=others)
+    named.classes = pictures.classes
+    assert len(evaluate(target, pictures, THREAT, ONCE, surrogates=others)) == len(pictures)
 
 
 def test_probabilities_are_told_and_attacked_as_logits_where_asked_to(pictures) -> None:

@@ -22,6 +22,7 @@ from alp.defences.adapters import (
     as_defence,
     is_repeatable,
 )
+from alp.defences.classes import require_same_classes
 from alp.defences.inspection import Unchanged
 from alp.errors import ConfigError
 from alp.evaluation.adaptive import Adaptive
@@ -207,11 +208,9 @@ class _Work:
         answers = _answers(self.defence, x[:_FEW])
         self.probabilities = are_probabilities(answers)
         suite, classes = config.suite, answers.shape[1]
-        if classes != len(data.classes):
-            raise ConfigError(
-                f"the target has {classes} classes, {data.name} has {len(data.classes)}; evaluate "
-                "on data of the same classes, in the same order"
-            )
+        require_same_classes(self.defence, data, classes)
+        for surrogate in self.surrogates.values():
+            require_same_classes(surrogate, data)
         plan = Adaptive(suite) if isinstance(suite, str | Suite) else suite
         self.plan = plan.fitted(context, config.norm, classes)
         self.tasks: list[Task] = list(self.plan.tasks(context))
