@@ -16,22 +16,10 @@ from alp.defences.purified import DRAWS
 from alp.errors import ConfigError
 
 
-@final
-@DEFENCES.register("input-noise")
-class InputNoise(Pretrained, Defence):
-    """x (B, 3, H, W) in [0,1] -> logits (B, K): the mean of the classifier's logits over draws of
-    ``x + sigma * n``, ``n ~ N(0, I)`` (randomised smoothing's noise; Cohen et al. 2019, section 3).
+class PixelNoise(Defence):
+    """Gaussian noise on the pixels, of one level."""
 
-    The control that shows what a purifier adds to noise on the pixels. ``sigma`` is in pixel units.
-    Without ``source`` the draws are seeded by the operating system.
-    """
-
-    def __init__(self, classifier: nn.Module, sigma: float, draws: int = DRAWS) -> None:
-        super().__init__()
-        self.classifier = classifier
-        self._sigma = noise_level(sigma)
-        self.draws = counted(draws)
-        self.training = classifier.training
+    _sigma: float
 
     @property
     def sigma(self) -> float:
@@ -46,6 +34,24 @@ class InputNoise(Pretrained, Defence):
         other = self._twin()
         other._sigma = noise_level(sigma)
         return other
+
+
+@final
+@DEFENCES.register("input-noise")
+class InputNoise(Pretrained, PixelNoise):
+    """x (B, 3, H, W) in [0,1] -> logits (B, K): the mean of the classifier's logits over draws of
+    ``x + sigma * n``, ``n ~ N(0, I)`` (randomised smoothing's noise; Cohen et al. 2019, section 3).
+
+    The control that shows what a purifier adds to noise on the pixels. ``sigma`` is in pixel units.
+    Without ``source`` the draws are seeded by the operating system.
+    """
+
+    def __init__(self, classifier: nn.Module, sigma: float, draws: int = DRAWS) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self._sigma = noise_level(sigma)
+        self.draws = counted(draws)
+        self.training = classifier.training
 
     def sample(self, state: Tensor, source: seeding.Source, draws: int = 1) -> Tensor:
         """Images (B, 3, H, W) -> logits (draws, B, K)."""
@@ -80,7 +86,7 @@ CHUNK = 1000
 
 @final
 @DEFENCES.register("smoothing")
-class RandomisedSmoothing(Preprocessed):
+class RandomisedSmoothing(PixelNoise, Preprocessed):
     """The most frequent decision under Gaussian noise of the input (Cohen et al. 2019, PREDICT):
     the counts of each class stand for its logits. Attackers get the logits behind the votes."""
 
@@ -95,20 +101,6 @@ class RandomisedSmoothing(Preprocessed):
         """
         super().__init__(classifier, draws)
         self._sigma = noise_level(sigma)
-
-    @property
-    def sigma(self) -> float:
-        return self._sigma
-
-    def at_sigma(self, sigma: float) -> Self:
-        """The same classifier at another noise level.
-
-        Raises:
-            ConfigError: ``sigma`` is no finite number above zero.
-        """
-        other = self._twin()
-        other._sigma = noise_level(sigma)
-        return other
 
     @property
     def settings(self) -> dict[str, Any]:

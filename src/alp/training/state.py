@@ -97,7 +97,7 @@ def load_state(
         if meta.get("key") != key:
             raise CheckpointError(
                 f"{path} is the checkpoint of a training with other settings; "
-                "give another folder, or delete it to start anew (ALP_SEEDING is a setting too)"
+                "give another folder, or delete it to start again (ALP_SEEDING is a setting too)"
             )
         if meta.get("digest") != _digest(meta, tensors):
             raise ValueError("its content does not have the digest in its header")
@@ -131,6 +131,6 @@ def load_state(
         RuntimeError,
     ) as error:
         raise CheckpointError(
-            f"{path} is damaged ({error}); delete it to start that training anew"
+            f"{path} is damaged ({error}); delete it to start that training again"
         ) from error
     return progress
