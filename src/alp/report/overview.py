@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alp.report.drawing import element
-from alp.report.figures.style import GREEN, ORANGE, PINK, RED, TEXT, canvas, legend, styled
+from alp.report.figures.style import (
+    GREEN,
+    ORANGE,
+    PINK,
+    RED,
+    TEXT,
+    canvas,
+    legend,
+    name_rows,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,12 +101,6 @@ def draw(overview: Overview) -> Figure:
                 fontsize="x-small",
             )
         axes.plot([], [], marker, color=colour, markerfacecolor=inside, label=one)
-    for row in range(1, len(names)):
-        axes.axhline(row - 0.5, color=TEXT, alpha=0.12, linewidth=0.6)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("images classified correctly under attack (%)")
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, names, "images classified correctly under attack (%)")
     legend(figure, 2)
     return figure

@@ -14,9 +14,9 @@ from alp.report.figures.style import (
     PINK,
     RED,
     SKY,
-    TEXT,
     canvas,
     legend,
+    name_rows,
     styled,
 )
 from alp.report.format import count, some, terms, threat_words
@@ -119,12 +119,6 @@ def _forest(rows: Rows) -> Figure:
         axes.hlines(places, low, high, color=colour, linewidth=1.0, clip_on=False)
         label = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026"
         axes.plot(value, places, marker, color=colour, label=label, clip_on=False)
-    for place in range(1, len(kinds)):
-        axes.axhline(place - 0.5, color=TEXT, alpha=0.12, linewidth=0.6)
-    axes.set_yticks(range(len(kinds)), kinds)
-    axes.set_ylim(len(kinds) - 0.5, -0.5)
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("accuracy (%)")
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, kinds, "accuracy (%)")
     legend(figure, 2)
     return figure

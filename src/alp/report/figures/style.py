@@ -160,6 +160,17 @@ def estimates(
     line(axes, x, value, low, high, mark, label, bars)
 
 
+def name_rows(axes: Axes, names: Sequence[str], label: str) -> None:
+    """Name the rows of a figure of percentages, the first at the top, with lines between them."""
+    for row in range(1, len(names)):
+        axes.axhline(row - 0.5, color=TEXT, alpha=0.12, linewidth=0.6)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel(label)
+    axes.tick_params(axis="y", length=0)
+
+
 def legend(figure: Figure, columns: int = 3, handles: Sequence[Any] | None = None) -> None:
     """The legend above all axes, where it hides no data; by default of what the first axes show."""
     figure.legend(
