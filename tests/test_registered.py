@@ -161,10 +161,10 @@ class Doubled(Backend):
     needs = {needs}
     repair = "pip install doubled"
 
-    def engine(self, defended, threads, precision, size, calibration):
-        graphs = build_graphs(defended, size)
+    def engine(self, defended, options):
+        graphs = build_graphs(defended, options.size)
         draw = lambda mu, noise: 2 * graphs.draw(mu, noise)
-        return TorchEngine(graphs, (graphs.encode, draw, graphs.decode), threads, "float32")
+        return TorchEngine(graphs, (graphs.encode, draw, graphs.decode), options.threads, "float32")
 """
 
 

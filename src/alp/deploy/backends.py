@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
     from alp.deploy.engine import Engine, Floats
 
 
+@dataclass(frozen=True, eq=False)
+class BuildOptions:
+    """How a model is built, checked by those who ask a backend."""
+
+    threads: int
+    """Processor threads."""
+    precision: str
+    """One of the backend's."""
+    size: tuple[int, int]
+    """Height and width of the images."""
+    calibration: Floats | None
+    """Training images (N,3,H,W) whose values set the ranges of int8."""
+
+
 class Backend(ABC):
     """One way to run a model."""
 
@@ -28,26 +43,11 @@ class Backend(ABC):
     """The command that installs them."""
 
     @abstractmethod
-    def engine(
-        self,
-        defended: Defended,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Engine:
-        """An engine of ``defended``, on ``threads`` processor threads; the rest as :func:`build`,
-        which has checked it."""
+    def engine(self, defended: Defended, options: BuildOptions) -> Engine:
+        """An engine of ``defended``; see :func:`build`."""
 
-    def network(
-        self,
-        classifier: nn.Module,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Callable[[Floats], Floats]:
-        """A classifier alone, images (B,3,H,W) -> logits (B,K); the rest as ``engine``.
+    def network(self, classifier: nn.Module, options: BuildOptions) -> Callable[[Floats], Floats]:
+        """A classifier alone, images (B,3,H,W) -> logits (B,K).
 
         Raises:
             ConfigError: the backend runs defended models only.
@@ -93,7 +93,7 @@ def build(
     backend = usable(name, precision)
     if precision == "int8":
         check_calibration(calibration, size)
-    return backend.engine(defended, cores(threads), precision, size, calibration)
+    return backend.engine(defended, BuildOptions(cores(threads), precision, size, calibration))
 
 
 def usable(name: str, precision: str) -> Backend:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from alp.defences.plan import BLOCK
 from alp.defences.smoothed import VoteEngine
-from alp.deploy.backends import usable
+from alp.deploy.backends import BuildOptions, usable
 from alp.deploy.engine import Floats, check_calibration, cores
 from alp.errors import AlpError, ConfigError
 
@@ -90,9 +90,8 @@ class CompiledClassifier(VoteEngine):
     def _network(self) -> Callable[[Floats], Floats]:
         backend = usable(self.backend, self.precision)
         try:
-            return backend.network(
-                self.classifier, self.threads, self.precision, self.size, self.calibration
-            )
+            options = BuildOptions(self.threads, self.precision, self.size, self.calibration)
+            return backend.network(self.classifier, options)
         except AlpError:
             raise
         except Exception as error:  # of many classes, by what a module's code does

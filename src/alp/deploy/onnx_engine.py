@@ -7,7 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from alp.deploy.backends import BACKENDS, Backend
+from alp.deploy.backends import BACKENDS, Backend, BuildOptions
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.errors import AlpError
 
@@ -82,33 +82,20 @@ class OnnxRuntime(Backend):
     needs = NEEDS
     repair = 'pip install "alp[onnx]"'
 
-    def engine(
-        self,
-        defended: Defended,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Engine:
+    def engine(self, defended: Defended, options: BuildOptions) -> Engine:
         from alp.deploy.graphs import build_graphs
         from alp.deploy.onnx_models import models_in
 
-        graphs = build_graphs(defended, size)
-        models = models_in(precision, graphs, calibration)
+        graphs = build_graphs(defended, options.size)
+        models = models_in(options.precision, graphs, options.calibration)
         held = {name: partial(bytes, model) for name, model in models.items()}
-        return OnnxEngine(graphs.shapes, held, threads)
+        return OnnxEngine(graphs.shapes, held, options.threads)
 
-    def network(
-        self,
-        classifier: nn.Module,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Callable[[Floats], Floats]:
+    def network(self, classifier: nn.Module, options: BuildOptions) -> Callable[[Floats], Floats]:
         from alp.deploy.onnx_models import classifier_model
 
-        session = open_session(classifier_model(classifier, size, precision, calibration), threads)
+        model = classifier_model(classifier, options.size, options.precision, options.calibration)
+        session = open_session(model, options.threads)
 
         def run(images: Floats) -> Floats:
             logits: Floats = session.run(None, {"images": images})[0]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from alp.defences import Defended
-from alp.deploy.backends import BACKENDS, Backend
+from alp.deploy.backends import BACKENDS, Backend, BuildOptions
 from alp.deploy.engine import Engine, Floats, Shapes
 from alp.deploy.graphs import build_graphs
 from alp.deploy.onnx_engine import NEEDS
@@ -78,26 +78,12 @@ class OpenVino(Backend):
     needs = (*NEEDS, "openvino")
     repair = 'pip install "alp[openvino]"'
 
-    def engine(
-        self,
-        defended: Defended,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Engine:
-        graphs = build_graphs(defended, size)
-        models = models_in(precision, graphs, calibration)
-        return OpenVinoEngine(graphs.shapes, models, threads, precision)
+    def engine(self, defended: Defended, options: BuildOptions) -> Engine:
+        graphs = build_graphs(defended, options.size)
+        models = models_in(options.precision, graphs, options.calibration)
+        return OpenVinoEngine(graphs.shapes, models, options.threads, options.precision)
 
-    def network(
-        self,
-        classifier: nn.Module,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Callable[[Floats], Floats]:
-        model = classifier_model(classifier, size, precision, calibration)
-        run = compiled(model, threads, precision)
+    def network(self, classifier: nn.Module, options: BuildOptions) -> Callable[[Floats], Floats]:
+        model = classifier_model(classifier, options.size, options.precision, options.calibration)
+        run = compiled(model, options.threads, options.precision)
         return lambda images: run({"images": images})

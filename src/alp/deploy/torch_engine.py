@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.defences import Defended
-from alp.deploy.backends import BACKENDS, Backend
+from alp.deploy.backends import BACKENDS, Backend, BuildOptions
 from alp.deploy.engine import Engine, Floats, Random
 from alp.deploy.graphs import Graphs, build_graphs, classifier_graph
 from alp.executors import on_threads
@@ -74,12 +74,12 @@ def lent(device: str, threads: int, low: bool) -> Iterator[None]:
 
 
 def torch_network(
-    graph: Callable[..., Tensor], threads: int, precision: str
+    graph: Callable[..., Tensor], options: BuildOptions
 ) -> Callable[[Floats], Floats]:
     """A classifier's graph on arrays, on the processor."""
 
     def run(images: Floats) -> Floats:
-        with lent("cpu", threads, precision == "bfloat16"):
+        with lent("cpu", options.threads, options.precision == "bfloat16"):
             return _numpy(graph(torch.from_numpy(images)))
 
     return run
@@ -96,26 +96,13 @@ class Eager(Backend):
 
     precisions = ("float32", "bfloat16")
 
-    def engine(
-        self,
-        defended: Defended,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Engine:
-        graphs = build_graphs(defended, size)
-        return TorchEngine(graphs, (graphs.encode, graphs.draw, graphs.decode), threads, precision)
+    def engine(self, defended: Defended, options: BuildOptions) -> Engine:
+        graphs = build_graphs(defended, options.size)
+        halves = (graphs.encode, graphs.draw, graphs.decode)
+        return TorchEngine(graphs, halves, options.threads, options.precision)
 
-    def network(
-        self,
-        classifier: nn.Module,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Callable[[Floats], Floats]:
-        return torch_network(classifier_graph(classifier, size), threads, precision)
+    def network(self, classifier: nn.Module, options: BuildOptions) -> Callable[[Floats], Floats]:
+        return torch_network(classifier_graph(classifier, options.size), options)
 
 
 @BACKENDS.register("compile", order=1)
@@ -125,29 +112,15 @@ class Compile(Backend):
 
     precisions = ("float32", "bfloat16")
 
-    def engine(
-        self,
-        defended: Defended,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Engine:
-        graphs = build_graphs(defended, size)
+    def engine(self, defended: Defended, options: BuildOptions) -> Engine:
+        graphs = build_graphs(defended, options.size)
         on_gpu = graphs.decode.sigma.device.type == "cuda"
         mode = "reduce-overhead" if on_gpu else "default"
         halves = tuple(
             torch.compile(each, mode=mode) for each in (graphs.encode, graphs.draw, graphs.decode)
         )
-        return TorchEngine(graphs, halves, threads, precision)  # type: ignore[arg-type]
+        return TorchEngine(graphs, halves, options.threads, options.precision)  # type: ignore[arg-type]
 
-    def network(
-        self,
-        classifier: nn.Module,
-        threads: int,
-        precision: str,
-        size: tuple[int, int],
-        calibration: Floats | None,
-    ) -> Callable[[Floats], Floats]:
-        graph = torch.compile(classifier_graph(classifier, size))
-        return torch_network(graph, threads, precision)
+    def network(self, classifier: nn.Module, options: BuildOptions) -> Callable[[Floats], Floats]:
+        graph = torch.compile(classifier_graph(classifier, options.size))
+        return torch_network(graph, options)
