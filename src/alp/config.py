@@ -29,6 +29,10 @@ MOST_CLASSES = 100_000
 """Largest number of classes; ImageNet-21k has 21,841."""
 
 
+MOST_PIXELS = 8192
+"""Largest height and width of an image."""
+
+
 @dataclass(frozen=True)
 class PurifierConfig:
     """The Asymmetric Latent Purifier: encoder, learned Gaussian noise, decoder."""
@@ -144,6 +148,26 @@ class RateConfig:
     def __post_init__(self) -> None:
         check_types(self)
         positive(self, "psnr", "beta", "step")
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """How pictures of any size become images of one: resized, then cropped in the middle."""
+
+    height: int = 32
+    """Height of the images."""
+    width: int = 32
+    """Width of the images."""
+    crop: float = 1.0
+    """Share of the resized picture's shorter side that the crop keeps, as classifiers give it with
+    their transform."""
+    interpolation: Literal["bilinear", "bicubic", "lanczos", "nearest"] = "bicubic"
+    """How pictures are resized; pixels that become one are averaged."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        within(self, 1, MOST_PIXELS, "height", "width")
+        within(self, 0.1, 1.0, "crop")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

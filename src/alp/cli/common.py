@@ -80,7 +80,14 @@ def calibration_images(data: str, seed: int, count: int) -> Floats:
 
 def name_of(path: Path) -> str:
     """What weights are called: a file after its folder where its own name says nothing, a row of
-    a package after both."""
+    a package after both, a reference after what it names."""
+    from alp.defences.references import parsed
+
+    text = str(path).partition(",classifier=")[0]
+    reference = None if path.suffix == ".safetensors" else parsed(text)
+    if reference is not None:
+        return reference.label
+    path = Path(text)
     if not path.suffix and not path.exists() and len(path.parts) > 1:
         return f"{path.parent.name}-{path.name}"
     return path.resolve().parent.name if path.stem == "weights" else path.stem

@@ -109,22 +109,23 @@ class Logarithm(Wrapper):
     """A defence that answers probabilities, as one that answers logits: their logarithm."""
 
     def predict(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return _log(self.inner.predict(x, source, draws))
+        return log_probabilities(self.inner.predict(x, source, draws))
 
     def logits(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return _log(self.inner.logits(x, source, draws))
+        return log_probabilities(self.inner.logits(x, source, draws))
 
     def masked(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return _log(self.inner.masked(x, source, draws))
+        return log_probabilities(self.inner.masked(x, source, draws))
 
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        return _log(self.inner.bpda(x, source, draws))
+        return log_probabilities(self.inner.bpda(x, source, draws))
 
     def bare(self, x: Tensor) -> Tensor:
-        return _log(self.inner.bare(x))
+        return log_probabilities(self.inner.bare(x))
 
 
-def _log(probabilities: Tensor) -> Tensor:
+def log_probabilities(probabilities: Tensor) -> Tensor:
+    """Logits (B,K) whose softmax the probabilities (B,K) are; of zero the smallest float's."""
     return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 

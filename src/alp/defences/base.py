@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from alp import seeding
-from alp.config import class_names, require_number
+from alp.config import FrameConfig, class_names, require_number
 from alp.defences.answers import tensor_of
 from alp.errors import ConfigError
 from alp.registry import Registry
@@ -67,7 +67,18 @@ class Defence(nn.Module, ABC):
     """The gradient that it declares in place of the exact one, in words, such as ``the identity
     in place of JPEG's derivative``; empty where its gradient is exact."""
 
+    frame: FrameConfig | None = None
+    """How pictures become its images; None where any size will do."""
+
+    _differentiable = True
+
     _classes: tuple[str, ...] | None = None
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether anybody can compute its gradient; else attackers have its answers alone."""
+        inside = self._inside()
+        return self._differentiable if inside is None else inside.differentiable
 
     @property
     def classes(self) -> tuple[str, ...] | None:

@@ -5,7 +5,6 @@ The bytes of a file are a function of what is stored in it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import warnings
@@ -21,6 +20,9 @@ from torch import Tensor
 
 from alp.config import digest
 from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, PurifierBase, channels_last
+from alp.defences.digests import tensors_digest as tensors_digest
+from alp.defences.digests import weights_digest as weights_digest
+from alp.defences.referenced import external_tensors, open_references, references_of
 from alp.errors import CheckpointError, ConfigError
 from alp.files import exists, write_atomically
 
@@ -66,25 +68,10 @@ def build(description: dict[str, Any]) -> Model:
     raise ConfigError(f"model kind is {kind!r}; it is one of: {', '.join([*PURIFIERS, *DEFENCES])}")
 
 
-def tensors_digest(tensors: dict[str, Tensor]) -> str:
-    """sha256 (hex) over names, types, shapes and bytes, in the order of the names."""
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        # reshape: a scalar cannot be viewed as bytes
-        sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
-
-
-def weights_digest(model: torch.nn.Module) -> str:
-    """sha256 (hex) of all parameters and buffers."""
-    return tensors_digest(model.state_dict())
-
-
 def save(model: Model, path: str | Path, *, half: bool = False) -> str:
     """Write ``model`` to ``path`` (safetensors), atomically; returns the digest of what is stored.
 
+    Of a classifier that a reference names, the reference, what it needs and its digest are stored.
     The same model gives the same bytes. Class names are stored where the model has them. Weights
     are stored as float32, whatever the model computes in. Weights that are not finite are stored
     with a warning, for whoever looks for the reason: they cannot be loaded.
@@ -94,7 +81,8 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> str:
             and sigma stay as they are; all are float32 again when they are loaded.
 
     Raises:
-        ConfigError: the model, or the classifier of a defended one, is not one of alp's.
+        ConfigError: the model, or the classifier of a defended one, is neither one of alp's nor
+            named by a reference.
         OutputError: the file cannot be written.
     """
     if not isinstance(model, Defence | PurifierBase):
@@ -102,9 +90,12 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> str:
             f"a {type(model).__name__} is no model of alp's; give a defence or a purifier, or "
             "save it yourself"
         )
+    state = model.state_dict()
+    elsewhere = external_tensors(model, state)
     tensors = {
         name: _stored(value).cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in model.state_dict().items()
+        for name, value in state.items()
+        if name not in elsewhere
     }
     tensors = half_kernels(tensors) if half else tensors
     if (fault := not_finite(tensors)) is not None:
@@ -136,13 +127,18 @@ def _model_digest(meta: Mapping[str, str]) -> str:
     return digest(described if classes is None else [described, classes])
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, classifier: str | None = None) -> Model:
     """Read a model, in evaluation mode, on the CPU. Nothing is unpickled, and nothing large is
     allocated before the file is known to hold what its description asks for.
 
+    Args:
+        classifier: a reference to the classifier of a defended one, where the file's own does not
+            lead to it, or leads to code.
+
     Raises:
-        CheckpointError: the file is missing, damaged or not one of alp's models, or its weights
-            are not finite.
+        CheckpointError: the file is missing, damaged or not one of alp's models, its weights are
+            not finite, or the classifier that it refers to is another one.
+        AlpError: that classifier cannot be opened.
     """
     path = Path(path)
     if not exists(path):
@@ -164,9 +160,14 @@ def load_model(path: str | Path) -> Model:
             f"{path} is damaged: its content does not have the digests in its header; "
             "fetch or train it again"
         )
+    model = _built(path, description)
+    open_references(model, path, classifier)
+    elsewhere = external_tensors(model, model.state_dict())
     try:
-        model = build(description)
-        model.load_state_dict(tensors)
+        found = model.load_state_dict(tensors, strict=False)
+        wrong = {*found.unexpected_keys, *found.missing_keys} - elsewhere
+        if wrong:
+            raise ValueError(f"{min(wrong)} is missing, or has no place in it")
         if isinstance(model, Defence) and "classes" in meta:
             model.classes = json.loads(meta["classes"])
     except _UNFIT as error:
@@ -216,15 +217,23 @@ def _description(path: Path, meta: Mapping[str, str]) -> Any:
         raise CheckpointError(f"{path} does not fit its description: {error}") from error
 
 
+def _built(path: Path, description: Any) -> Model:
+    try:
+        return build(description)
+    except _UNFIT as error:
+        raise CheckpointError(f"{path} does not fit its description: {error}") from error
+
+
 def _require_fit(path: Path, description: Any, shapes: Mapping[str, list[int]]) -> None:
     """Raise a CheckpointError unless a file's tensors have the names and shapes of those of the
     described model, which is built without memory for its weights."""
-    try:
-        with torch.device("meta"):
-            wanted = {n: list(value.shape) for n, value in build(description).state_dict().items()}
-    except _UNFIT as error:
-        raise CheckpointError(f"{path} does not fit its description: {error}") from error
-    for name in sorted(wanted.keys() | shapes.keys()):
+    with torch.device("meta"):
+        model = _built(path, description)
+    wanted = {name: list(value.shape) for name, value in model.state_dict().items()}
+    # Of a classifier that is opened later, the shapes are seen then.
+    later = tuple(f"{name}.module." if name else "module." for name in references_of(model))
+    known = (name for name in wanted.keys() | shapes.keys() if not name.startswith(later))
+    for name in sorted(known):
         if wanted.get(name) != shapes.get(name):
             raise CheckpointError(
                 f"{path} does not fit its description, which asks for the shape "

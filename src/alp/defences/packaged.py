@@ -19,8 +19,12 @@ from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
 from alp.defences.purified import Defended
 from alp.defences.purifier import Purifier
+from alp.defences.referenced import open_reference
+from alp.defences.references import REFERENCES, parsed
 from alp.errors import CheckpointError, ConfigError, choose
 from alp.files import JSON_LIMIT, exists, expanded, file_inside, require_shape
+
+_CLASSIFIER = ",classifier="
 
 M = TypeVar("M", bound="Defence | Purifier")
 
@@ -178,23 +182,34 @@ def assembled(parts: Mapping[str, Model], description: Mapping[str, Any]) -> Mod
 
 
 def load(source: str | Path) -> Model:
-    """A model from a weights file, a package folder or the name of a packaged model, in
-    evaluation mode, on the CPU. Digests are verified; nothing is downloaded or unpickled.
+    """A model from a weights file, a package folder, the name of a packaged model, or a reference
+    to a classifier of any kind, in evaluation mode, on the CPU. Digests are verified; nothing is
+    unpickled, and nothing but a reference to a hub is downloaded.
 
     Args:
-        source: a path to a file of ``save``, a package folder, or a name that ``alp models``
-            lists, such as ``cifar10-lite`` or ``cifar10-lite/adversarial``; after a package
-            folder or name, ``/ROW`` chooses a row. Existing paths are taken before names.
+        source: a path to a file of ``save``, a package folder, a name that ``alp models`` lists,
+            such as ``cifar10-lite`` or ``cifar10-lite/adversarial``, or a reference such as
+            ``timm:resnet50``, ``net.pt2`` or ``net.py:make`` (:mod:`alp.defences.references`).
+            After a package folder or name, ``/ROW`` chooses a row; after a weights file,
+            ``,classifier=REFERENCE`` says where the classifier is that it refers to. Existing
+            paths are taken before names.
 
     Raises:
         UnknownNameError: the package has no such row.
         CheckpointError: there is nothing of that path or name, or it is damaged.
+        AlpError: the classifier of a reference cannot be opened.
     """
     if not isinstance(source, str | Path):
         raise CheckpointError(
             f"a model is loaded from {type(source).__name__}; give a path or a name as text"
         )
     path = expanded(source)
+    file, comma, classifier = str(source).partition(_CLASSIFIER)
+    if comma and not exists(path):
+        return load_model(expanded(file), classifier)
+    reference = parsed(source) if path.suffix in REFERENCES or not exists(path) else None
+    if reference is not None:
+        return open_reference(reference)
     if exists(path):
         return load_model(path)
     if exists(path / MANIFEST):
@@ -212,8 +227,9 @@ def load(source: str | Path) -> Model:
     if exists(path, Path.is_dir):
         raise CheckpointError(f"{path} is a folder without {MANIFEST}; give a weights file in it")
     raise CheckpointError(
-        f"there is no model file {str(source)[:300]}; train one with 'alp train', or give the name "
-        f"of a packaged one: {', '.join(packaged_names()) or 'this installation has none'}"
+        f"there is no model file {str(source)[:300]}; train one with 'alp train', give the name "
+        f"of a packaged one: {', '.join(packaged_names()) or 'this installation has none'}; or a "
+        "reference to a classifier: timm:NAME, hf:NAME, FILE.pt2, FILE.onnx, FILE.py:FUNCTION"
     )
 
 

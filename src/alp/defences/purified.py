@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.config import ClassifierConfig, PurifierConfig, from_dict, to_dict
+from alp.config import PurifierConfig, from_dict, to_dict
 from alp.defences.base import DEFENCES, Defence, classify, counted, straight_through
-from alp.defences.classifier import ResNetLite
+from alp.defences.heads import describe_head, head_of
 from alp.defences.pretrained import Pretrained
 from alp.defences.purifier import Purifier
 from alp.errors import ConfigError
@@ -142,26 +142,17 @@ class Defended(Pretrained, Defence):
         return {"classifier": self.classifier, "purifier": self.purifier}
 
     def describe(self) -> dict[str, Any]:
-        head = self.classifier
-        if not isinstance(head, ResNetLite):
-            raise ConfigError(
-                f"a classifier of type {type(head).__name__} cannot be saved by alp; "
-                "save it yourself, and the purifier alone with alp.save(defended.purifier, path)"
-            )
         return {
             "kind": "defended",
             "purifier": to_dict(self.purifier.config),
             "draws": self.draws,
-            "classifier": to_dict(head.config),
+            **describe_head(self.classifier),
         }
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        return cls(
-            ResNetLite(from_dict(ClassifierConfig, description["classifier"])),
-            Purifier(from_dict(PurifierConfig, description["purifier"])),
-            description["draws"],
-        )
+        purifier = Purifier(from_dict(PurifierConfig, description["purifier"]))
+        return cls(head_of(description), purifier, description["draws"])
 
 
 def defend(classifier: nn.Module, purifier: Purifier, draws: int = DRAWS) -> Defended:

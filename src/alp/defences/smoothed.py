@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp import seeding
-from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, straight_through
-from alp.defences.classifier import ResNetLite
+from alp.defences.heads import describe_head, head_of
 from alp.defences.lattice import STEPS, LatticeNoise, to_floats, to_lattice
 from alp.defences.plan import BLOCK, SamplingPlan, State
 from alp.defences.pretrained import Pretrained
@@ -267,16 +266,11 @@ class Smoothed(Pretrained, Preprocessed):
         )
 
     def describe(self) -> dict[str, Any]:
-        if not isinstance(self.classifier, ResNetLite):
-            raise ConfigError(
-                f"a classifier of type {type(self.classifier).__name__} cannot be saved by alp; "
-                "save it yourself"
-            )
-        return {"kind": "smoothed", **self.settings, "classifier": to_dict(self.classifier.config)}
+        return {"kind": "smoothed", **self.settings, **describe_head(self.classifier)}
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        head = ResNetLite(from_dict(ClassifierConfig, description["classifier"])).eval()
+        head = head_of(description).eval()
         return cls(head, description["sigma"], description["draws"], description["precision"])
 
 

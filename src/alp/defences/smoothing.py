@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.config import ClassifierConfig, from_dict, require_number, to_dict
+from alp.config import require_number
 from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, counted
-from alp.defences.classifier import ResNetLite
+from alp.defences.heads import describe_head, head_of
 from alp.defences.pretrained import Pretrained
 from alp.defences.purified import DRAWS
-from alp.errors import ConfigError
 
 
 class PixelNoise(Defence):
@@ -61,23 +60,16 @@ class InputNoise(Pretrained, PixelNoise):
         return logits.view(draws, len(state), logits.shape[-1])
 
     def describe(self) -> dict[str, Any]:
-        head = self.classifier
-        if not isinstance(head, ResNetLite):
-            raise ConfigError(
-                f"a classifier of type {type(head).__name__} cannot be saved by alp; save it "
-                "yourself"
-            )
         return {
             "kind": "input-noise",
             "sigma": self.sigma,
             "draws": self.draws,
-            "classifier": to_dict(head.config),
+            **describe_head(self.classifier),
         }
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        head = ResNetLite(from_dict(ClassifierConfig, description["classifier"]))
-        return cls(head, description["sigma"], description["draws"])
+        return cls(head_of(description), description["sigma"], description["draws"])
 
 
 CHUNK = 1000
