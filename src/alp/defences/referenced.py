@@ -165,9 +165,6 @@ def open_reference(reference: Reference) -> Defence:
     """
     found = REFERENCES[reference.kind](reference)
     if isinstance(found, Defence):
-        if reference.settings:
-            given = ", ".join(reference.settings)
-            raise ConfigError(f"{reference.text} gives a whole defence; leave {given} out")
         return found
     frame = reference.frame(found.frame)
     if found.fixed and frame != found.frame and found.frame is not None and frame is not None:

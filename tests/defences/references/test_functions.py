@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import alp
-from alp.defences.adapters import FixedCallable, RandomCallable
+from alp.defences.adapters import RandomCallable
 from alp.errors import CheckpointError, ConfigError
 
 
@@ -40,7 +40,9 @@ def test_what_the_user_says_goes_inside(place, new_images) -> None:
 
 
 def test_callables_that_are_no_modules(place, new_images) -> None:
-    assert isinstance(alp.load("net.py:answer"), FixedCallable)
+    x = new_images(2, 16, 16)
+    fixed = alp.load("net.py:answer,mean=0.5")
+    assert torch.equal(fixed(x), fixed.module(x - 0.5))
     random = alp.load("net.py:noisy,classes=a:b:c:d:e")
     assert isinstance(random, RandomCallable)
     assert random.classes == ("a", "b", "c", "d", "e")
@@ -54,6 +56,7 @@ def test_callables_that_are_no_modules(place, new_images) -> None:
         ("nowhere.at.all:make", CheckpointError, "cannot be imported"),
         ("net.py:broken", CheckpointError, "ZeroDivisionError: of the user"),
         ("net.py:number", ConfigError, "gives a int"),
+        ("net.py:noisy,mean=0.5", ConfigError, "takes no mean"),
         ("net.py:make,sized=3", ConfigError, "no setting 'sized=3'"),
         ("net.py:make,size=a", ConfigError, "size=a: give height and width"),
         ("net.py:make,size=1:2:3", ConfigError, "size=1:2:3: give"),

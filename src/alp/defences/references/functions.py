@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, final
 
-from torch import nn
+from torch import Tensor, nn
 
 from alp import seeding
 from alp.defences.adapters import as_defence
@@ -52,6 +53,7 @@ def open_function(reference: Reference) -> Found | Defence:
                 "without arguments that gives a module, or one of images"
             ) from error
     if isinstance(thing, Defence):
+        _require_settings(reference, "a whole defence")
         return thing.eval()
     if isinstance(thing, nn.Module):
         return Found(thing.eval())
@@ -63,15 +65,39 @@ def open_function(reference: Reference) -> Found | Defence:
     return _callable(reference, thing)
 
 
-def _callable(reference: Reference, call: Any) -> Defence:
-    """A callable as a defence; an outright function has nothing to say of its needs."""
+@final
+class Call(nn.Module):
+    """A function of images as a module."""
+
+    def __init__(self, call: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, x: Tensor) -> Any:
+        return self.call(x)
+
+
+def _callable(reference: Reference, call: Callable[[Tensor], Any]) -> Found | Defence:
+    """A callable that is no module, random or not."""
     frame = reference.frame(None)
     sides = (frame.height, frame.width) if frame else (32, 32)
     x = seeding.uniform((_PROBES, 3, *sides), seeding.generator(0, "reference"))
     defence = as_defence(call, x)
+    if not defence.stochastic:
+        return Found(Call(call).eval())
+    _require_settings(reference, "a random callable", "size", "classes")
     defence.frame = frame
     defence.classes = reference.classes(None)
     return defence
+
+
+def _require_settings(reference: Reference, kind: str, *known: str) -> None:
+    """Raise a ConfigError for settings that a kind of classifier does not take."""
+    others = [name for name in reference.settings if name not in known]
+    if others:
+        raise ConfigError(
+            f"{reference.text} gives {kind}, which takes no {others[0]}; leave it out"
+        )
 
 
 def _takes_images(thing: Any) -> bool:
