@@ -29,7 +29,7 @@ from alp.config import (
     to_dict,
 )
 from alp.errors import ConfigError, UnknownNameError, choose
-from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
+from alp.training import AdversaryConfig, ClassifierStage, GuardStage, JointStage, PurifierStage
 
 FLAT = [
     PurifierConfig,
@@ -39,7 +39,7 @@ FLAT = [
     RateConfig,
     AdversaryConfig,
 ]
-KINDS = [*FLAT, PurifierStage, ClassifierStage, JointStage]
+KINDS = [*FLAT, PurifierStage, ClassifierStage, JointStage, GuardStage]
 FIELDS = [
     (kind, name, hint) for kind in KINDS for name, hint in typing.get_type_hints(kind).items()
 ]

@@ -49,6 +49,7 @@ __all__ = [
     "Defended",
     "EvalConfig",
     "Grid",
+    "GuardStage",
     "Images",
     "JointStage",
     "LatentNoise",
@@ -93,7 +94,13 @@ __getattr__ = lazily(
         "alp.evaluation.certify": ("certify",),
         "alp.records": ("conclude",),
         "alp.report": ("write_report",),
-        "alp.training": ("CertifiedStage", "ClassifierStage", "JointStage", "PurifierStage"),
+        "alp.training": (
+            "CertifiedStage",
+            "ClassifierStage",
+            "GuardStage",
+            "JointStage",
+            "PurifierStage",
+        ),
         "alp.training.train": ("train",),
     },
 )

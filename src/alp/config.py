@@ -109,6 +109,10 @@ class OptimConfig:
             )
         within(self, 0.0, math.inf, "weight_decay", "clip")
 
+    def steps(self, images: int) -> int:
+        """All steps of a training on ``images``: whole batches only."""
+        return max(1, round(self.epochs * (images // self.batch_size)))
+
 
 @dataclass(frozen=True)
 class EngineConfig:

@@ -8,7 +8,13 @@ import pytest
 
 from alp.config import from_dict, to_dict
 from alp.errors import UnknownNameError
-from alp.training import CertifiedStage, ClassifierStage, JointStage, PurifierStage
+from alp.training import (
+    CertifiedStage,
+    ClassifierStage,
+    GuardStage,
+    JointStage,
+    PurifierStage,
+)
 from alp.training.recipes import RECIPES, SCALES, Recipe, Scale, recipe
 
 ALL = [(name, scale) for name, scales in RECIPES.items() for scale in scales]
@@ -30,7 +36,12 @@ def test_it_states_its_cost_and_result(name: str, scale: str) -> None:
 @every_recipe
 def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None:
     chosen = recipe(name, scale)
-    own = {"purifier": PurifierStage, "joint": JointStage, "certified": CertifiedStage}
+    own = {
+        "purifier": PurifierStage,
+        "joint": JointStage,
+        "certified": CertifiedStage,
+        "guard": GuardStage,
+    }
     kind = own.get(name, ClassifierStage)
     assert type(chosen.stage) is kind
     assert chosen.purifier is (name == "joint" or name.endswith("-purified"))

@@ -21,6 +21,7 @@ from alp.training import (
     AdversaryConfig,
     CertifiedStage,
     ClassifierStage,
+    GuardStage,
     JointStage,
     PurifierStage,
 )
@@ -39,6 +40,7 @@ NEEDS = {
     "trades": ("purifier",),
     "joint": ("purifier", "classifier"),
     "certified": ("classifier",),
+    "guard": ("purifier", "classifier"),
 }
 
 
@@ -62,6 +64,7 @@ def stages(short):
         "trades": classifier("trades"),
         "joint": JointStage(HEAD, AdversaryConfig("nfgsm"), optim=adam),
         "certified": CertifiedStage(HEAD, optim=short()),
+        "guard": GuardStage(agreement=1.0, reconstruction=1.0, optim=adam),
     }
 
 

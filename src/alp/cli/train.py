@@ -10,7 +10,7 @@ from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
 from alp.training.recipes import RECIPES, Scale, recipe
-from alp.training.stages import PurifierStage, Stage
+from alp.training.stages import GuardStage, PurifierStage, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class Settings:
     recipe: str = field(metadata=POSITIONAL | among(RECIPES))
     """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
     behind a purifier, which stays as it is; joint: both together; certified: a classifier whose
-    votes under noise can be certified."""
+    votes under noise can be certified; guard: a purifier before a classifier, which stays as it
+    is."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -30,10 +31,14 @@ class Settings:
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
-    """Weights file, or packaged name, of the purifier in front of the classifier."""
+    """Weights file, or packaged name, of the purifier in front of the classifier; of guard, the
+    one to start from, by default from scratch."""
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
-    from a packaged one at --scale cpu, and the others from scratch."""
+    from a packaged one at --scale cpu, and the others from scratch. Of guard, the classifier that
+    it stands before, also a reference such as timm:NAME or net.pt2."""
+    others: tuple[Path, ...] = ()
+    """Further classifiers that guard stands before."""
     seed: int = 0
     """Seed of the initial weights, the order of the images and all noise."""
     stage: Stage = field(
@@ -62,7 +67,7 @@ def run(settings: Settings) -> None:
     stage = settings.stage
     start = recipe(settings.recipe, settings.scale).start
     classifier = settings.classifier or (Path(start) if start else None)
-    if not isinstance(stage, PurifierStage) and classifier is None:
+    if not isinstance(stage, PurifierStage | GuardStage) and classifier is None:
         stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
     batch = stage.optim.batch_size
     with progress("steps") as bar:
@@ -74,6 +79,7 @@ def run(settings: Settings) -> None:
             engine=settings.engine,
             purifier=settings.purifier,
             classifier=classifier,
+            others=settings.others,
             report=lambda step, steps, scalars: bar(
                 f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
             ),

@@ -7,6 +7,7 @@ it runs once a draw.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Self, cast, final
 
 import torch
@@ -223,3 +224,11 @@ class Purifier(Pretrained, PurifierBase):
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
         return cls(from_dict(PurifierConfig, description["config"]))
+
+
+def with_noise(purifier: Purifier, sigma: float) -> Purifier:
+    """A copy of ``purifier`` whose noise level is ``sigma`` and no longer learned."""
+    other = Purifier(replace(purifier.config, noise="fixed", sigma=sigma))
+    for own, given in ((other.encoder, purifier.encoder), (other.decoder, purifier.decoder)):
+        own.load_state_dict(given.state_dict())
+    return other.train(purifier.training)

@@ -48,8 +48,8 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """All steps: whole batches only."""
-        return max(1, round(self.optim.epochs * (len(self.images) // self.optim.batch_size)))
+        """All steps."""
+        return self.optim.steps(len(self.images))
 
 
 def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.Module, Progress]:

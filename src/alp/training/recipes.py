@@ -18,6 +18,7 @@ from alp.training.stages import (
     AdversaryConfig,
     CertifiedStage,
     ClassifierStage,
+    GuardStage,
     JointStage,
     PurifierStage,
     Stage,
@@ -46,7 +47,7 @@ class Recipe:
     purifier: bool = False
     """Whether it needs the weights of a purifier."""
     classifier: bool = False
-    """Whether it needs the weights of a classifier to start from."""
+    """Whether it needs the weights of a classifier, to start from or to stand before."""
     start: str = ""
     """The packaged classifier that it starts from where no other weights are given."""
 
@@ -112,6 +113,21 @@ def _certified(
 ) -> CertifiedStage:
     optim = OptimConfig(epochs=epochs, batch_size=batch, lr=0.1, ema=ema)
     return CertifiedStage(classifier=ClassifierConfig(size), optim=optim)
+
+
+def _guard(
+    config: PurifierConfig, adversary: AdversaryConfig, epochs: float, batch: int, ema: float
+) -> GuardStage:
+    optim = OptimConfig(
+        epochs=epochs,
+        batch_size=batch,
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=0.0,
+        clip=1.0,
+        ema=ema,
+    )
+    return GuardStage(purifier=config, adversary=adversary, optim=optim, augment=_PLAIN)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -218,6 +234,22 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             start="cifar10-lite/adversarial",
         ),
         "gpu": Recipe(_certified("base", 90.0, 128, 0.998), *_UNMEASURED),
+    },
+    "guard": {
+        "smoke": Recipe(
+            _guard(replace(_TINY_PURIFIER, width=8), _NFGSM, 1.0, 64, 0.9), *_SMOKE, classifier=True
+        ),
+        "demo": Recipe(
+            _guard(_TINY_PURIFIER, _NFGSM, 8.0, 64, 0.98), *_UNMEASURED, classifier=True
+        ),
+        "cpu": Recipe(
+            _guard(PurifierConfig(), _NFGSM, 10.0, 128, 0.995), *_UNMEASURED, classifier=True
+        ),
+        "gpu": Recipe(
+            _guard(PurifierConfig(width=96, blocks=4), _PGD, 60.0, 128, 0.998),
+            *_UNMEASURED,
+            classifier=True,
+        ),
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""

@@ -1,4 +1,4 @@
-"""The settings of the three training stages. Imports nothing heavy: the flags are made from it."""
+"""The settings of the training stages. Imports nothing heavy: the flags are made from it."""
 
 from __future__ import annotations
 
@@ -147,4 +147,42 @@ class CertifiedStage:
         within(self, 0.0, math.inf, "consistency", "entropy")
 
 
-Stage = PurifierStage | ClassifierStage | JointStage | CertifiedStage
+@dataclass(frozen=True)
+class GuardStage:
+    """Train a purifier adversarially through frozen classifiers (guard.py).
+
+    Loss: cross-entropy of the attacked images + ``agreement`` * KL(clean || attacked)
+    + ``reconstruction`` * mean squared error of the clean images.
+    """
+
+    purifier: PurifierConfig = field(default_factory=PurifierConfig)
+    """The architecture; that of the weights to start from, where there are some, wins."""
+    sigma: float = 0.1
+    """The noise level on the latent, which stays as it is; 0 for none."""
+    adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig("nfgsm"))
+    """Whose images it is trained on: nfgsm or pgd."""
+    curriculum: float = 0.6
+    """Share of the steps over which the radius of the threat grows to eps."""
+    agreement: float = 0.0
+    """Weight of the divergence between the predictions on clean and on attacked images."""
+    reconstruction: float = 0.0
+    """Weight of the mean squared error of purified clean images."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        within(self, 0.0, math.inf, "sigma", "agreement", "reconstruction")
+        within(self, 0.0, 1.0, "curriculum")
+        if self.adversary.method not in ("nfgsm", "pgd"):
+            raise ConfigError(
+                f"adversary.method is {self.adversary.method!r}; a guard is trained by 'nfgsm' or "
+                "'pgd' (a weight of agreement makes it like trades)"
+            )
+
+
+Stage = PurifierStage | ClassifierStage | JointStage | CertifiedStage | GuardStage

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import platform
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -24,12 +24,26 @@ from alp.defences import Defended, InputNoise, Purifier, ResNetLite
 from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.classes import require_same_classes
-from alp.defences.packaged import load_kind, require_classifier
+from alp.defences.packaged import (
+    load_classifier,
+    load_kind,
+    load_purifier,
+    require_classifier,
+)
+from alp.defences.purifier import with_noise
 from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
 from alp.executors import is_first_process
 from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
 from alp.training.certified import CertifiedTask
-from alp.training.stages import AdversaryConfig, CertifiedStage, JointStage, PurifierStage, Stage
+from alp.training.guard import GuardTask
+from alp.training.stages import (
+    AdversaryConfig,
+    CertifiedStage,
+    GuardStage,
+    JointStage,
+    PurifierStage,
+    Stage,
+)
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
 from alp.version import __version__
 
@@ -63,6 +77,7 @@ def train(
     engine: EngineConfig | None = None,
     purifier: Path | None = None,
     classifier: Path | None = None,
+    others: Sequence[Path] = (),
     report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
 ) -> Trained:
     """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
@@ -72,8 +87,10 @@ def train(
 
     Args:
         images: the training images.
-        purifier: weights of the purifier in front of the classifier (classifier, joint).
-        classifier: weights to start from (classifier, joint).
+        purifier: weights of the purifier in front of the classifier (classifier, joint), or to
+            start from (guard).
+        classifier: weights to start from (classifier, joint), or the frozen classifier (guard).
+        others: further frozen classifiers, which share the images of each step (guard).
         report: called after each step with (finished steps, all steps, scalars of the step).
 
     Raises:
@@ -98,7 +115,7 @@ def train(
     checkpoint = folder / "checkpoint.safetensors"
     if not exists(record_path) and is_first_process():
         require_writable(folder, weights.name, record_path.name, checkpoint.name)
-    task, parents = build_task(stage, images, seed, purifier, classifier)
+    task, parents = build_task(stage, images, seed, purifier, classifier, others)
     settings = {
         "stage": type(stage).__name__,
         "settings": to_dict(stage),
@@ -156,10 +173,19 @@ def train(
 
 
 def build_task(
-    stage: Stage, images: Images, seed: int, purifier: Path | None, classifier: Path | None
+    stage: Stage,
+    images: Images,
+    seed: int,
+    purifier: Path | None,
+    classifier: Path | None,
+    others: Sequence[Path] = (),
 ) -> tuple[Task, dict[str, str]]:
     """The stage's task, and the digests of the weights that it starts from."""
     parents: dict[str, str] = {}
+    if isinstance(stage, GuardStage):
+        return _guard_task(stage, images, seed, purifier, classifier, others)
+    if others:
+        raise ConfigError("only the guard stage takes several classifiers; give one")
     if isinstance(stage, PurifierStage):
         if purifier is not None or classifier is not None:
             raise ConfigError("the purifier stage starts from scratch; give it no weights")
@@ -196,13 +222,57 @@ def build_task(
     return ClassifierTask(stage, behind, perturb), parents
 
 
-def _require_classes(head: ResNetLite, images: Images, weights: Path | None) -> None:
+def _guard_task(
+    stage: GuardStage,
+    images: Images,
+    seed: int,
+    purifier: Path | None,
+    classifier: Path | None,
+    others: Sequence[Path],
+) -> tuple[Task, dict[str, str]]:
+    if classifier is None:
+        raise ConfigError("the guard stage trains a purifier before a classifier; give its weights")
+    parents, heads = {}, []
+    for number, path in enumerate((classifier, *others)):
+        head = load_classifier(path)
+        _require_classes(head, images, path)
+        if not head.differentiable:
+            raise ConfigError(
+                f"{path} has no gradient, through which a guard is trained; give the classifier "
+                "as weights, timm:NAME or FILE.pt2"
+            )
+        parents[f"classifier-{number}" if number else "classifier"] = weights_digest(head)
+        heads.append(head)
+    if purifier is None:
+        with seeding.initialising(seed, "purifier"):
+            front = Purifier(stage.purifier)
+    else:
+        front = load_purifier(purifier)
+        parents["purifier"] = weights_digest(front)
+    steps = stage.optim.steps(len(images))
+    return GuardTask(stage, with_noise(front, stage.sigma), heads, _growing(stage), steps), parents
+
+
+def _growing(stage: GuardStage) -> Callable[[float], Perturb]:
+    """The attack at a share of the radius."""
+    adversary = stage.adversary
+
+    def at(share: float) -> Perturb:
+        perturb = perturbation(replace(adversary, eps=share * adversary.eps))
+        assert perturb is not None
+        return perturb
+
+    return at
+
+
+def _require_classes(head: Defence, images: Images, weights: Path | None) -> None:
     """Refuse images whose classes are others than the classifier's, or all the same.
 
     Raises:
         ConfigError: see above; the message has both.
     """
-    count, there = head.config.classes, len(images.classes)
+    there = len(images.classes)
+    count = head.config.classes if isinstance(head, ResNetLite) else None
     if weights is None and count != there:
         raise ConfigError(
             f"classifier.classes of the stage is {count}, but {images.name} has {there}; set it "
@@ -219,7 +289,7 @@ def _require_classes(head: ResNetLite, images: Images, weights: Path | None) -> 
 def _warnings(stage: Stage, images: Images) -> list[str]:
     """What is doubtful about the training images, in sentences."""
     missing = set(range(len(images.classes))) - set(images.labels.tolist())
-    if isinstance(stage, PurifierStage) or not missing:
+    if isinstance(stage, PurifierStage | GuardStage) or not missing:
         return []
     named = ", ".join(images.classes[label] for label in sorted(missing))
     return [f"{images.name} has no training image of {named}: the classifier cannot learn them"]

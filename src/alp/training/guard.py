@@ -1,0 +1,97 @@
+"""Adversarial training of a purifier alone, through classifiers that stay as they are.
+
+The attacker sees purifier and classifier as one network, and only the purifier learns (AToP, Lin
+et al. 2024, "Adversarial training on purification", equation 7, with the loss of the classifier
+in place of a discriminator's). The radius of the attack grows in the first part of the training:
+at full radius from the start the purifier loses the picture before it has learned to keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alp.defences import Purifier
+from alp.defences.base import Defence, classify, straight_through
+from alp.training.losses import distortion
+from alp.training.stages import GuardStage
+from alp.training.tasks import Perturb, Source, Task, divergence
+
+
+class GuardTask(Task):
+    """Cross-entropy of attacked images, agreement with the clean ones, and reconstruction."""
+
+    step: Tensor
+
+    def __init__(
+        self,
+        stage: GuardStage,
+        model: Purifier,
+        classifiers: Sequence[Defence],
+        perturb: Callable[[float], Perturb],
+        steps: int,
+    ) -> None:
+        """``perturb`` makes the attack at a share of the radius; ``steps`` are those of the whole
+        training."""
+        super().__init__()
+        self.stage = stage
+        self.model: Purifier = model
+        self.classifiers = nn.ModuleList(classifiers).requires_grad_(False)
+        self.perturb = perturb
+        self.rise = stage.curriculum * steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.long))
+
+    def train(self, mode: bool = True) -> Self:
+        """The mode is the purifier's: a frozen classifier keeps its batch statistics too."""
+        self.training = mode
+        self.model.train(mode)
+        return self
+
+    @property
+    def share(self) -> float:
+        """Of the radius, that of the next step."""
+        done = int(self.step) + 1
+        return min(1.0, done / self.rise) if self.rise else 1.0
+
+    def purified(self, x: Tensor, source: Source) -> Tensor:
+        """One draw, (B,3,H,W), not clamped."""
+        z = self.model.noise(self.model.encode(x), source)
+        return self.model.decode(z, (x.shape[-2], x.shape[-1]))
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits (B,K) of purified images. With several classifiers each sees its share of the
+        images, so that further ones cost no time."""
+        # A clamp would cut the gradient of every saturated pixel, which then never returns.
+        inside = straight_through(image.clamp(0, 1), image)
+        count = len(self.classifiers)
+        if count == 1:
+            return classify(self.classifiers[0], inside).float()
+        parts = [classify(each, inside[i::count]) for i, each in enumerate(self.classifiers)]
+        rows = torch.cat([torch.arange(i, len(image), count) for i in range(count)])
+        return torch.cat(parts)[rows.argsort().to(image.device)].float()
+
+    def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
+        perturb = self.perturb(self.share)
+        return perturb(lambda point: self.logits(self.purified(point, source)), x, y, source)
+
+    def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
+        stage = self.stage
+        out = self.logits(self.purified(attacked, source))
+        loss = F.cross_entropy(out, y)
+        scalars = {"accuracy": (out.argmax(1) == y).float().mean()}
+        if stage.agreement or stage.reconstruction:
+            image = self.purified(x, source)
+            if stage.agreement:
+                loss = loss + stage.agreement * divergence(self.logits(image), out)
+            mse = distortion(x, image.float()).mean()
+            loss = loss + stage.reconstruction * mse
+            scalars["mse"] = mse
+        radius = torch.tensor(self.share * stage.adversary.eps, device=x.device)
+        return {"loss": loss, **scalars, "eps": radius}
+
+    def observe(self, scalars: Mapping[str, float]) -> None:
+        self.step += 1
