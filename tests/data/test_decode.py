@@ -129,7 +129,7 @@ def test_many_pictures_keep_their_order() -> None:
 
 def test_another_size_is_named_with_both_sizes() -> None:
     pictures = [png(np.zeros((4, 6, 3), np.uint8)), png(np.zeros((6, 4, 3), np.uint8))]
-    with pytest.raises(DataError, match=r"^second is 4x6 pixels, expected 6x4 .*resize"):
+    with pytest.raises(DataError, match=r"^second is 4x6 pixels, expected 6x4 as.*: resize"):
         decode_all(pictures, ["first", "second"])
     with pytest.raises(DataError, match=r"^first is 6x4 pixels, expected 32x32"):
         decode_all(pictures, ["first", "second"], size=(32, 32))

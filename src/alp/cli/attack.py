@@ -41,7 +41,10 @@ class Settings(Attacked):
 
     weights: Path = field(metadata=POSITIONAL)
     """Weights file, or packaged name, of a classifier or defended classifier."""
-    images: int = 100
+    images: int | None = None
+    """How many images, a fixed class-balanced choice; by default 100, or all of a smaller
+    split."""
+    usual = 100
     pictures: int = 8
     """Of how many images pictures are written."""
     knowledge: str = field(default="single", metadata=among(LEVELS))
@@ -77,7 +80,7 @@ def run(settings: Settings) -> None:
 
     device = device_of(settings.device)
     defence = load_classifier(settings.weights, settings.draws).to(device)
-    images = settings.chosen_images()
+    images = settings.chosen_images([defence])
     with torch.no_grad():
         logits = defence(images.batch(torch.arange(1))[0].to(device))
     require_same_classes(defence, images, logits.shape[1])

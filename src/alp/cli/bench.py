@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alp.cli import COMMANDS
-from alp.cli.common import calibration_images, images_of, name_of
+from alp.cli.common import calibration_images, frame_for, images_of, name_of, require_images
 from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import positive, require_number
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -38,6 +38,8 @@ class Settings:
     data: str = "cifar10"
     """Images to time on: a data set, such as cifar10, or a folder of pictures laid out
     class/file. The draws of the consensus depend on them."""
+    size: int | None = None
+    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     """Images a call."""
     backends: tuple[str, ...] = field(
@@ -70,6 +72,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         positive(self, "rounds", "seconds")
+        require_images(None, self.size)
         for name in ("batches", "threads"):
             for value in getattr(self, name):
                 require_number(name, value, int(name == "batches"), whole=True)
@@ -94,10 +97,11 @@ def run(settings: Settings) -> None:
             'the plot needs matplotlib, which is not installed: pip install "alp[report]"'
         )
     model = load_defended(settings.weights)
-    images = images_of(settings.data, "test", POOL, settings.seed)
+    frame = frame_for([model], settings.size)
+    images = images_of(settings.data, "test", None, POOL, settings.seed, frame)
     calibration = None
     if "int8" in settings.precisions:
-        calibration = calibration_images(settings.data, settings.seed, CALIBRATION)
+        calibration = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
     with progress("rounds") as bar:
         record = bench(
             model.to(device_of(settings.device)),

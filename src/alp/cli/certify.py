@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alp.cli import COMMANDS
-from alp.cli.common import CALIBRATION, calibration_images, images_of, load_named
+from alp.cli.common import (
+    CALIBRATION,
+    calibration_images,
+    frame_for,
+    images_of,
+    load_named,
+    require_images,
+)
 from alp.cli.settings import POSITIONAL, RESUMED, among
 from alp.config import positive, within
 from alp.data import SPLITS
@@ -19,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table
+
+
+USUAL = 500
+"""Images that are certified where nobody says how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +63,11 @@ class Settings:
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
     """Which split."""
-    images: int = 500
-    """How many images, a fixed class-balanced choice; at most all of the split."""
+    size: int | None = None
+    """Height and width that pictures are brought to; by default the classifier's, or their own."""
+    images: int | None = None
+    """How many images, a fixed class-balanced choice; by default 500, or all of a smaller
+    split."""
     seed: int = 0
     """Seed of the choice of images and of the noise."""
     attack: int = 0
@@ -65,7 +79,8 @@ class Settings:
     """Print JSON."""
 
     def __post_init__(self) -> None:
-        positive(self, "images", "processes")
+        require_images(self.images, self.size)
+        positive(self, "processes")
         within(self, 0, 10**9, "attack")
 
 
@@ -85,10 +100,11 @@ def run(settings: Settings) -> None:
     plan = SamplingPlan(settings.radii, settings.alpha, settings.budget, settings.method)
     config = CertifyConfig(plan, settings.seed)
     models = load_named(settings.weights)
-    images = images_of(settings.data, settings.split, settings.images, settings.seed)
+    frame = frame_for(models.values(), settings.size)
+    images = images_of(settings.data, settings.split, settings.images, USUAL, settings.seed, frame)
     ranges = None
     if settings.precision == "int8":
-        ranges = calibration_images(settings.data, settings.seed, CALIBRATION)
+        ranges = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
     smoothed = {
         name: smoothed_of(
             model,

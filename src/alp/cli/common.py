@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from alp.attacks import ATTACKS, THREATS, Attack, Threat
 from alp.attacks.library import LIBRARY_ATTACKS
 from alp.cli.settings import RESUMED, among, given
-from alp.config import positive
+from alp.config import MOST_PIXELS, FrameConfig, require_number
 from alp.data import SPLITS, load_data
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
     from alp.data import Images
-    from alp.defences.base import Defence
+    from alp.defences.base import Defence, Model
     from alp.deploy.engine import Floats
 
 CALIBRATION = 512
@@ -34,12 +34,15 @@ class Attacked:
     """The settings of a command that attacks models."""
 
     data: str = "cifar10"
-    """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
-    class/file."""
+    """A data set, such as cifar10 or shapes (embedded), or a folder: of pictures laid out
+    class/file, or a data set of Hugging Face's."""
     split: str = field(default="test", metadata=among(SPLITS))
     """Which split."""
-    images: int = 1000
-    """How many images, a fixed class-balanced choice; at most all of the split."""
+    size: int | None = None
+    """Height and width that pictures are brought to; by default the classifier's, or their own."""
+    images: int | None = None
+    """How many images, a fixed class-balanced choice; by default 1000, or all of a smaller
+    split."""
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
     norm: str = field(default="linf", metadata=among(THREATS))
@@ -55,25 +58,73 @@ class Attacked:
     json: bool = False
     """Print JSON."""
 
+    usual: ClassVar[int] = 1000
+    """How many images where nobody says."""
+
     def __post_init__(self) -> None:
-        positive(self, "images")
+        require_images(self.images, self.size)
 
-    def chosen_images(self) -> Images:
-        """The images that are attacked."""
-        return images_of(self.data, self.split, self.images, self.seed)
-
-
-def images_of(data: str, split: str, count: int, seed: int = 0) -> Images:
-    """A class-balanced choice of ``count`` images of a split, of all where it has fewer."""
-    images = load_data(data, split)
-    return images.take(min(count, len(images)), seed)
+    def chosen_images(self, models: Iterable[Defence]) -> Images:
+        """The images that are attacked, of the size of the models."""
+        frame = frame_for(models, self.size)
+        return images_of(self.data, self.split, self.images, self.usual, self.seed, frame)
 
 
-def calibration_images(data: str, seed: int, count: int) -> Floats:
-    """Clean training images of ``data``, (count,3,H,W), float32 in [0,1]."""
+def require_images(images: int | None, size: int | None) -> None:
+    """Refuse a number of images or a size that is none.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if images is not None:
+        require_number("images", images, 1, whole=True)
+    if size is not None:
+        require_number("size", size, 1, MOST_PIXELS, whole=True)
+
+
+def images_of(
+    data: str,
+    split: str,
+    count: int | None,
+    usual: int,
+    seed: int = 0,
+    frame: FrameConfig | None = None,
+) -> Images:
+    """A class-balanced choice of ``count`` images of a split; where it is None, of the ``usual``
+    number or all of a smaller split.
+
+    Raises:
+        ConfigError: the split has fewer than ``count``.
+    """
+    images = load_data(data, split, frame=frame)
+    return images.take(min(usual, len(images)) if count is None else count, seed)
+
+
+def frame_for(models: Iterable[Model], size: int | None) -> FrameConfig | None:
+    """How pictures become images of ``models``: as their classifiers say, at ``size`` where that
+    is given. None where nobody says.
+
+    Raises:
+        ConfigError: two classifiers take images of different sizes, and no size is given.
+    """
+    frames = {each.frame for each in models if each.frame is not None}
+    if size is not None:
+        like = next(iter(frames), FrameConfig())
+        return replace(like, height=size, width=size)
+    if len(frames) > 1:
+        sizes = " and ".join(sorted(f"{each.height} x {each.width}" for each in frames))
+        raise ConfigError(f"the models take pictures of {sizes} pixels; give one --size")
+    return next(iter(frames), None)
+
+
+def calibration_images(
+    data: str, seed: int, count: int, frame: FrameConfig | None = None
+) -> Floats:
+    """Clean training images of ``data``, (count,3,H,W), float32 in [0,1]; all where there are
+    fewer."""
     import torch
 
-    chosen = images_of(data, "train", count, seed)
+    chosen = images_of(data, "train", None, count, seed, frame)
     images: Floats = chosen.batch(torch.arange(len(chosen)))[0].numpy()
     return images
 

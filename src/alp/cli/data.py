@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alp.cli import COMMANDS
+from alp.cli.common import frame_for
 from alp.cli.settings import POSITIONAL, among
 from alp.data import DATASETS, SPLITS, load_data
 
@@ -25,6 +26,8 @@ class Settings:
     class/file."""
     split: tuple[str, ...] = field(default=SPLITS, metadata=among(SPLITS))
     """Which splits."""
+    size: int | None = None
+    """Height and width that pictures are brought to; by default their own."""
     json: bool = False
     """Print JSON."""
 
@@ -34,7 +37,10 @@ def run(settings: Settings) -> None:
     """Print the description; loading verifies checksums and counts."""
     from alp.cli.console import show
 
-    found = [load_data(settings.name, split) for split in settings.split]
+    found = [
+        load_data(settings.name, split, frame=frame_for([], settings.size))
+        for split in settings.split
+    ]
     described = {images.split: _describe(images, settings.name) for images in found}
     name = found[0].name
     show(settings.json, {"name": name, "splits": described}, *_lines(name, described))

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from alp.cli import COMMANDS
-from alp.cli.common import CALIBRATION, Attacked, calibration_images, load_named
+from alp.cli.common import CALIBRATION, Attacked, calibration_images, frame_for, load_named
 from alp.cli.settings import POSITIONAL, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -25,7 +25,10 @@ class Settings(Attacked):
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
     """Weights files, or packaged names, of classifiers and defended classifiers."""
-    images: int = 256
+    images: int | None = None
+    """How many images, a fixed class-balanced choice; by default 256, or all of a smaller
+    split."""
+    usual = 256
     suite: str = field(default="quick", metadata=among(SUITES))
     """quick: minutes on two cores; standard: hours; full: every attack, for a GPU."""
     surrogates: tuple[Path, ...] = ()
@@ -69,11 +72,12 @@ def run(settings: Settings) -> None:
 
     models = load_named(settings.weights, settings.draws)
     others = load_named(settings.surrogates)
-    images = settings.chosen_images()
+    images = settings.chosen_images([*models.values(), *others.values()])
     config = EvalConfig.of(settings, draws=None, device=device_of(settings.device))
     ranges = None
     if settings.backend is not None:
-        ranges = calibration_images(settings.data, settings.seed, CALIBRATION)
+        frame = frame_for(models.values(), settings.size)
+        ranges = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
     deploy = Deployment(settings.backend, settings.precision, settings.sequential, ranges)
     extra = {"deployed": deploy.words} if deploy.words else {}
     with progress("s of work") as bar:

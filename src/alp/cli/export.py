@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from alp.cli import COMMANDS
-from alp.cli.common import CALIBRATION, calibration_images
+from alp.cli.common import CALIBRATION, calibration_images, frame_for, require_images
 from alp.cli.settings import POSITIONAL, WRITTEN, among
-from alp.config import positive
+from alp.config import FrameConfig, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Settings:
     """float32, or int8 by post-training quantisation."""
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
-    size: int = 32
-    """Height and width of the images."""
+    size: int | None = None
+    """Height and width of the images; by default the classifier's, or 32."""
     data: str = "cifar10"
     """Whose training images set the ranges of int8."""
     images: int = CALIBRATION
@@ -41,7 +41,8 @@ class Settings:
     """Print JSON."""
 
     def __post_init__(self) -> None:
-        positive(self, "size", "images")
+        positive(self, "images")
+        require_images(None, self.size)
 
 
 @COMMANDS.register(
@@ -58,15 +59,16 @@ def run(settings: Settings) -> None:
     from alp.deploy import export_onnx
 
     model = load_defended(settings.weights, settings.draws)
+    frame = frame_for([model], settings.size) or FrameConfig()
     calibration = None
     if settings.precision == "int8":
-        calibration = calibration_images(settings.data, settings.seed, settings.images)
+        calibration = calibration_images(settings.data, settings.seed, settings.images, frame)
     described = export_onnx(
         model,
         settings.out,
         noise=settings.noise,
         precision=settings.precision,
-        size=(settings.size, settings.size),
+        size=(frame.height, frame.width),
         calibration=calibration,
     )
     show(settings.json, {"out": str(settings.out), **described}, *_lines(described, settings.out))

@@ -67,7 +67,7 @@ def run(settings: Settings) -> None:
         settings.name,
         trained,
         settings.out,
-        images_of(settings.data, "validation", settings.images),
+        images_of(settings.data, "validation", None, settings.images),
         render_card,
         records=records,
         report=agreements.__setitem__,

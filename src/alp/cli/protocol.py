@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
     from alp.experiments.reproduce import section_of, table
 
     models = load_named(settings.weights, settings.draws)
-    images, device = settings.chosen_images(), device_of(settings.device)
+    images, device = settings.chosen_images(models.values()), device_of(settings.device)
     suite = PaperProtocol(settings.attack, settings.knowledge)
     config = EvalConfig(suite, settings.threat, seed=settings.seed, batch_size=100, device=device)
     first = images.batch(torch.arange(1))[0].to(device)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alp.cli import COMMANDS
+from alp.cli.common import frame_for
 from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
@@ -28,6 +29,8 @@ class Settings:
     data: str = "cifar10"
     """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
     class/file."""
+    size: int | None = None
+    """Height and width that pictures are brought to; by default their own."""
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
@@ -63,7 +66,7 @@ def run(settings: Settings) -> None:
     from alp.training.train import in_brief, train
 
     quieten_engine()
-    images = load_data(settings.data, "train")
+    images = load_data(settings.data, "train", frame=frame_for([], settings.size))
     stage = settings.stage
     start = recipe(settings.recipe, settings.scale).start
     classifier = settings.classifier or (Path(start) if start else None)

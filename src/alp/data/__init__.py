@@ -15,6 +15,7 @@ from alp.files import exists, expanded
 from alp.registry import Registry
 
 if TYPE_CHECKING:
+    from alp.config import FrameConfig
     from alp.data.images import Images
 
 __all__ = ["DATASETS", "SPLITS", "Augment", "Images", "load_data"]
@@ -30,18 +31,26 @@ DATASETS: Registry[Callable[[str, int, Path | None], Images]] = Registry(
 
 
 def load_data(
-    name_or_folder: str | Path, split: str, *, seed: int = 0, root: Path | None = None
+    name_or_folder: str | Path,
+    split: str,
+    *,
+    seed: int = 0,
+    root: Path | None = None,
+    frame: FrameConfig | None = None,
 ) -> Images:
     """The images of one split.
 
     Args:
-        name_or_folder: a name in ``DATASETS``, or a folder of pictures laid out class/file, with
-            ``train`` and ``test`` above the classes or, without them, split by ``seed``.
+        name_or_folder: a name in ``DATASETS``, or a folder: of pictures laid out class/file, with
+            ``train`` and ``test`` above the classes or, without them, split by ``seed``; or a data
+            set of Hugging Face's ``datasets``, as ``save_to_disk`` writes it or in Parquet.
         split: ``train``, ``validation`` or ``test``. The validation images are carved out of the
             training images, the same ones always.
         seed: which ``shapes`` are drawn, and which pictures of a folder without ``test`` are its
             test images. CIFAR-10 does not depend on it.
         root: the folder that holds ``cifar10/``; without it the setting ALP_DATA.
+        frame: the size of the images and how pictures are brought to it, such as
+            ``FrameConfig(224, 224)``; without it pictures of a folder have to be of one size.
 
     Raises:
         UnknownNameError: no such split, or neither a data set nor a folder of that name.
@@ -50,7 +59,8 @@ def load_data(
     choose(dict.fromkeys(SPLITS), split, "split")
     name = str(name_or_folder)
     if name in DATASETS:
-        return DATASETS[name](split, seed, root)
+        images = DATASETS[name](split, seed, root)
+        return images if frame is None else images.framed(frame)
     folder = expanded(name)
     if not name or not exists(folder, Path.is_dir):
         raise UnknownNameError(
@@ -59,7 +69,7 @@ def load_data(
         )
     from alp.data.folder import load_folder
 
-    return load_folder(folder, split, seed)
+    return load_folder(folder, split, seed, frame)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,9 @@ import numpy.typing as npt
 from alp.data.picture import read_picture
 from alp.errors import DataError
 
+REPAIR = "resize all to one: --size N, or load_data(..., frame=FrameConfig(N, N))"
+"""What makes pictures of several sizes images of one."""
+
 
 def decode_one(picture: bytes | Path, name: str) -> npt.NDArray[np.uint8]:
     """A picture as sRGB, uint8 (H,W,3), turned as its EXIF orientation says; grey becomes three
@@ -56,7 +59,7 @@ def decode_all(
             if pixels.shape != out.shape[1:]:
                 raise DataError(
                     f"{names[row]} is {pixels.shape[1]}x{pixels.shape[0]} pixels, expected "
-                    f"{width}x{height} as the others: resize all pictures to one size first"
+                    f"{width}x{height} as the others: {REPAIR}"
                 )
             out[row] = pixels
 

@@ -7,26 +7,89 @@ from pathlib import Path
 
 import torch
 
+from alp.config import FrameConfig, to_dict
 from alp.data.cache import cached, file_key
-from alp.data.decode import decode_all
-from alp.data.images import TEST_SHARE, Images, carve_validation, stratified
+from alp.data.images import (
+    TEST_SHARE,
+    VALIDATION_SEED,
+    VALIDATION_SHARE,
+    Images,
+    stratified,
+)
+from alp.data.streamed import Files, Pictures, Streamed, frame_of_all, is_large
+from alp.data.tables import is_table, read_table
 from alp.errors import DataError
 from alp.files import exists
 
 
-def load_folder(folder: Path, split: str, seed: int = 0) -> Images:
-    """A split of the pictures in ``folder``, all of one size.
+def load_folder(
+    folder: Path, split: str, seed: int = 0, frame: FrameConfig | None = None
+) -> Images:
+    """A split of the pictures in ``folder``: a folder a class, or a data set of Hugging Face's
+    ``datasets``, in Arrow or Parquet.
 
     With subfolders ``train`` and ``test`` the classes are below those, the same in both. Else the
     classes are the subfolders of ``folder``, and a fifth of each, drawn by ``seed``, is the test
     split. Hidden files and folders are passed over. A tenth of each class of the training pictures
-    is the validation split.
+    is the validation split. A split of more than 1 GiB of pixels is decoded as it is needed.
+
+    Args:
+        frame: the size of the images, and how pictures are brought to it; without it they all have
+            to be of one size.
 
     Raises:
         DataError: there is no class, an empty one, a file that is not a picture, a picture of
-            another size, or a class with too few pictures to be split.
+            another size and no frame, or a class with too few pictures to be split.
     """
     folder = folder.resolve()
+    pictures: Pictures
+    if is_table(folder):
+        pictures, labels, classes, divided = read_table(folder, split)
+        key = f"table {file_key(_tables(folder))}"
+    else:
+        files, labels, classes, divided = _listed(folder, split)
+        pictures = Files(files)
+        key = file_key({path.relative_to(folder).as_posix(): path for path in files})
+    rows = _rows(labels, split, seed, divided)
+    size = frame or frame_of_all(pictures)
+
+    def made(part: str, index: torch.Tensor) -> Images:
+        images = Streamed(pictures, index.numpy(), size, exact=frame is None)
+        pixels = images if is_large(len(index), size) else images[:].contiguous()
+        return Images.of(pixels, labels[index], classes, folder.name, part)
+
+    if is_large(len(rows[split]), size):
+        return replace(made(split, rows[split]), source=str(folder))
+    if frame is not None:
+        key += f" {to_dict(frame)}"
+    key = key if divided else f"{seed}-{key}"
+    small = {part: index for part, index in rows.items() if not is_large(len(index), size)}
+    images = cached(
+        folder.name, key, split, lambda: {part: made(part, index) for part, index in small.items()}
+    )
+    return replace(images, source=str(folder))
+
+
+def _rows(labels: torch.Tensor, split: str, seed: int, divided: bool) -> dict[str, torch.Tensor]:
+    """The pictures of each split, as positions among those that were read."""
+    pool = torch.arange(len(labels))
+    if divided and split == "test":
+        return {"test": pool}
+    found = {}
+    if not divided:
+        pool, found["test"] = stratified(labels, TEST_SHARE, seed, "test split")
+    train, validation = stratified(labels[pool], VALIDATION_SHARE, VALIDATION_SEED, "validation")
+    return found | {"train": pool[train], "validation": pool[validation]}
+
+
+def _tables(folder: Path) -> dict[str, Path]:
+    paths = [each for each in folder.rglob("*") if each.suffix in (".arrow", ".parquet")]
+    return {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
+
+
+def _listed(folder: Path, split: str) -> tuple[list[Path], torch.Tensor, tuple[str, ...], bool]:
+    """The picture files of a folder, their labels, the class names, and whether ``train`` and
+    ``test`` lie apart."""
     divided = (folder / "train").is_dir() and (folder / "test").is_dir()
     part = folder / ("test" if split == "test" else "train") if divided else folder
     classes = find_classes(folder / "train" if divided else folder)
@@ -36,21 +99,8 @@ def load_folder(folder: Path, split: str, seed: int = 0) -> Images:
             f"{', '.join(other)}: give both the same subfolders"
         )
     files = [(path, label) for label, name in enumerate(classes) for path in _files(part / name)]
-
-    def build() -> dict[str, Images]:
-        pool = _decode(files, classes, folder.name, "test" if split == "test" else "train")
-        if divided and split == "test":
-            return {"test": pool}
-        found = {}
-        if not divided:
-            rest, test = stratified(pool.labels, TEST_SHARE, seed, "test split")
-            found["test"], pool = pool.subset(test, "test"), pool.subset(rest)
-        found["train"], found["validation"] = carve_validation(pool)
-        return found
-
-    key = file_key({path.relative_to(folder).as_posix(): path for path, _ in files})
-    images = cached(folder.name, key if divided else f"{seed}-{key}", split, build)
-    return replace(images, source=str(folder))
+    labels = torch.tensor([label for _, label in files])
+    return [path for path, _ in files], labels, tuple(classes), divided
 
 
 def find_classes(folder: Path) -> list[str]:
@@ -93,10 +143,3 @@ def _entries(folder: Path) -> list[Path]:
         raise DataError(
             f"the folder {folder} cannot be read ({error.strerror}): correct its rights"
         ) from error
-
-
-def _decode(files: list[tuple[Path, int]], classes: list[str], name: str, split: str) -> Images:
-    paths = [path for path, _ in files]
-    pixels = decode_all(paths, [str(path) for path in paths])
-    labels = torch.tensor([label for _, label in files])
-    return Images.of(torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, classes, name, split)

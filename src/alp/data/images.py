@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from alp import seeding
-from alp.config import class_names
+from alp.config import FrameConfig, class_names
 from alp.data.arrays import labels_of, pixels_of, require_labels, require_pixels
+from alp.data.framing import Pixels
+from alp.data.streamed import Pictures, Streamed, is_large
 from alp.errors import ConfigError, DataError
 
 
@@ -28,7 +30,8 @@ class Images:
     """
 
     images: torch.Tensor = field(repr=False)
-    """uint8, (N,3,H,W)."""
+    """uint8, (N,3,H,W); of data that does not fit in memory a :class:`Streamed`, which decodes the
+    rows that are asked for."""
     labels: torch.Tensor = field(repr=False)
     """int64, (N,), positions in ``classes``."""
     classes: tuple[str, ...] = field(repr=False)
@@ -46,7 +49,7 @@ class Images:
     @classmethod
     def of(
         cls,
-        images: torch.Tensor,
+        images: torch.Tensor | Streamed,
         labels: torch.Tensor,
         classes: Sequence[str],
         name: str,
@@ -56,7 +59,7 @@ class Images:
         """Images with their digest. Nothing is converted; :meth:`from_arrays` takes more.
 
         Args:
-            images: uint8 (N,3,H,W), on the CPU.
+            images: uint8 (N,3,H,W), on the CPU, or pictures that are decoded when they are needed.
             labels: int64 (N,), positions in ``classes``.
             classes: distinct names, in the order of the labels.
             name: of the data set.
@@ -69,6 +72,10 @@ class Images:
             ConfigError: the class names are no distinct texts.
         """
         names = class_names(classes)
+        if isinstance(images, Streamed):
+            require_labels(labels, len(images), names)
+            digest = images.digest(labels, names)
+            return cls(cast(torch.Tensor, images), labels, names, name, split, digest, source)
         require_pixels(images)
         require_labels(labels, len(images), names)
         images, labels = images.contiguous(), labels.contiguous()
@@ -105,8 +112,20 @@ class Images:
 
     def subset(self, index: torch.Tensor, split: str | None = None) -> Images:
         """The images at ``index`` (int64, (n,)), in that order, with their own digest."""
-        images, labels, split = self.images[index], self.labels[index], split or self.split
-        return Images.of(images, labels, self.classes, self.name, split, self.source)
+        held: torch.Tensor | Streamed = self.images
+        images = held.subset(index) if isinstance(held, Streamed) else held[index]
+        split = split or self.split
+        return Images.of(images, self.labels[index], self.classes, self.name, split, self.source)
+
+    def framed(self, frame: FrameConfig) -> Images:
+        """The images at another size, resized and cropped as ``frame`` says."""
+        if isinstance(self.images, Streamed):
+            images: torch.Tensor | Streamed = replace(self.images, frame=frame)
+        else:
+            pictures = _Held(self.images)
+            images = Streamed(pictures, np.arange(len(self)), frame)
+            images = images if is_large(len(self), frame) else images[:].contiguous()
+        return Images.of(images, self.labels, self.classes, self.name, self.split, self.source)
 
     def take(self, n: int, seed: int = 0) -> Images:
         """A fixed, class-balanced subset of ``n`` images: class counts differ by at most one as
@@ -145,6 +164,26 @@ class Images:
         for first in range(0, len(self), size):
             index = torch.arange(first, min(first + size, len(self)))
             yield index, *self.batch(index)
+
+
+@dataclass(frozen=True, eq=False)
+class _Held(Pictures):
+    """Images in memory as pictures of another size."""
+
+    images: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, row: int) -> str:
+        return f"image {row}"
+
+    def pixels(self, row: int) -> Pixels:
+        pixels: Pixels = self.images[row].permute(1, 2, 0).numpy()
+        return np.ascontiguousarray(pixels)
+
+    def content(self, row: int) -> bytes:
+        return self.pixels(row).tobytes()
 
 
 def content_digest(images: torch.Tensor, labels: torch.Tensor, classes: Sequence[str]) -> str:

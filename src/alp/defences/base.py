@@ -67,12 +67,17 @@ class Defence(nn.Module, ABC):
     """The gradient that it declares in place of the exact one, in words, such as ``the identity
     in place of JPEG's derivative``; empty where its gradient is exact."""
 
-    frame: FrameConfig | None = None
-    """How pictures become its images; None where any size will do."""
+    _frame: FrameConfig | None = None
 
     _differentiable = True
 
     _classes: tuple[str, ...] | None = None
+
+    @property
+    def frame(self) -> FrameConfig | None:
+        """How pictures become its images; None where any size will do."""
+        inside = self._inside()
+        return self._frame if inside is None else inside.frame
 
     @property
     def differentiable(self) -> bool:
@@ -377,6 +382,7 @@ class PurifierBase(nn.Module, ABC):
 
     classifies = False
     draws = 1
+    frame: FrameConfig | None = None
 
     @property
     @abstractmethod

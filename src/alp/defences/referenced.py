@@ -59,7 +59,6 @@ class Referenced(Deterministic):
         self.outputs = outputs
         self.digest = digest or (digest_of(found) if found else "")
         self.retrained = retrained
-        self.frame: FrameConfig | None = None
         self.fixed = False
         self.register_buffer("mean", torch.zeros(1, 1, 1, 1))
         self.register_buffer("std", torch.ones(1, 1, 1, 1))
@@ -71,7 +70,7 @@ class Referenced(Deterministic):
         self.module = found.module
         self.mean = torch.tensor(found.mean).view(1, -1, 1, 1)
         self.std = torch.tensor(found.std).view(1, -1, 1, 1)
-        self.frame, self.fixed = found.frame, found.fixed
+        self._frame, self.fixed = found.frame, found.fixed
         self._differentiable = found.gradients
         self._classes = found.classes
 
@@ -116,7 +115,7 @@ class Referenced(Deterministic):
             values = reference.channels(name, tuple(map(float, description[name])))
             setattr(place, name, torch.tensor(values, device="cpu").view(1, -1, 1, 1))
         if description["frame"] is not None:
-            place.frame = from_dict(FrameConfig, description["frame"])
+            place._frame = from_dict(FrameConfig, description["frame"])
         return place
 
     def open(self, reference: Reference | None = None, folder: Path | None = None) -> None:

@@ -86,7 +86,7 @@ def _callable(reference: Reference, call: Callable[[Tensor], Any]) -> Found | De
     if not defence.stochastic:
         return Found(Call(call).eval())
     _require_settings(reference, "a random callable", "size", "classes")
-    defence.frame = frame
+    defence._frame = frame
     defence.classes = reference.classes(None)
     return defence
 

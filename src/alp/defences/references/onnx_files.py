@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from alp.config import FrameConfig
+from alp.config import FrameConfig, class_names
 from alp.defences.references import REFERENCES, Found, Reference
 from alp.errors import AlpError, CheckpointError
 from alp.files import exists, expanded
@@ -61,7 +62,7 @@ class OnnxModel(nn.Module):
         self._name = given[0].name
         self._kind = torch.float16 if "float16" in given[0].type else torch.float32
         known = self._session.get_modelmeta().custom_metadata_map.get("classes", "")
-        self.names = tuple(known.split("\n")) if known else None
+        self.names = class_names(json.loads(known)) if known else None
         sha = torch.tensor(list(hashlib.sha256(path.read_bytes()).digest()), dtype=torch.uint8)
         self.register_buffer("file_digest", sha)
         self.file_digest: Tensor
