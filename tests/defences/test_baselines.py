@@ -12,58 +12,17 @@ from scipy.ndimage import median_filter as scipy_median
 from torch import nn
 
 from alp import seeding
-from alp.defences.diffusion import DiffPure, OneStep, UNet, alpha_bar
+from alp.bench.published import PublishedUNet
 from alp.defences.magnet import MagNet
 from alp.defences.smoothing import RandomisedSmoothing
 from alp.defences.transforms import JPEG, MedianSmoothing, median_filter
 from alp.errors import ConfigError
 
-pytest.importorskip("diffusers")
-
 
 def test_the_published_network() -> None:
-    network = UNet().build("cpu")
+    pytest.importorskip("diffusers")
+    network = PublishedUNet().build()
     assert sum(each.numel() for each in network.parameters()) == 35_746_307
-
-
-class Oracle(nn.Module):
-    """The noise predictor of a distribution that is one image, in [-1,1]."""
-
-    def __init__(self, image: torch.Tensor) -> None:
-        super().__init__()
-        self.image, self.signal, self.steps = image, alpha_bar("cpu"), []
-
-    def forward(self, z, step):
-        self.steps.append(step)
-        at = self.signal[step]
-        self.sample = (z - at.sqrt() * self.image) / (1 - at).sqrt()
-        return self
-
-
-@pytest.mark.parametrize("kind", [DiffPure, OneStep])
-def test_a_perfect_network_brings_back_its_image(kind, new_images, monkeypatch) -> None:
-    clean, x = new_images(1, 8, 8), new_images(1, 8, 8, seed=1)
-    oracle = Oracle(2 * clean - 1)
-    monkeypatch.setattr(UNet, "build", lambda self, device: oracle)
-    purified = kind(nn.Flatten(), steps=20).purify(x, seeding.generator(0, "peer"))
-    assert torch.allclose(purified, clean, atol=1e-4)
-    assert oracle.steps == (list(range(19, -1, -1)) if kind is DiffPure else [19])
-
-
-def test_noise_is_added_as_far_as_the_first_step(new_images, monkeypatch) -> None:
-    """A network that predicts none leaves the noisy image, scaled."""
-    monkeypatch.setattr(UNet, "build", lambda self, device: _Silent())
-    x = torch.full((1, 3, 64, 64), 0.5)
-    image = OneStep(nn.Flatten()).purify(x, seeding.generator(0, "peer"))
-    at = float(alpha_bar("cpu")[99])
-    assert float(image.mean()) == pytest.approx(0.5, abs=0.01)
-    assert float(image.std()) == pytest.approx(((1 - at) / at) ** 0.5 / 2, rel=0.05)
-
-
-class _Silent:
-    def __call__(self, z, step):
-        self.sample = torch.zeros_like(z)
-        return self
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
@@ -107,9 +66,6 @@ def test_smoothing_counts_decisions(new_classifier, new_images) -> None:
 @pytest.mark.parametrize(
     ("kind", "setting"),
     [
-        (DiffPure, {"steps": 0}),
-        (DiffPure, {"steps": 1001}),
-        (OneStep, {"steps": 0}),
         (JPEG, {"quality": 0}),
         (RandomisedSmoothing, {"draws": 0}),
         (RandomisedSmoothing, {"sigma": 0.0}),
@@ -119,6 +75,5 @@ def test_smoothing_counts_decisions(new_classifier, new_images) -> None:
 )
 def test_impossible_settings_are_refused(kind, setting) -> None:
     ((name, value),) = setting.items()
-    words = name.replace("steps", "time step")
-    with pytest.raises(ConfigError, match=f"{words}.* (is|are) {value}; give"):
+    with pytest.raises(ConfigError, match=f"{name}.* (is|are) {value}; give"):
         kind(nn.Flatten(), **setting)

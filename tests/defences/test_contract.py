@@ -16,13 +16,18 @@ from torch import Tensor, nn
 
 from alp.attacks import Linf, Square
 from alp.bench import measure
+from alp.config import DiffusionConfig
 from alp.data import Images
 from alp.defences import Defended, InputNoise
 from alp.defences.adapters import FixedCallable, HalfPrecision, RandomCallable
 from alp.defences.base import CAPABILITIES, DEFENCES, Defence, Deterministic, classify
 from alp.defences.checkpoint import load_model, save
-from alp.defences.diffusion import DiffPure, OneStep, UNet
+from alp.defences.densepure import DensePure
+from alp.defences.diffpure import DiffPure
+from alp.defences.diffusion import Diffusion
+from alp.defences.gdmp import GDMP
 from alp.defences.magnet import MagNet
+from alp.defences.one_step import OneStep
 from alp.defences.referenced import Referenced
 from alp.defences.references import Found, Reference
 from alp.defences.smoothed import Smoothed
@@ -31,18 +36,21 @@ from alp.defences.transforms import JPEG, MedianSmoothing
 from alp.deploy import Consensus, EngineTarget, SequentialDefended, build, export_onnx
 from alp.errors import ConfigError
 from alp.evaluation import SUITES, Entry, Probes, evaluate
-from alp.seeding import Common, generator, normal
+from alp.seeding import Common, generator, initialising, normal
 
 pytestmark = pytest.mark.slow
 
 DRAWS, SIDE = 3, 8
-TINY = UNet(
-    block_out_channels=(8,),
-    down_block_types=("DownBlock2D",),
-    up_block_types=("UpBlock2D",),
-    layers_per_block=1,
-    norm_num_groups=4,
-)
+
+
+def tiny() -> Diffusion:
+    """A small diffusion model whose every weight counts."""
+    with initialising(0, "diffusion"):
+        model = Diffusion(DiffusionConfig(width=4)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * normal(parameter.shape, generator(0, "stir"))
+    return model
 
 
 class Noisy(nn.Module):
@@ -70,13 +78,15 @@ def sequential(classifier, purifier) -> SequentialDefended:
 REGISTERED: dict[str, Callable[..., Defence]] = {
     "classifier": lambda head, front: head,
     "defended": lambda head, front: Defended(head, front, DRAWS),
-    "diffpure": lambda head, front: DiffPure(head, steps=2, unet=TINY),
+    "densepure": lambda head, front: DensePure(head, tiny(), seeds=2),
+    "diffpure": lambda head, front: DiffPure(head, tiny(), steps=2, gradient_steps=2),
+    "gdmp": lambda head, front: GDMP(head, tiny(), steps=2, rounds=1, gradient_steps=2),
     "input-noise": lambda head, front: InputNoise(head, 0.1, DRAWS),
     "jpeg": lambda head, front: JPEG(head),
     "magnet": lambda head, front: MagNet(head),
     "median": lambda head, front: MedianSmoothing(head),
     "reference": lambda head, front: Referenced(Reference("function", "toy:net"), Found(head)),
-    "one-step": lambda head, front: OneStep(head, unet=TINY),
+    "one-step": lambda head, front: OneStep(head, tiny()),
     "smoothed": lambda head, front: Smoothed(head, 0.1, DRAWS),
     "smoothing": lambda head, front: RandomisedSmoothing(head, 0.1, DRAWS),
 }
@@ -91,7 +101,7 @@ OTHERS: dict[str, Callable[..., Defence]] = {
 }
 """What is a defence without being registered."""
 
-SAVED = {"classifier", "defended", "input-noise", "smoothed"}
+SAVED = set(REGISTERED)
 """What can be written to a weights file; everything else says why not."""
 
 NO_META = {
@@ -109,8 +119,6 @@ def make(name: str, new_classifier, new_purifier) -> Defence:
             f"the defence {name!r} is registered, but has no factory in REGISTERED; add one, so "
             "that it is held to the contract"
         )
-    if name in ("diffpure", "one-step"):
-        pytest.importorskip("diffusers")
     return factories[name](new_classifier(), new_purifier()).eval()
 
 
@@ -205,7 +213,9 @@ def test_the_halves_are_the_whole(name, defence, x) -> None:
 def test_the_prediction_is_made_of_its_draws(name, defence, x) -> None:
     logits = defence.logits(x, source(), defence.draws)
     expected = logits.mean(0)
-    if name == "smoothing":  # votes
+    if name == "densepure":  # votes, of seeds that are always the same
+        assert torch.equal(expected.sum(1), torch.full((2,), 2.0))
+    elif name == "smoothing":  # votes
         expected = nn.functional.one_hot(logits.argmax(2), 4).sum(0).float()
     elif name == "sequential":  # the first draws of each image
         taken = defence.outcome(x, source()).draws
@@ -248,6 +258,9 @@ def test_the_gradient_is_the_slope_or_its_declared_surrogate(name, defence, x) -
 
     slope = gradient(answer, x, weight)
     assert slope.abs().sum() > 0
+    if name == "densepure":  # votes, with the gradient of the mean logits behind them
+        assert defence.surrogate
+        return
     if name == "jpeg":
         assert defence.surrogate
         straight = gradient(lambda point: twin.bpda(point, source(), 2), x, weight)

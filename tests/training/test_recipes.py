@@ -11,11 +11,13 @@ from alp.errors import UnknownNameError
 from alp.training import (
     CertifiedStage,
     ClassifierStage,
+    DiffusionStage,
     GuardStage,
     JointStage,
     PurifierStage,
 )
 from alp.training.recipes import RECIPES, SCALES, Recipe, Scale, recipe
+from alp.training.stages import UNLABELLED
 
 ALL = [(name, scale) for name, scales in RECIPES.items() for scale in scales]
 every_recipe = pytest.mark.parametrize(("name", "scale"), ALL)
@@ -40,12 +42,13 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
         "purifier": PurifierStage,
         "joint": JointStage,
         "certified": CertifiedStage,
+        "diffusion": DiffusionStage,
         "guard": GuardStage,
     }
     kind = own.get(name, ClassifierStage)
     assert type(chosen.stage) is kind
     assert chosen.purifier is (name == "joint" or name.endswith("-purified"))
-    if isinstance(chosen.stage, PurifierStage):
+    if isinstance(chosen.stage, UNLABELLED):
         assert not chosen.classifier
 
 

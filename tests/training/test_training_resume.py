@@ -14,13 +14,14 @@ import pytest
 import torch
 
 import alp
-from alp.config import ClassifierConfig, EngineConfig, PurifierConfig
+from alp.config import ClassifierConfig, DiffusionConfig, EngineConfig, PurifierConfig
 from alp.defences.checkpoint import load_model
 from alp.errors import CheckpointError
 from alp.training import (
     AdversaryConfig,
     CertifiedStage,
     ClassifierStage,
+    DiffusionStage,
     GuardStage,
     JointStage,
     PurifierStage,
@@ -40,6 +41,7 @@ NEEDS = {
     "trades": ("purifier",),
     "joint": ("purifier", "classifier"),
     "certified": ("classifier",),
+    "diffusion": (),
     "guard": ("purifier", "classifier"),
 }
 
@@ -64,6 +66,7 @@ def stages(short):
         "trades": classifier("trades"),
         "joint": JointStage(HEAD, AdversaryConfig("nfgsm"), optim=adam),
         "certified": CertifiedStage(HEAD, optim=short()),
+        "diffusion": DiffusionStage(DiffusionConfig(width=4), optim=adam),
         "guard": GuardStage(agreement=1.0, reconstruction=1.0, optim=adam),
     }
 

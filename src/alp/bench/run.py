@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from alp import seeding
 from alp.bench.latency import timed
 from alp.bench.roofline import count, product, sides, with_threads
-from alp.defences.base import DEFENCES, Preprocessed
+from alp.defences.base import DEFENCES, Defence, Preprocessed
 from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose
@@ -150,34 +151,46 @@ def engine_entries(
     ]
 
 
-def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Preprocessed]:
-    """The named defences in front of ``classifier``, with the settings of their papers.
+def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Defence]:
+    """The named defences in front of ``classifier``, with the settings of their papers. A name
+    that is not among them is that of a weights file or a packaged model, which brings a classifier
+    of its own.
 
     Raises:
-        UnknownNameError: a defence is not registered.
-        ConfigError: one is not made of a classifier alone, or needs what is not installed.
+        CheckpointError: there are no such weights.
+        ConfigError: one needs what is not installed.
     """
-    made = {}
+    from alp.bench.published import PUBLISHED, published
+    from alp.defences.packaged import load_classifier
+
+    made: dict[str, Defence] = {}
     for name in names:
-        kind = choose(DEFENCES, name, "defence")
-        if not issubclass(kind, Preprocessed):
-            raise ConfigError(
-                f"{name!r} needs more than a classifier to stand in front of; choose among: "
-                f"{', '.join(baseline_names())}"
-            )
-        made[name] = kind(classifier)
+        if name in PUBLISHED:
+            made[name] = published(classifier, name)
+        elif name in baseline_names():
+            made[name] = cast(type[Preprocessed], DEFENCES[name])(classifier)
+        else:
+            made[name] = load_classifier(Path(name))
     return made
 
 
 def baseline_names() -> list[str]:
-    """Every registered defence that stands in front of any classifier."""
-    return [name for name, kind in DEFENCES.items() if issubclass(kind, Preprocessed)]
+    """Every registered defence that stands in front of any classifier without weights of its own,
+    and those of the published diffusion network."""
+    from alp.bench.published import PUBLISHED
+
+    alone = [
+        name
+        for name, kind in DEFENCES.items()
+        if issubclass(kind, Preprocessed) and not kind.trained
+    ]
+    return sorted([*alone, *PUBLISHED])
 
 
 def baseline_entry(
-    name: str, baseline: Preprocessed, threads: int, batch: Batches, device: torch.device
+    name: str, baseline: Defence, threads: int, batch: Batches, device: torch.device
 ) -> Entry:
-    """Another defence in front of the same classifier, in PyTorch as its authors run it."""
+    """Another defence, in PyTorch as its authors run it."""
     import torch
 
     baseline = baseline.to(device).eval()
@@ -238,7 +251,7 @@ def bench(
     terms: Terms,
     *,
     name: str,
-    baselines: Mapping[str, Preprocessed],
+    baselines: Mapping[str, Defence],
     calibration: Floats | None = None,
     weights: str = "",
     data: Mapping[str, Any] | None = None,
@@ -254,7 +267,7 @@ def bench(
         images: (P,3,H,W) float32 in [0,1], on which all are timed; how many draws the sequential
             consensus takes depends on them.
         name: what the model is called.
-        baselines: other defences in front of the model's classifier, by name.
+        baselines: other defences, by name.
         calibration: clean training images for int8; see :func:`alp.deploy.build`.
         weights: digest of the model's weights, for the header.
         data: what ``images`` are, for the header.
@@ -370,7 +383,6 @@ def library_versions() -> dict[str, str]:
 def device_name(device: torch.device) -> str:
     """The name of the GPU, or the model of the processor."""
     import platform
-    from pathlib import Path
 
     import torch
 

@@ -17,7 +17,7 @@ from alp.errors import AlpError
 
 if TYPE_CHECKING:
     from alp.defences import Defended
-    from alp.defences.base import Preprocessed
+    from alp.defences.base import Defence
 
 POOL = 1024
 """Images of the data set that the calls take turns on."""
@@ -52,8 +52,8 @@ class Settings:
     precisions: tuple[str, ...] = field(default=("float32",), metadata=among(PRECISIONS))
     """Precisions, where a backend has them."""
     baselines: tuple[str, ...] = ("all",)
-    """Other defences in front of the same classifier, timed at the smallest batch size: names,
-    all, or none."""
+    """Other defences, timed at the smallest batch size: names (in front of the same classifier),
+    weights files of trained ones, all that need none, or none."""
     consensus: Consensus = field(default_factory=Consensus)
     """The sequential consensus; its draws are also what 'all draws' means."""
     rounds: int = 200
@@ -127,7 +127,7 @@ def run(settings: Settings) -> None:
     )
 
 
-def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Preprocessed]:
+def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Defence]:
     from alp.bench.run import baseline_names, baselines_before
 
     if names == ("none",):

@@ -11,7 +11,7 @@ from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
 from alp.training.recipes import RECIPES, Scale, recipe
-from alp.training.stages import GuardStage, PurifierStage, Stage
+from alp.training.stages import HEADLESS, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Settings:
     """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
     behind a purifier, which stays as it is; joint: both together; certified: a classifier whose
     votes under noise can be certified; guard: a purifier before a classifier, which stays as it
-    is."""
+    is; diffusion: a diffusion model of low noise."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -70,7 +70,7 @@ def run(settings: Settings) -> None:
     stage = settings.stage
     start = recipe(settings.recipe, settings.scale).start
     classifier = settings.classifier or (Path(start) if start else None)
-    if not isinstance(stage, PurifierStage | GuardStage) and classifier is None:
+    if not isinstance(stage, HEADLESS) and classifier is None:
         stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
     batch = stage.optim.batch_size
     with progress("steps") as bar:

@@ -107,6 +107,12 @@ class Defence(nn.Module, ABC):
         return next((each for each in self.children() if isinstance(each, Defence)), None)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings as plain JSON values, for records: what its constructor takes beside
+        modules, by name."""
+        return {}
+
+    @property
     def stochastic(self) -> bool:
         """Whether two draws differ."""
         return True
@@ -287,6 +293,9 @@ class Preprocessed(Defence):
 
     capabilities = frozenset({"bare", "purify", "bpda"})
 
+    trained = False
+    """Whether it has weights of its own beside the classifier's."""
+
     def __init__(self, classifier: nn.Module, draws: int = 1) -> None:
         super().__init__()
         self.classifier = classifier
@@ -296,11 +305,6 @@ class Preprocessed(Defence):
     @abstractmethod
     def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
         """One draw of the transformed images, shaped like ``x``."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """Its settings as plain JSON values, for records."""
 
     def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
         images = torch.cat([self.transform(state, source) for _ in range(draws)])
@@ -321,6 +325,22 @@ class Preprocessed(Defence):
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         return self.transform(x, source)
+
+    def describe(self) -> dict[str, Any]:
+        head = self.classifier
+        if not isinstance(head, Defence):
+            raise ConfigError(
+                f"a classifier of type {type(head).__name__} cannot be saved by alp; save it "
+                "yourself"
+            )
+        kind = DEFENCES.name_of(type(self))
+        return {"kind": kind, "settings": self.settings, "classifier": head.describe()}
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Self:
+        inner = description["classifier"]
+        head = DEFENCES[inner["kind"]].from_description(inner)
+        return cls(head, **description["settings"])
 
 
 class Wrapper(Defence):

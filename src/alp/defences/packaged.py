@@ -26,7 +26,7 @@ from alp.files import JSON_LIMIT, exists, expanded, file_inside, require_shape
 
 _CLASSIFIER = ",classifier="
 
-M = TypeVar("M", bound="Defence | Purifier")
+M = TypeVar("M", bound="Defence | PurifierBase")
 
 ROOT = Path(__file__).parents[1] / "weights"
 """Where the packages of the installation lie, a folder each."""

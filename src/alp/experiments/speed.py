@@ -11,22 +11,19 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from alp.bench import Consensus, bench
+from alp.bench.published import PUBLISHED, PublishedUNet, published
 from alp.bench.run import baseline_names, baselines_before
 from alp.defences import Defended
-from alp.defences.base import Preprocessed
-from alp.defences.diffusion import DiffPure, UNet
+from alp.defences.base import Defence
 from alp.defences.transforms import JPEG
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.workspace import Workspace
 from alp.records import Record
 
-DIFFUSION = ("diffpure", "one-step")
-"""Baselines that need diffusers."""
-
 SHARE = 0.05
 """Of the protocol's images, which the calls take turns on."""
 
-_SMALL = UNet(
+_SMALL = PublishedUNet(
     block_out_channels=(8, 8),
     down_block_types=("DownBlock2D", "DownBlock2D"),
     up_block_types=("UpBlock2D", "UpBlock2D"),
@@ -92,14 +89,13 @@ def _record(workspace: Workspace, model: Defended) -> Record:
     return Record(timed.header | own, timed.columns)
 
 
-def _baselines(model: Defended, small: bool) -> tuple[dict[str, Preprocessed], list[str]]:
+def _baselines(model: Defended, small: bool) -> tuple[dict[str, Defence], list[str]]:
     """Other defences in front of the same classifier, and what is left out."""
-    names, warnings = [name for name in baseline_names() if name not in DIFFUSION], []
+    names, warnings = baseline_names(), []
     if find_spec("diffusers") is None:
         warnings.append('diffusion is left out: it needs diffusers (pip install "alp[baselines]")')
+        names = [name for name in names if name not in PUBLISHED]
     elif small:
-        chain = DiffPure(model.classifier, steps=4, unet=_SMALL)
+        chain = published(model.classifier, "diffpure", _SMALL, steps=4)
         return {"diffpure": chain, "jpeg": JPEG(model.classifier)}, warnings
-    else:
-        names += DIFFUSION
     return baselines_before(model.classifier, names), warnings

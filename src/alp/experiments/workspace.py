@@ -22,7 +22,7 @@ from alp.experiments.protocol import Protocol
 from alp.records import Record
 from alp.records.once import made_once
 from alp.training.recipes import recipe
-from alp.training.stages import GuardStage, PurifierStage, Stage
+from alp.training.stages import HEADLESS, Stage
 from alp.training.train import Trained, in_brief, train
 
 Report = Callable[[str, int, int, str], None]
@@ -112,7 +112,7 @@ class Workspace:
     ) -> Trained:
         """Train recipe ``name`` into ``models/place`` with the seed of ``trial``."""
         stage = change(recipe(name, self.protocol.scale).stage)
-        if not isinstance(stage, PurifierStage | GuardStage):
+        if not isinstance(stage, HEADLESS):
             classes = len(self.training_images.classes)
             head = replace(stage.classifier, classes=classes)
             stage = replace(stage, classifier=head)

@@ -11,13 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from alp.config import ClassifierConfig, OptimConfig, PurifierConfig, RateConfig
+from alp.config import (
+    ClassifierConfig,
+    DiffusionConfig,
+    OptimConfig,
+    PurifierConfig,
+    RateConfig,
+)
 from alp.data.augment import Augment
 from alp.errors import choose
 from alp.training.stages import (
     AdversaryConfig,
     CertifiedStage,
     ClassifierStage,
+    DiffusionStage,
     GuardStage,
     JointStage,
     PurifierStage,
@@ -128,6 +135,20 @@ def _guard(
         ema=ema,
     )
     return GuardStage(purifier=config, adversary=adversary, optim=optim, augment=_PLAIN)
+
+
+def _diffusion(width: int, epochs: float, batch: int, lr: float, ema: float) -> DiffusionStage:
+    optim = OptimConfig(
+        epochs=epochs,
+        batch_size=batch,
+        optimizer="adamw",
+        lr=lr,
+        warmup=0.05,
+        weight_decay=0.0,
+        clip=1.0,
+        ema=ema,
+    )
+    return DiffusionStage(diffusion=DiffusionConfig(width=width), optim=optim)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -250,6 +271,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             *_UNMEASURED,
             classifier=True,
         ),
+    },
+    "diffusion": {
+        "smoke": Recipe(_diffusion(8, 1.0, 64, 1e-3, 0.9), *_SMOKE),
+        "demo": Recipe(_diffusion(16, 4.0, 64, 1e-3, 0.99), *_UNMEASURED),
+        "cpu": Recipe(_diffusion(48, 18.0, 64, 1e-3, 0.999), *_UNMEASURED),
+        "gpu": Recipe(_diffusion(128, 200.0, 128, 5e-4, 0.9999), *_UNMEASURED),
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from alp.config import (
     ClassifierConfig,
+    DiffusionConfig,
     OptimConfig,
     PurifierConfig,
     RateConfig,
@@ -185,4 +186,27 @@ class GuardStage:
             )
 
 
-Stage = PurifierStage | ClassifierStage | JointStage | CertifiedStage | GuardStage
+@dataclass(frozen=True)
+class DiffusionStage:
+    """Train a diffusion model of low noise on clean images (diffusion.py)."""
+
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    """The architecture, and the noise it is trained for."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", weight_decay=0.0, clip=1.0)
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=0, cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
+Stage = PurifierStage | ClassifierStage | JointStage | CertifiedStage | GuardStage | DiffusionStage
+
+UNLABELLED = (PurifierStage, DiffusionStage)
+"""Stages that look at no labels, and start from no weights."""
+
+HEADLESS = (*UNLABELLED, GuardStage)
+"""Stages that train no classifier."""

@@ -24,6 +24,7 @@ from alp.defences import Defended, InputNoise, Purifier, ResNetLite
 from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.classes import require_same_classes
+from alp.defences.diffusion import Diffusion
 from alp.defences.packaged import (
     load_classifier,
     load_kind,
@@ -35,10 +36,14 @@ from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, ch
 from alp.executors import is_first_process
 from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
 from alp.training.certified import CertifiedTask
+from alp.training.diffusion import DiffusionTask
 from alp.training.guard import GuardTask
 from alp.training.stages import (
+    HEADLESS,
+    UNLABELLED,
     AdversaryConfig,
     CertifiedStage,
+    DiffusionStage,
     GuardStage,
     JointStage,
     PurifierStage,
@@ -186,11 +191,10 @@ def build_task(
         return _guard_task(stage, images, seed, purifier, classifier, others)
     if others:
         raise ConfigError("only the guard stage takes several classifiers; give one")
-    if isinstance(stage, PurifierStage):
+    if isinstance(stage, UNLABELLED):
         if purifier is not None or classifier is not None:
-            raise ConfigError("the purifier stage starts from scratch; give it no weights")
-        with seeding.initialising(seed, "purifier"):
-            return PurifierTask(stage, Purifier(stage.purifier)), parents
+            raise ConfigError(f"a {type(stage).__name__} starts from scratch; give it no weights")
+        return _from_scratch(stage, seed), parents
     if classifier is None:
         with seeding.initialising(seed, "classifier"):
             head = ResNetLite(stage.classifier)
@@ -220,6 +224,14 @@ def build_task(
         return JointTask(stage, behind, perturb), parents
     behind.purifier.requires_grad_(False)
     return ClassifierTask(stage, behind, perturb), parents
+
+
+def _from_scratch(stage: PurifierStage | DiffusionStage, seed: int) -> Task:
+    if isinstance(stage, DiffusionStage):
+        with seeding.initialising(seed, "diffusion"):
+            return DiffusionTask(Diffusion(stage.diffusion))
+    with seeding.initialising(seed, "purifier"):
+        return PurifierTask(stage, Purifier(stage.purifier))
 
 
 def _guard_task(
@@ -289,7 +301,7 @@ def _require_classes(head: Defence, images: Images, weights: Path | None) -> Non
 def _warnings(stage: Stage, images: Images) -> list[str]:
     """What is doubtful about the training images, in sentences."""
     missing = set(range(len(images.classes))) - set(images.labels.tolist())
-    if isinstance(stage, PurifierStage | GuardStage) or not missing:
+    if isinstance(stage, HEADLESS) or not missing:
         return []
     named = ", ".join(images.classes[label] for label in sorted(missing))
     return [f"{images.name} has no training image of {named}: the classifier cannot learn them"]

@@ -1,0 +1,76 @@
+"""``alp defend``: put a defence in front of a trained classifier, and save both as one model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alp.cli import COMMANDS
+from alp.cli.settings import POSITIONAL, WRITTEN
+from alp.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Put a defence that needs no training of its own in front of a trained classifier. What is
+    written is a weights file like any other: evaluate, certify and bench take it."""
+
+    defence: str = field(metadata=POSITIONAL)
+    """A registered defence, such as jpeg, median, diffpure, gdmp, one-step or densepure."""
+    classifier: Path = field()
+    """Weights file, or packaged name, of the classifier."""
+    diffusion: Path | None = None
+    """Weights file of a diffusion model, where the defence needs one."""
+    set: tuple[str, ...] = ()
+    """Settings of the defence as NAME=VALUE, such as steps=50."""
+    out: Path = field(metadata=WRITTEN)
+    """Folder for weights.safetensors."""
+    json: bool = False
+    """Print JSON."""
+
+
+@COMMANDS.register(
+    "defend", order=1, summary="put a defence in front of a trained classifier, as one model"
+)
+def run(settings: Settings) -> None:
+    """Assemble the defence, save it, and say what it is."""
+    from alp.cli.console import show
+    from alp.defences.assemble import assemble
+    from alp.defences.checkpoint import save
+    from alp.defences.diffusion import Diffusion
+    from alp.defences.packaged import load_classifier, load_kind
+
+    made = assemble(
+        settings.defence,
+        load_classifier(settings.classifier),
+        None if settings.diffusion is None else load_kind(settings.diffusion, Diffusion),
+        dict(map(_setting, settings.set)),
+    )
+    path = settings.out / "weights.safetensors"
+    digest = save(made, path)
+    parameters = sum(each.numel() for each in made.parameters())
+    told = {"defence": settings.defence, "settings": made.settings, "parameters": parameters}
+    words = ", ".join(f"{name} {value}" for name, value in made.settings.items())
+    show(
+        settings.json,
+        {"weights": str(path), "digest": digest, **told},
+        f"{settings.defence}: {words or 'no settings'}; {parameters:,} parameters",
+        f"weights: {path}",
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE as a name and a plain value; what is no JSON is a text.
+
+    Raises:
+        ConfigError: there is no =.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"the setting {text!r} has no value; give NAME=VALUE, such as steps=50")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

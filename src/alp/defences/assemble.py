@@ -1,0 +1,66 @@
+"""A defence by its name, from models that are trained already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from alp.defences.base import DEFENCES, Defence
+from alp.defences.diffusion import Diffusion
+from alp.errors import ConfigError, choose
+
+MODELS = ("classifier", "diffusion")
+"""Arguments of a defence that are models, in this order."""
+
+
+def assemblable() -> list[str]:
+    """The names of the defences that are made of a classifier, or of one and a diffusion model,
+    without a training of their own."""
+    return [name for name, kind in DEFENCES.items() if _models(kind)]
+
+
+def assemble(
+    name: str,
+    classifier: nn.Module,
+    diffusion: Diffusion | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Defence:
+    """The registered defence ``name`` in front of ``classifier``, in evaluation mode.
+
+    Args:
+        classifier: images (B,3,H,W) in [0,1] -> logits (B,K).
+        diffusion: the noise predictor of the defences by diffusion.
+        settings: what else its constructor takes, by name.
+
+    Raises:
+        UnknownNameError: no such defence.
+        ConfigError: it is not made so, a model is missing or too many, or a setting cannot be used.
+    """
+    kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
+    models: list[nn.Module] = [classifier]
+    if ("diffusion" in _models(kind)) is not (diffusion is not None):
+        raise ConfigError(
+            f"{name!r} stands in front of a classifier alone; leave the diffusion model out"
+            if diffusion is not None
+            else f"{name!r} needs a diffusion model; train one with 'alp train diffusion'"
+        )
+    if diffusion is not None:
+        models.append(diffusion)
+    valid = list(signature(kind).parameters)[len(models) :]
+    for each in settings or {}:
+        if each not in valid:
+            raise ConfigError(
+                f"{name!r} has no setting {each!r}; choose among: {', '.join(valid) or 'none'}"
+            )
+    return kind(*models, **(settings or {})).eval()
+
+
+def _models(kind: type[Defence]) -> tuple[str, ...]:
+    """Which of ``MODELS`` a defence is made of; none where it needs something else."""
+    parameters = signature(kind).parameters
+    found = tuple(each for each in MODELS if each in parameters)
+    needed = tuple(name for name, each in parameters.items() if each.default is each.empty)
+    return found if found and needed == found else ()
