@@ -12,7 +12,7 @@ from torch import Tensor
 from alp.bench import bench
 from alp.bench.roofline import SIDES
 from alp.defences import Defended
-from alp.defences.base import Preprocessed
+from alp.defences.preprocessed import Preprocessed
 from alp.deploy.consensus import Consensus
 from alp.records import Record
 

@@ -15,7 +15,7 @@ from alp.records import conclude
 from alp.seeding import generator
 
 MODULE = '''
-from alp.defences.base import Preprocessed
+from alp.defences.preprocessed import Preprocessed
 from alp.defences.classifier import ResNetLite
 from alp.seeding import uniform
 

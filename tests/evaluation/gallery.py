@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 from alp import seeding
 from alp.attacks import PGD, Linf
 from alp.data import Images
-from alp.defences.base import Preprocessed
+from alp.defences.preprocessed import Preprocessed
 from alp.seeding import generator, initialising, normal, uniform
 
 CLASSES = 4

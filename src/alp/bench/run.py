@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from alp import seeding
 from alp.bench.latency import timed
 from alp.bench.roofline import count, product, sides, with_threads
-from alp.defences.base import DEFENCES, Defence, Preprocessed
+from alp.defences.base import DEFENCES, Defence
+from alp.defences.preprocessed import Preprocessed
 from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose

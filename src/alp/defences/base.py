@@ -287,62 +287,6 @@ class Deterministic(Defence):
         return self.answer(x)
 
 
-class Preprocessed(Defence):
-    """A classifier behind a transformation of the image, random or not. Attackers may go through
-    the transformation, around it (``bare``), or put the identity's derivative in its place."""
-
-    capabilities = frozenset({"bare", "purify", "bpda"})
-
-    trained = False
-    """Whether it has weights of its own beside the classifier's."""
-
-    def __init__(self, classifier: nn.Module, draws: int = 1) -> None:
-        super().__init__()
-        self.classifier = classifier
-        self.draws = counted(draws)
-        self.training = classifier.training
-
-    @abstractmethod
-    def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
-        """One draw of the transformed images, shaped like ``x``."""
-
-    def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        images = torch.cat([self.transform(state, source) for _ in range(draws)])
-        return self._classified(images, draws)
-
-    def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
-        draws = draws if self.stochastic else 1
-        with torch.no_grad():
-            images = torch.cat([self.transform(x, source) for _ in range(draws)])
-        return self._classified(straight_through(images, x.repeat(draws, 1, 1, 1)), draws)
-
-    def _classified(self, images: Tensor, draws: int) -> Tensor:
-        logits = classify(self.classifier, images)
-        return logits.view(draws, len(images) // draws, logits.shape[-1])
-
-    def bare(self, x: Tensor) -> Tensor:
-        return classify(self.classifier, x)
-
-    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
-        return self.transform(x, source)
-
-    def describe(self) -> dict[str, Any]:
-        head = self.classifier
-        if not isinstance(head, Defence):
-            raise ConfigError(
-                f"a classifier of type {type(head).__name__} cannot be saved by alp; save it "
-                "yourself"
-            )
-        kind = DEFENCES.name_of(type(self))
-        return {"kind": kind, "settings": self.settings, "classifier": head.describe()}
-
-    @classmethod
-    def from_description(cls, description: dict[str, Any]) -> Self:
-        inner = description["classifier"]
-        head = DEFENCES[inner["kind"]].from_description(inner)
-        return cls(head, **description["settings"])
-
-
 class Wrapper(Defence):
     """A defence around another one, which it passes everything on to; subclasses change a part."""
 

@@ -16,8 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from alp import seeding
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Preprocessed
+from alp.defences.base import DEFENCES
 from alp.defences.diffusion import Diffusion
+from alp.defences.preprocessed import Preprocessed
 
 Sampler = Literal["ddpm", "vp-sde"]
 

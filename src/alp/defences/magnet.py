@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Preprocessed
+from alp.defences.base import DEFENCES
+from alp.defences.preprocessed import Preprocessed
 
 
 @final

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp import seeding
-from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, straight_through
+from alp.defences.base import DEFENCES, Defence, classify, straight_through
 from alp.defences.heads import describe_head, head_of
 from alp.defences.lattice import STEPS, LatticeNoise, to_floats, to_lattice
 from alp.defences.plan import BLOCK, SamplingPlan, State
+from alp.defences.preprocessed import Preprocessed
 from alp.defences.pretrained import Pretrained
 from alp.errors import ConfigError, choose
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from alp import seeding
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Defence, Preprocessed, classify, counted
+from alp.defences.base import DEFENCES, Defence, classify, counted
 from alp.defences.heads import describe_head, head_of
+from alp.defences.preprocessed import Preprocessed
 from alp.defences.pretrained import Pretrained
 from alp.defences.purified import DRAWS
 

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Preprocessed, straight_through
+from alp.defences.base import DEFENCES, straight_through
+from alp.defences.preprocessed import Preprocessed
 
 
 @final
