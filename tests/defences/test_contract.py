@@ -398,9 +398,8 @@ def test_it_is_judged_by_the_suite_quick(defence, x, monkeypatch) -> None:
     assert record.header["draws"] == defence.draws
     assert not record.header["warnings"]
     assert record.columns["clean_select"].any()
-    assert {"null", "steps", "finite-difference"} <= {
-        check["check"] for check in record.header["checks"]
-    }
+    slope = "surrogate" if defence.surrogate else "finite-difference"
+    assert {"null", "steps", slope} <= {check["check"] for check in record.header["checks"]}
 
 
 def test_it_is_timed(defence, x) -> None:

@@ -71,6 +71,7 @@ def test_the_order_of_the_radii_ends_where_everything_is_allowed() -> None:
 SHARES = {
     "planted": ("planted", {"found": 0.95}, -1, {}),
     "finite-difference": ("finite-difference", {"agrees": 0.9}, -1, {"float64": 1.0}),
+    "surrogate": ("surrogate", {"uphill": 0.9}, -1, {}),
     "direction": ("direction", {"clean": 0.2, "start": 0.2}, -1, {}),
     "radius": ("radius", {"everything": 0.02}, 1, {"half": 1.0, "one": 1.0, "double": 1.0}),
 }

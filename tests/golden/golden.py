@@ -55,6 +55,7 @@ class Shown:
 
     stochastic: bool
     capabilities: frozenset[str] = frozenset()
+    differentiable: bool = True
 
 
 def suites() -> dict[str, Any]:
@@ -66,6 +67,9 @@ def suites() -> dict[str, Any]:
         for kind, suite in {
             "a random target with two surrogates": suite_for(name, "linf", everything, ("a", "b")),
             "a random target that shows answers only": suite_for(name, "linf", Shown(True)),
+            "a target without a gradient": suite_for(
+                name, "linf", Shown(False, differentiable=False), ("a",)
+            ),
             "a deterministic target": suite_for(name, "linf", Shown(False)),
             "a random target of two classes": suite_for(name, "linf", everything, classes=2),
         }.items():

@@ -42,6 +42,12 @@ class Settings(Attacked):
     attack_precision: str = field(default="float32", metadata=among(ATTACK_PRECISIONS))
     """What the attackers compute in; what they made is always judged as deployed. bfloat16 takes
     half the time where the processor multiplies it."""
+    surrogate: str = ""
+    """The gradient that the models declare in place of the exact one, in words, such as 'the
+    identity in place of rounding': it is checked as a surrogate (docs/judging.md)."""
+    batch_size: int = 64
+    """Images that are attacked at a time. Part of the protocol; a smaller one needs less memory,
+    and less is lost where the command is interrupted, since finished batches are kept."""
     processes: int = 1
     """Processes that share out the batches, one a device."""
 

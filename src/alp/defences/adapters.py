@@ -23,6 +23,9 @@ _MIXED = 1e-2
 """Change of a logit, relative to the largest, by which an image's answer may depend on the batch
 that it is in: rounding, and no more."""
 
+_COPIES = 4
+"""Copies of an image in a batch by which draws that serve all of them are known."""
+
 _TRIES = 8
 """Pairs of answers that are compared to find out whether a callable is random."""
 
@@ -102,6 +105,15 @@ class HalfPrecision(Wrapper):
 
 def _bfloat16(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, torch.bfloat16)
+
+
+@final
+class DeclaredSurrogate(Wrapper):
+    """A defence whose gradient somebody declares to be a surrogate, in words."""
+
+    def __init__(self, inner: Defence, words: str) -> None:
+        super().__init__(inner)
+        self.surrogate = words
 
 
 @final
@@ -252,6 +264,19 @@ def is_repeatable(defence: Defence, x: Tensor) -> bool:
             defence.logits(x, seeding.generator(0, "repeat", device=x.device), 2) for _ in range(2)
         )
     return torch.equal(first, second)
+
+
+def shares_draws(defence: Defence, x: Tensor) -> bool:
+    """Whether one draw of a defence serves all images of a batch: copies of an image in a batch
+    are answered alike, and asked again they are answered otherwise."""
+    if not defence.stochastic:
+        return False
+    copies = x[:1].expand(_COPIES, *x.shape[1:]).contiguous()
+    with torch.no_grad():
+        logits = defence.logits(copies, seeding.generator(0, "shared", device=x.device), 2)
+    within = (logits - logits[:, :1]).abs().max()
+    between = (logits[0] - logits[1]).abs().max()
+    return bool(between > 1e-6 * logits.abs().max() and within <= _MIXED * between)
 
 
 def _seed(source: seeding.Source) -> int:

@@ -36,6 +36,9 @@ class EvalConfig:
     what is judged is never rounded."""
     outputs: str = "logits"
     """What the target answers: logits, or probabilities, whose logarithm is attacked."""
+    surrogate: str = ""
+    """The gradient that the target declares in place of the exact one, in words, such as ``the
+    identity in place of JPEG's``: it is checked as a surrogate, and not as the slope."""
     seed: int = 0
     """Seed of all attacks and draws."""
     batch_size: int = 64
@@ -51,6 +54,8 @@ class EvalConfig:
         choose(dict.fromkeys(OUTPUTS), self.outputs, "kind of output")
         if not hasattr(self.threat, "project"):
             raise ConfigError(f"the threat is {self.threat!r}; give one such as alp.Linf(8 / 255)")
+        if not isinstance(self.surrogate, str):
+            raise ConfigError(f"the surrogate is {self.surrogate!r}; say in words what it is")
         require_count("batch_size", self.batch_size)
         whole(self, "seed")
 
@@ -72,4 +77,5 @@ class EvalConfig:
     def where(self) -> Mapping[str, Any]:
         """What every header says of it."""
         where = {"seed": self.seed, "batch_size": self.batch_size, "device": self.device}
-        return where if self.outputs == "logits" else where | {"outputs": self.outputs}
+        declared = {} if self.outputs == "logits" else {"outputs": self.outputs}
+        return where | declared | ({"surrogate": self.surrogate} if self.surrogate else {})

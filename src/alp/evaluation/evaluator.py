@@ -16,11 +16,13 @@ from alp import seeding
 from alp.attacks import LOSSES, Threat, input_gradient
 from alp.data.images import Images, require_data
 from alp.defences.adapters import (
+    DeclaredSurrogate,
     HalfPrecision,
     Logarithm,
     are_probabilities,
     as_defence,
     is_repeatable,
+    shares_draws,
 )
 from alp.defences.classes import require_same_classes
 from alp.defences.inspection import Unchanged
@@ -46,6 +48,11 @@ _FEW = 4
 _PROBABILITIES = (
     "the target answers probabilities (rows in [0,1] that sum to one), through which attacks on "
     "logits see small gradients: give its logits, or outputs='probabilities'"
+)
+
+_ANSWERS_ONLY = (
+    "the target gives answers only: no attacker saw a gradient, and no check could look at one. "
+    "Whoever holds its weights can compute it, and does better than the score-based attacks here"
 )
 
 _UNREPEATABLE = (
@@ -90,7 +97,7 @@ def evaluate(
             digests of the weights in ``about``.
         processes: worker processes that share out the batches.
         settings: the other fields of :class:`EvalConfig`: ``draws``, ``attack_precision``,
-            ``outputs``, ``seed``, ``batch_size``, ``device``.
+            ``outputs``, ``surrogate``, ``seed``, ``batch_size``, ``device``.
 
     Returns:
         A record; of a suite its kind is ``verdict``, and :func:`alp.conclude` makes accuracies of
@@ -173,9 +180,24 @@ def run(
     warnings = [] if is_repeatable(defence, x[:_FEW]) else [_UNREPEATABLE]
     if work.probabilities and config.outputs == "logits":
         warnings.append(_PROBABILITIES)
+    if shares_draws(defence, x):
+        found["shared_draws"] = True
+        warnings.append(_shared(-(-len(data) // config.batch_size)))
+    if not defence.differentiable:
+        warnings.append(_ANSWERS_ONLY)
     if warnings:
         found["warnings"] = [*found.get("warnings", own.get("warnings", [])), *warnings]
     return Record({**begun, **found}, columns)
+
+
+def _shared(batches: int) -> str:
+    told = f"the intervals are made of the {batches} batches"
+    if batches < 2:
+        told = "one batch says nothing about how far this scatters"
+    return (
+        "one draw of the target serves a whole batch, so that the outcomes of its images go "
+        f"together: {told}; a smaller batch_size makes more of them"
+    )
 
 
 class _Work:
@@ -203,6 +225,8 @@ class _Work:
         if deploy is not None:
             target = deploy(target)
         self.defence = seen(target, config.draws)
+        if config.surrogate:
+            self.defence = DeclaredSurrogate(self.defence, config.surrogate)
         self.surrogates = {name: seen(each) for name, each in surrogates.items()}
         context = Context(self.defence, self.surrogates, config.threat, config.seed)
         answers = _answers(self.defence, x[:_FEW])

@@ -129,7 +129,8 @@ def _identity(config: EvalConfig) -> dict[str, Any]:
     if isinstance(suite, str | Suite):
         name = suite if isinstance(suite, str) else suite.name
         ball = {"name": config.norm, "eps": config.threat.eps}
-        return {"suite": name, "attack_precision": config.attack_precision, "threat": ball}
+        found = {"suite": name, "attack_precision": config.attack_precision, "threat": ball}
+        return found | ({"surrogate": config.surrogate} if config.surrogate else {})
     own = suite.own(config.threat, [], config.attack_precision)
     keys = ("attack", "knowledge") if isinstance(suite, PaperProtocol) else ("attack", "points")
     return {key: own[key] for key in keys}

@@ -194,7 +194,8 @@ def suite_for(
 ) -> Suite:
     """The suite ``name`` as far as it makes sense for ``defence``: levels whose view it cannot
     show are left out, transfer is there once a surrogate, and of a defence that is not stochastic
-    one draw is all draws, and all levels with gradients are one. The DLR loss compares three
+    one draw is all draws, and all levels with gradients are one. One without a gradient is asked
+    alone, and for longer. The DLR loss compares three
     classes, its targeted version four: with fewer the margin stands in for the one, and the other
     is left out.
 
@@ -218,9 +219,31 @@ def suite_for(
 
     opening, closing = fit(suite.opening), fit(suite.closing)
     suite = replace(suite, opening=opening, closing=closing)
+    if not defence.differentiable:
+        suite = _answers_only(suite)
     if defence.stochastic:
         return suite
     return replace(suite, evaluations=1, probes=replace(suite.probes, draws=1))
+
+
+_LONGER = 10
+"""How many times the queries of a suite its last attack makes on a target without a gradient."""
+
+
+def _answers_only(suite: Suite) -> Suite:
+    """The suite against a target that gives answers alone: attackers who ask, the last of them ten
+    times as long, and attackers of other models."""
+    opening, closing = (
+        tuple(entry for entry in part if entry.level in ("score", "transfer"))
+        for part in (suite.opening, suite.closing)
+    )
+    asking = [entry for entry in opening + closing if isinstance(entry.attack, Square)]
+    if asking:
+        longest = max(asking, key=lambda entry: entry.attack.calls)
+        assert isinstance(longest.attack, Square)
+        attack = replace(longest.attack, queries=_LONGER * longest.attack.queries)
+        closing = (*closing, replace(longest, attack=attack))
+    return replace(suite, opening=opening, closing=closing, probes=replace(suite.probes, images=0))
 
 
 def _for_classes(entry: Entry, classes: int) -> list[Entry]:

@@ -44,8 +44,14 @@ def generate(
     gets the very images that the evaluation judged.
 
     Raises:
-        ConfigError: the attack leaves the threat's ball or [0,1].
+        ConfigError: the attack leaves the threat's ball or [0,1], or needs a gradient that the
+            defence does not have.
     """
+    if not defence.differentiable and attack.calls[0]:
+        raise ConfigError(
+            f"the target gives answers only, and {attack} needs its gradient; attack it with one "
+            "that asks, such as square at the level score"
+        )
     name = name or level
     noise = seeding.generator(seed, f"draw/{name}", batch, device=x.device)
     source = seeding.generator(seed, f"attack/{name}", batch, device=x.device)

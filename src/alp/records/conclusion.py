@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from alp.errors import RecordError
 from alp.records.record import KIND_ROBUSTNESS, KIND_VERDICT, Columns, Record
-from alp.records.statistics import mean_sd, wilson
+from alp.records.statistics import clustered, mean_sd, wilson
 
 
 def worst(columns: Columns, entries: Iterable[str], evaluations: int) -> NDArray[Any]:
@@ -48,7 +48,8 @@ def conclude(record: Record) -> dict[str, Any]:
         image); ``entries`` (each opening entry alone); ``worst`` (over all entries: the headline),
         ``majority`` (images that most predictions of the worst case have right) and
         ``worst_of_r`` (images that all of them have right); each accuracy a dict of ``value`` and
-        the ends ``low`` and ``high`` of its 95 % Wilson interval, in [0,1]. ``psnr`` is None where
+        the ends ``low`` and ``high`` of its 95 % Wilson interval, in [0,1], or, where one draw
+        serves a whole batch, of an interval made of the batches. ``psnr`` is None where
         purification changes nothing. ``checks`` are the findings, ``suspicions`` the words of
         those that failed, ``warnings`` the record's.
 
@@ -64,10 +65,16 @@ def conclude(record: Record) -> dict[str, Any]:
     _require_verdict(record)
     evaluations = header["evaluations"]
     opening = [each for each in header["entries"] if not each["closing"]]
+    batches = None
+    if header.get("shared_draws"):
+        batches = np.arange(len(record)) // header["batch_size"]
 
     def accuracy(entries: Iterable[dict[str, Any]]) -> dict[str, float]:
         shares = worst(columns, (each["name"] for each in entries), evaluations)
-        return _accuracy(shares.mean(), len(shares))
+        return whole(shares)
+
+    def whole(shares: NDArray[Any]) -> dict[str, float]:
+        return _accuracy(shares.mean(), len(shares), shares, batches)
 
     headline = worst(columns, (each["name"] for each in header["entries"]), evaluations)
     psnr = float(columns["psnr"].mean(dtype=np.float64))
@@ -79,15 +86,15 @@ def conclude(record: Record) -> dict[str, Any]:
         "suite": header["suite"],
         "attack_precision": header.get("attack_precision", "float32"),
         "evaluations": evaluations,
-        "clean": _accuracy((columns["clean_fresh"] / evaluations).mean(), len(record)),
+        "clean": whole(columns["clean_fresh"] / evaluations),
         "levels": {
             level: accuracy(each for each in opening if each["level"] == level)
             for level in dict.fromkeys(each["level"] for each in opening)
         },
         "entries": {each["name"]: accuracy([each]) for each in opening},
-        "worst": _accuracy(headline.mean(), len(headline)),
-        "majority": _accuracy((headline > 0.5).mean(), len(headline)),
-        "worst_of_r": _accuracy((headline == 1).mean(), len(headline)),
+        "worst": whole(headline),
+        "majority": whole(headline > 0.5),
+        "worst_of_r": whole(headline == 1),
         "psnr": psnr if np.isfinite(psnr) else None,
         "sigma": header["sigma"],
         "checks": header["checks"],
@@ -227,8 +234,17 @@ def aggregate(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _accuracy(share: float, images: int) -> dict[str, float]:
-    interval = wilson(float(share) * images, images)
+def _accuracy(
+    share: float,
+    images: int,
+    shares: NDArray[Any] | None = None,
+    batches: NDArray[Any] | None = None,
+) -> dict[str, float]:
+    """A share with its interval; of outcomes that go together in ``batches``, that of these."""
+    if batches is None or shares is None:
+        interval = wilson(float(share) * images, images)
+    else:
+        interval = clustered(shares, batches)
     return {"value": float(share), "low": interval.low, "high": interval.high}
 
 

@@ -48,13 +48,51 @@ def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
     """
     if n < 1 or not 0 <= successes <= n:
         raise ConfigError(f"{successes!r} successes of {n!r} images; give 0 <= successes <= n, n>0")
-    z = normal_quantile(confidence)
-    share = successes / n
+    return _score_interval(successes / n, n, normal_quantile(confidence))
+
+
+def _score_interval(share: float, n: float, z: float) -> Interval:
     scale = 1 + z**2 / n
     centre = (share + z**2 / (2 * n)) / scale
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / scale
     # At 0 and n successes an end equals the share exactly, but for rounding.
     return Interval(min(max(0.0, centre - half), share), max(min(1.0, centre + half), share))
+
+
+def clustered(shares: NDArray[Any], clusters: NDArray[Any], confidence: float = 0.95) -> Interval:
+    """The interval of a mean over images whose outcomes go together within clusters, such as
+    batches that one draw of a random defence serves.
+
+    The variance is that of sums of clusters (Liang and Zeger 1986, without covariates, times
+    G/(G-1) for G clusters). It says of how many independent images the mean is worth; for these the
+    score interval is taken, with Student's t of G-1 degrees in place of the normal quantile. Where
+    nothing scatters, each cluster counts as one image. A single cluster says nothing: [0,1].
+
+    Args:
+        shares: the outcome of each image, in [0,1], (n,).
+        clusters: the cluster of each image, (n,).
+
+    Raises:
+        ConfigError: the two are empty or of different lengths.
+    """
+    values, groups = np.asarray(shares, dtype=np.float64), np.asarray(clusters)
+    if values.ndim != 1 or values.shape != groups.shape or not len(values):
+        raise ConfigError(
+            f"shares of shape {values.shape} in clusters of shape {groups.shape}; give two columns "
+            "(n,) of the same images"
+        )
+    names, places = np.unique(groups, return_inverse=True)
+    count, n, mean = len(names), len(values), float(values.mean())
+    if count < 2:
+        return Interval(0.0, 1.0)
+    from scipy import stats
+
+    sums = np.bincount(places, values - mean)
+    variance = count / (count - 1) * float((sums**2).sum()) / n**2
+    worth = mean * (1 - mean) / variance if variance else count
+    worth = min(float(n), max(worth, 1.0))
+    quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    return _score_interval(mean, worth, quantile)
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float, float]:

@@ -34,6 +34,8 @@ class FiniteDifference:
     draws, is its central difference. In float64, on a copy of the target; a target that cannot
     compute in float64 is asked in float32, at a greater distance.
 
+    A target that declares a surrogate gradient has the check ``surrogate`` in its place.
+
     It finds gradients that are wrong: a path that is cut, a backward pass of somebody's own. A
     staircase, which is flat almost everywhere, has a gradient of zero that is right.
     """
@@ -41,7 +43,7 @@ class FiniteDifference:
     name = "finite-difference"
 
     def applies(self, suite: Suite, defence: Defence) -> bool:
-        return True
+        return not defence.surrogate
 
     def cost(self, suite: Suite) -> tuple[float, float]:
         return suite.probes.draws, 5 * suite.probes.draws
@@ -67,7 +69,10 @@ class FiniteDifference:
         kind = "float64" if own["float64"].all() else "float32"
         words = f"gradient and finite differences agree for {percent(value)} of the images ({kind})"
         if value < bound:
-            words = f"gradient masking suspected: {words}"
+            words = (
+                f"gradient masking suspected: {words}; where it is a surrogate on purpose, such as "
+                "BPDA's, declare it: --surrogate WORDS, or evaluate(..., surrogate=WORDS)"
+            )
         inequality = f"share of images whose gradient is the slope >= {percent(AGREE)} - tau"
         return Finding(self.name, value >= bound, value, bound, inequality, words)
 
