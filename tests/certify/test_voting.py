@@ -20,6 +20,7 @@ from alp.defences.plan import SamplingPlan
 from alp.defences.smoothed import Smoothed
 from alp.errors import ConfigError
 from alp.evaluation.certify import CertifyConfig, certify_into, run, smoothed_of
+from alp.evaluation.crew import Crew
 from alp.records import Record, write
 
 CONFIG = CertifyConfig(SamplingPlan((0.0,), budget=512), batch_size=3)
@@ -40,7 +41,11 @@ def test_the_number_of_processes_changes_no_byte(voter, new_data, tmp_path, back
     told: list[tuple[int, int]] = []
     alone = run(smoothed, data, CONFIG)
     shared = run(
-        smoothed, data, CONFIG, processes=2, progress=lambda *now: told.append((now[0], now[2]))
+        smoothed,
+        data,
+        CONFIG,
+        crew=Crew(count=2, threads=1),
+        progress=lambda *now: told.append((now[0], now[2])),
     )
     assert files(alone, tmp_path / "a") == files(shared, tmp_path / "b")
     assert alone.header["threads"] == 1
@@ -68,7 +73,7 @@ class Deadly(nn.Module):
 def test_a_worker_that_dies_is_replaced(new_data, tmp_path) -> None:
     notes: list[str] = []
     deadly = Smoothed(Deadly(str(tmp_path / "mark")), 0.25)
-    found = run(deadly, new_data(9), CONFIG, processes=2, note=notes.append)
+    found = run(deadly, new_data(9), CONFIG, crew=Crew(count=2, threads=1), note=notes.append)
     assert len(notes) == 1
     assert "died of SIGKILL; its unit is done again" in notes[0]
     assert found.same(run(Smoothed(Deadly(""), 0.25), new_data(9), CONFIG, name="Deadly"))
@@ -109,11 +114,12 @@ from alp import load
 from alp.data import load_data
 from alp.defences.plan import SamplingPlan
 from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of
+from alp.evaluation.crew import Crew
 
 config = CertifyConfig(SamplingPlan((0.0,), budget=1_280), batch_size=2)
 smoothed = smoothed_of(load(sys.argv[1]), 0.25)
 certify_into(Path(sys.argv[2]), "model", smoothed, load_data("shapes", "test").take(40), config,
-             processes=2)
+             crew=Crew(count=2, threads=1))
 """
 
 

@@ -20,7 +20,13 @@ from alp.errors import AlpError
 pytestmark = pytest.mark.slow
 
 KINDS = {name: typing.get_type_hints(COMMANDS[name])["settings"] for name in COMMANDS}
-CHOSEN = {"recipe": "joint", "scale": "cpu", "norm": "l2", "method": "apgd"}
+CHOSEN = {
+    "recipe": "joint",
+    "scale": "cpu",
+    "norm": "l2",
+    "method": "apgd",
+    "executor": "submitit",
+}
 OPTIONS = {name: list(_Parser(name, kind, CHOSEN).options) for name, kind in KINDS.items()}
 
 names = st.sampled_from(list(KINDS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,32 @@ def test_refused_before_anything_is_trained(alp, line, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_shares_are_gathered_into_the_same_records(alp, line, tmp_path: Path) -> None:
+    whole, parts = Path(str(line[-1])), tmp_path / "parts"
+    alp(*line)
+    shutil.copytree(whole / "models", parts / "models")
+    shutil.copytree(whole / "hierarchy" / "latency", parts / "hierarchy" / "latency")
+    for share in ("2/2", "1/2"):
+        told = alp(*line[:-1], parts, "--share", share)
+        assert told.status == 0, told.err
+        assert f"share {share} of " in told.out
+    gathered = alp("gather", parts)
+    assert gathered.status == 0, gathered.err
+    records = sorted((whole / "hierarchy" / "records").iterdir())
+    for path in records:
+        assert (parts / "hierarchy" / "records" / path.name).read_bytes() == path.read_bytes()
+    assert (parts / "hierarchy" / "table.json").read_bytes() == (
+        whole / "hierarchy" / "table.json"
+    ).read_bytes()
+    later = alp(*line[:-1], tmp_path / "new", "--share", "2/2")
+    assert later.status == 0
+    assert "waits for models/standard, which share 1 trains" in later.out
+
+
 def test_settings_reach_the_protocol(alp, monkeypatch, tmp_path: Path) -> None:
     seen: list[tuple[tuple[str, ...], Protocol, Path]] = []
 
-    def stub(names: tuple[str, ...], protocol: Protocol, folder: Path, *, json: bool) -> None:
+    def stub(names: tuple[str, ...], protocol: Protocol, folder: Path, *_, json: bool) -> None:
         seen.append((names, protocol, folder))
 
     monkeypatch.setattr("alp.cli.reproduce.show_experiments", stub)

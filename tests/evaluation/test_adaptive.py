@@ -175,6 +175,7 @@ def test_processes_share_the_batches_and_give_one_record(defended, images, tmp_p
         images,
         resume=tmp_path,
         processes=2,
+        threads=1,
         progress=lambda *what: told.append(what),
     )
     assert made.same(judged(defended, images))

@@ -18,6 +18,7 @@ from alp.cli.common import (
     require_images,
 )
 from alp.cli.settings import POSITIONAL, RESUMED, among
+from alp.cli.spread import Spread
 from alp.config import positive, within
 from alp.data import SPLITS
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -33,7 +34,7 @@ USUAL = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Spread):
     """Certify classifiers under Gaussian noise on the pixels: by votes, a lower bound on their
     accuracy under every attack in L2 (Cohen et al. 2019). Each model gets a record in the folder;
     interrupted, the same command goes on where it stopped, and with a larger --budget it casts more
@@ -57,8 +58,6 @@ class Settings:
     """What the classifier computes in, as the backend can; by default that of a smoothed model, or
     float32. Two precisions are two classifiers too. int8 is calibrated on 512 training images
     under noise."""
-    processes: int = 1
-    """Processes that share out the images, of one thread each where there are several."""
     data: str = "cifar10"
     """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
     split: str = field(default="test", metadata=among(SPLITS))
@@ -70,6 +69,8 @@ class Settings:
     split."""
     seed: int = 0
     """Seed of the choice of images and of the noise."""
+    batch_size: int = 32
+    """Images of a unit, which share their noise; it changes no vote."""
     attack: int = 0
     """Certified images that are attacked in L2 at 0.99 of their radius; the command fails where
     the decision of one changes."""
@@ -79,8 +80,9 @@ class Settings:
     """Print JSON."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_images(self.images, self.size)
-        positive(self, "processes")
+        positive(self, "batch_size")
         within(self, 0, 10**9, "attack")
 
 
@@ -92,13 +94,16 @@ class Settings:
 def run(settings: Settings) -> None:
     """Certify each model, attack certificates where asked to, and print what is proved."""
     from alp.cli.console import note, progress, show, warn
+    from alp.cli.gather import remember_command, show_shares
     from alp.defences.plan import SamplingPlan
     from alp.evaluation.certificate_attack import attack_certificates
-    from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of, threads_of
+    from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of, voters
+    from alp.executors.shares import ShareDone
     from alp.records.certificates import summarise_certificates
 
     plan = SamplingPlan(settings.radii, settings.alpha, settings.budget, settings.method)
-    config = CertifyConfig(plan, settings.seed)
+    config = CertifyConfig(plan, settings.seed, settings.batch_size)
+    crew = voters(settings.processes, settings.threads or None, settings.workers)
     models = load_named(settings.weights)
     frame = frame_for(models.values(), settings.size)
     images = images_of(settings.data, settings.split, settings.images, USUAL, settings.seed, frame)
@@ -112,12 +117,13 @@ def run(settings: Settings) -> None:
             settings.precision,
             settings.backend,
             (images.images.shape[2], images.images.shape[3]),
-            threads_of(settings.processes),
+            crew.size,
             ranges,
         )
         for name, model in models.items()
     }
-    told = []
+    share, told, waiting = settings.own_share, [], []
+    remember_command("certify", settings, share)
     with progress("images") as bar:
         for name, model in smoothed.items():
             cast, begun = 0, time.monotonic()
@@ -127,16 +133,21 @@ def run(settings: Settings) -> None:
                 cast += votes
                 bar(f"certify {name}", done, total, f"{cast:,} votes")
 
-            record = certify_into(
-                settings.out,
-                name,
-                model,
-                images,
-                config,
-                report,
-                processes=settings.processes,
-                note=warn,
-            )
+            try:
+                record = certify_into(
+                    settings.out,
+                    name,
+                    model,
+                    images,
+                    config,
+                    report,
+                    crew=crew,
+                    share=share,
+                    note=warn,
+                )
+            except ShareDone as done:
+                waiting.append(str(done))
+                continue
             if cast:
                 rate = cast / (time.monotonic() - begun)
                 note(f"certify {name}: {cast:,} votes, {rate:,.0f} a second")
@@ -151,6 +162,9 @@ def run(settings: Settings) -> None:
                     progress=partial(bar, f"attack {name}"),
                 )
             told.append(summary)
+    if waiting:
+        show_shares(settings.json, waiting, settings.out)
+        return
     folder = settings.out / "records"
     show(
         settings.json,

@@ -9,6 +9,7 @@ from pathlib import Path
 from alp.cli import COMMANDS
 from alp.cli.common import CALIBRATION, Attacked, calibration_images, frame_for, load_named
 from alp.cli.settings import POSITIONAL, among
+from alp.cli.spread import Spread
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.errors import ConfigError
@@ -17,7 +18,7 @@ from alp.evaluation.suites import SUITES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Attacked):
+class Settings(Attacked, Spread):
     """Attack trained models at every level of knowledge, print the worst case and whether the
     attacks can be trusted. Each model gets a record in the folder; interrupted, the same command
     goes on where it stopped. For numbers that are published take --suite standard (it needs the
@@ -46,14 +47,14 @@ class Settings(Attacked):
     """The gradient that the models declare in place of the exact one, in words, such as 'the
     identity in place of rounding': it is checked as a surrogate (docs/judging.md)."""
     batch_size: int = 64
-    """Images that are attacked at a time. Part of the protocol; a smaller one needs less memory,
-    and less is lost where the command is interrupted, since finished batches are kept."""
-    processes: int = 1
-    """Processes that share out the batches, one a device."""
+    """Images of a unit, which are attacked together. Part of the protocol: an image's draws depend
+    on the batch that it is in. A smaller one needs less memory, and less is lost where the command
+    is interrupted, since finished units are kept."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        positive(self, "processes")
+        Attacked.__post_init__(self)
+        Spread.__post_init__(self)
+        positive(self, "batch_size")
         if self.precision != "float32" and self.backend is None:
             raise ConfigError(
                 f"precision is {self.precision!r}, which is an engine's; give a --backend too"
@@ -68,12 +69,14 @@ class Settings(Attacked):
 def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
     from alp.cli.console import note, progress, show, warn
+    from alp.cli.gather import remember_command, show_shares
     from alp.cli.verdicts import evaluation_lines, verdict_lines, verdict_table
     from alp.cli.words import span
     from alp.deploy.deployment import Deployment
     from alp.evaluation import EvalConfig
     from alp.evaluation.saved import about, evaluate_into
     from alp.executors import device_of
+    from alp.executors.shares import ShareDone
     from alp.records import conclude
 
     models = load_named(settings.weights, settings.draws)
@@ -86,6 +89,8 @@ def run(settings: Settings) -> None:
         ranges = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
     deploy = Deployment(settings.backend, settings.precision, settings.sequential, ranges)
     extra = {"deployed": deploy.words} if deploy.words else {}
+    share, records, told = settings.own_share, [], []
+    remember_command("evaluate", settings, share)
     with progress("s of work") as bar:
 
         def report(name: str, what: str, done: float, total: float) -> None:
@@ -94,22 +99,29 @@ def run(settings: Settings) -> None:
                 note(f"evaluate {name}: about {time} on this machine")
             bar(f"evaluate {name}", round(done), round(total), what)
 
-        records = [
-            evaluate_into(
-                settings.out,
-                name,
-                model,
-                images,
-                config,
-                about(model, name, surrogates=others, extra=extra),
-                surrogates=others,
-                deploy=deploy,
-                processes=settings.processes,
-                progress=partial(report, name),
-                note=warn,
-            )
-            for name, model in models.items()
-        ]
+        for name, model in models.items():
+            try:
+                record = evaluate_into(
+                    settings.out,
+                    name,
+                    model,
+                    images,
+                    config,
+                    about(model, name, surrogates=others, extra=extra),
+                    surrogates=others,
+                    deploy=deploy,
+                    crew=settings.crew,
+                    share=share,
+                    progress=partial(report, name),
+                    note=warn,
+                )
+            except ShareDone as done:
+                told.append(str(done))
+            else:
+                records.append(record)
+    if told:
+        show_shares(settings.json, told, settings.out)
+        return
     conclusions = [conclude(record) for record in records]
     folder = settings.out / "records"
     show(

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alp.cli import COMMANDS
 from alp.cli.settings import POSITIONAL, RESUMED, among
+from alp.cli.spread import Spread
+from alp.executors.shares import ShareDone
 from alp.experiments import EXPERIMENTS
 from alp.experiments.protocol import Protocol
 
+if TYPE_CHECKING:
+    from alp.experiments.workspace import Placement
+
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Protocol):
+class Settings(Protocol, Spread):
     """Run experiments of the paper, all by default: train, attack, purify and evaluate what is
     missing in the folder, and write records, figures and report.html. Models are trained once for
     all of them. Interrupted, the same command goes on where it stopped."""
@@ -27,15 +32,36 @@ class Settings(Protocol):
     json: bool = False
     """Print JSON."""
 
+    def __post_init__(self) -> None:
+        Protocol.__post_init__(self)
+        Spread.__post_init__(self)
+
 
 @COMMANDS.register("reproduce", order=8, summary="run the experiments of the paper, all or some")
 def run(settings: Settings) -> None:
     """Run the experiments."""
+    from alp.cli.console import warn
+    from alp.cli.gather import remember_command, show_shares
+    from alp.experiments.workspace import Placement
+
     values = {each.name: getattr(settings, each.name) for each in fields(Protocol)}
-    show_experiments(settings.item, Protocol(**values), settings.out, json=settings.json)
+    remember_command("reproduce", settings, settings.own_share)
+    placement = Placement(settings.crew, settings.own_share, warn)
+    protocol = Protocol(**values)
+    try:
+        show_experiments(settings.item, protocol, settings.out, placement, json=settings.json)
+    except ShareDone as done:
+        show_shares(settings.json, str(done).split("\n"), settings.out)
 
 
-def show_experiments(names: Sequence[str], protocol: Protocol, folder: Path, *, json: bool) -> None:
+def show_experiments(
+    names: Sequence[str],
+    protocol: Protocol,
+    folder: Path,
+    placement: Placement | None = None,
+    *,
+    json: bool,
+) -> None:
     """Run experiments with a progress bar, and print what came out."""
     from alp.cli.console import note, progress, quieten_engine, say, say_json
     from alp.cli.tables import show_section, with_latency
@@ -47,7 +73,7 @@ def show_experiments(names: Sequence[str], protocol: Protocol, folder: Path, *, 
     if words:
         note(words)
     with progress() as show:
-        done = reproduce(names, protocol, folder, show)
+        done = reproduce(names, protocol, folder, show, placement)
 
     def values(item: Item) -> dict[str, Any]:
         kept: dict[str, Any] = {"records": len(item.records), "caption": item.caption}

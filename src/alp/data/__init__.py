@@ -5,12 +5,15 @@ Importing this package does not import torch: a loader is imported when it is as
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alp.data.augment import Augment
-from alp.errors import UnknownNameError, choose
+from alp.data.origin import DataOrigin
+from alp.errors import DataError, UnknownNameError, choose
 from alp.files import exists, expanded
 from alp.registry import Registry
 
@@ -60,7 +63,8 @@ def load_data(
     name = str(name_or_folder)
     if name in DATASETS:
         images = DATASETS[name](split, seed, root)
-        return images if frame is None else images.framed(frame)
+        images = images if frame is None else images.framed(frame)
+        return replace(images, origin=DataOrigin(name, split, seed, root, frame))
     folder = expanded(name)
     if not name or not exists(folder, Path.is_dir):
         raise UnknownNameError(
@@ -69,7 +73,28 @@ def load_data(
         )
     from alp.data.folder import load_folder
 
-    return load_folder(folder, split, seed, frame)
+    images = load_folder(folder, split, seed, frame)
+    return replace(images, origin=DataOrigin(str(folder.absolute()), split, seed, None, frame))
+
+
+def loaded(sent: Images | DataOrigin) -> Images:
+    """What :meth:`alp.data.images.Images.reference` gave, as the images; verified.
+
+    Raises:
+        DataError: this machine has other ones, or none.
+    """
+    if not isinstance(sent, DataOrigin):
+        return sent
+    images = load_data(sent.name, sent.split, seed=sent.seed, root=sent.root, frame=sent.frame)
+    for count, seed in sent.taken:
+        images = images.take(min(count, len(images)), seed)
+    if images.digest != sent.digest:
+        raise DataError(
+            f"the {sent.split} images of {sent.name} on {socket.gethostname()} have the digest "
+            f"{images.digest[:16]}, those of the evaluation {sent.digest[:16]}; give that machine "
+            "the same data"
+        )
+    return images
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from alp import seeding
 from alp.config import FrameConfig, class_names
 from alp.data.arrays import labels_of, pixels_of, require_labels, require_pixels
 from alp.data.framing import Pixels
+from alp.data.origin import DataOrigin
 from alp.data.streamed import Pictures, Streamed, is_large
 from alp.errors import ConfigError, DataError
 
@@ -45,6 +46,8 @@ class Images:
     same images in the same order."""
     source: str = ""
     """Where the pictures came from, in words; the digest does not depend on it."""
+    origin: DataOrigin | None = field(default=None, repr=False)
+    """How another process loads them; None of images that were made in memory."""
 
     @classmethod
     def of(
@@ -147,7 +150,13 @@ class Images:
             of_class = ordered == label
             turn[of_class] = torch.arange(int(of_class.sum()))
         # One image of each class a turn; stable, so that within a turn the order stays random.
-        return self.subset(shuffled[torch.argsort(turn, stable=True)[:n]])
+        chosen = self.subset(shuffled[torch.argsort(turn, stable=True)[:n]])
+        return replace(chosen, origin=self.origin and self.origin.take(n, seed))
+
+    def reference(self) -> Images | DataOrigin:
+        """What to send to another process: where the images come from, or themselves where that is
+        not known."""
+        return self if self.origin is None else replace(self.origin, digest=self.digest)
 
     def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The images at ``index`` (int64, (B,)): x float32 (B,3,H,W) in [0,1], y int64 (B,)."""

@@ -23,6 +23,7 @@ from torch.fx import Proxy
 from alp import seeding
 from alp.config import FrameConfig, class_names, require_number
 from alp.defences.answers import tensor_of
+from alp.defences.origin import ModelOrigin
 from alp.errors import ConfigError
 from alp.registry import Registry
 
@@ -70,6 +71,9 @@ class Defence(nn.Module, ABC):
     _frame: FrameConfig | None = None
 
     _differentiable = True
+
+    origin: ModelOrigin | None = None
+    """Where it was loaded from, if it was."""
 
     _classes: tuple[str, ...] | None = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,12 @@ from typing import Any, TypeVar, cast
 from alp.config import digest
 from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
+from alp.defences.origin import ModelOrigin
 from alp.defences.purified import Defended
 from alp.defences.purifier import Purifier
 from alp.defences.referenced import open_reference
 from alp.defences.references import REFERENCES, parsed
+from alp.defences.sending import is_of, remember
 from alp.errors import CheckpointError, ConfigError, choose
 from alp.files import JSON_LIMIT, exists, expanded, file_inside, require_shape
 
@@ -199,6 +202,13 @@ def load(source: str | Path) -> Model:
         CheckpointError: there is nothing of that path or name, or it is damaged.
         AlpError: the classifier of a reference cannot be opened.
     """
+    model = _found(source)
+    if isinstance(model, Defence):
+        remember(model, source)
+    return model
+
+
+def _found(source: str | Path) -> Model:
     if not isinstance(source, str | Path):
         raise CheckpointError(
             f"a model is loaded from {type(source).__name__}; give a path or a name as text"
@@ -258,6 +268,24 @@ def load_classifier(path: str | Path, draws: int | None = None) -> Defence:
     """
     model = require_classifier(load(path), str(path))
     return model if draws is None else model.with_draws(draws)
+
+
+def loaded(sent: Any, device: str) -> Any:
+    """What :func:`alp.defences.sending.reference` gave, as the model on ``device``; verified.
+
+    Raises:
+        CheckpointError: this machine has another model there, or none.
+    """
+    if not isinstance(sent, ModelOrigin):
+        return sent
+    model = load_classifier(sent.place, sent.draws)
+    if not is_of(sent, model):
+        raise CheckpointError(
+            f"{sent.place} on {socket.gethostname()} holds other weights "
+            f"({weights_digest(model)[:16]}) than the evaluation's ({sent.digest[:16]}); give that "
+            "machine the same file"
+        )
+    return model.to(device)
 
 
 def load_defended(path: str | Path, draws: int | None = None) -> Defended:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
-from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,11 +23,15 @@ from alp.defences.smoothed import Smoothed, as_smoothed
 from alp.deploy.backends import usable
 from alp.deploy.compiled import CompiledClassifier
 from alp.errors import ConfigError
-from alp.evaluation.voting import Ballot, Progress, count_all
+from alp.evaluation.crew import Crew
+from alp.evaluation.voting import Ballot, Progress, count_all, joined, voted_by
+from alp.executors import Note, Workers, on_threads
+from alp.executors.processes import Processes
+from alp.executors.shares import Share, ShareDone
 from alp.records import SCHEMA, Record, read, write
 from alp.records.certificates import KIND_CERTIFICATE, require_certificate
 from alp.records.parts import FinishedBatches
-from alp.records.record import json_values, versions
+from alp.records.record import json_values
 
 if TYPE_CHECKING:
     from alp.data import Images
@@ -68,6 +71,9 @@ def certify(
     resume: str | Path | None = None,
     start: Record | None = None,
     processes: int = 1,
+    executor: Executor | None = None,
+    threads: int | None = None,
+    share: str | None = None,
     progress: Progress = lambda done, total, votes: None,
 ) -> Record:
     """Certify the votes of a classifier under Gaussian noise, image by image.
@@ -92,9 +98,12 @@ def certify(
         resume: a folder for finished images; the caller deletes it.
         start: an ``anytime`` record of the same settings with a smaller budget, whose open images
             get more votes.
-        processes: how many vote at once, each on batches of its own. Where there are several,
-            each has one thread; otherwise torch's number of threads is taken. The same number of
-            threads gives the same record, whatever the number of processes.
+        processes: how many vote at once, each on batches of its own.
+        executor: runs the batches in their place: any ``concurrent.futures.Executor``. It is left
+            open.
+        threads: processor threads of each worker, part of what is certified; by default those of
+            torch in one process, and 1 each in several and with an ``executor``.
+        share: ``K/N``: vote on this share of the batches into the ``resume`` folder, and no more.
         progress: called after each block of votes, or of several processes after each batch.
 
     Returns:
@@ -104,13 +113,15 @@ def certify(
         UnknownNameError: there is no such backend.
         ConfigError: the target or a setting cannot be used, no votes within the budget could
             certify a radius, or ``resume`` or ``start`` are of other settings.
+        ShareDone: the share is done; a call without ``share`` gives the record.
         AlpError: what the backend needs is not installed, or it cannot compile the target.
     """
     require_data(data)
     plan = SamplingPlan(tuple(radii), alpha, budget, method)
     size = (data.images.shape[2], data.images.shape[3])
-    threads = threads_of(processes)
-    smoothed = smoothed_of(target, sigma, precision, backend, size, threads, calibration)
+    require_number("processes", processes, 1, whole=True)
+    crew = voters(processes, threads, executor=executor)
+    smoothed = smoothed_of(target, sigma, precision, backend, size, crew.size, calibration)
     return run(
         smoothed,
         data,
@@ -118,19 +129,22 @@ def certify(
         name=name,
         resume=resume,
         start=start,
-        processes=processes,
+        crew=crew,
+        share=Share.of(share, {}),
         progress=progress,
     )
 
 
-def threads_of(processes: int) -> int:
-    """Threads of each of several processes.
-
-    Raises:
-        ConfigError: it is no number of processes.
-    """
-    require_number("processes", processes, 1, whole=True)
-    return 1 if processes > 1 else torch.get_num_threads()
+def voters(
+    count: int,
+    threads: int | None,
+    workers: Workers | None = None,
+    executor: Executor | None = None,
+) -> Crew:
+    """Who votes: several have one thread each where nobody says a number."""
+    if threads is None and count > 1:
+        threads = 1
+    return Crew(executor, count, threads, workers or Processes())
 
 
 def smoothed_of(
@@ -165,30 +179,40 @@ def run(
     name: str = "",
     resume: str | Path | None = None,
     start: Record | None = None,
-    processes: int = 1,
+    crew: Crew | None = None,
+    share: Share | None = None,
     progress: Progress = lambda done, total, votes: None,
-    note: Callable[[str], object] = lambda text: None,
+    note: Note = lambda text: None,
 ) -> Record:
     """As :func:`certify`, with the settings in one object.
 
     Args:
-        note: told in a sentence when a worker process died.
+        crew: who votes; by default this process.
+        share: which of the batches are voted on.
+        note: told in a sentence when a worker died.
     """
     require_data(data)
     require_same_classes(smoothed, data)
-    plan, shape = config.plan, tuple(data.images.shape[1:])
-    plan.require_possible(smoothed.sigma, smoothed.error(shape))
-    header = header_of(smoothed, data, config, name, threads_of(processes))
-    earlier = _earlier(start, header)
-    finished = None
-    if resume is not None:
-        begun = [] if start is None else [start.header["budget"]]
-        finished = FinishedBatches(Path(resume), {**header, "begun": begun})
-    ballot = Ballot(smoothed, data, plan, config.seed, config.batch_size, earlier)
-    columns = count_all(ballot, finished, processes, progress, note)
-    # a copy: torch moves tensors that it sends to a process, and views of them are lost
-    own = {"index": np.arange(len(data)), "label": data.labels.numpy().copy()}
-    return Record(header, {**own, **columns})
+    if share is not None and resume is None:
+        raise ConfigError(f"the share {share} needs a resume folder that all shares have")
+    crew = crew or Crew()
+    with on_threads(crew.size):
+        plan, shape = config.plan, tuple(data.images.shape[1:])
+        plan.require_possible(smoothed.sigma, smoothed.error(shape))
+        header = header_of(smoothed, data, config, name)
+        earlier = _earlier(start, header)
+        finished = None
+        if resume is not None:
+            begun = [] if start is None else [start.header["budget"]]
+            finished = FinishedBatches(Path(resume), {**header, "begun": begun})
+        ballot = Ballot(smoothed, data, plan, config.seed, config.batch_size, earlier)
+        parts = count_all(ballot, finished, crew, share, progress, note)
+        if share is not None and finished is not None:
+            left = len(ballot) - len(set(finished.names().values()))
+            raise ShareDone.of(share, header["name"], len(parts), len(ballot), left)
+        # a copy: torch moves tensors that it sends to a process, and views of them are lost
+        own = {"index": np.arange(len(data)), "label": data.labels.numpy().copy()}
+        return Record(header, {**own, **joined(parts)})
 
 
 def certify_into(
@@ -199,8 +223,9 @@ def certify_into(
     config: CertifyConfig,
     progress: Progress = lambda done, total, votes: None,
     *,
-    processes: int = 1,
-    note: Callable[[str], object] = lambda text: None,
+    crew: Crew | None = None,
+    share: Share | None = None,
+    note: Note = lambda text: None,
 ) -> Record:
     """The record ``folder/records/name``: read where it is there, else made and written.
 
@@ -209,14 +234,17 @@ def certify_into(
 
     Raises:
         ConfigError: the settings cannot be used, or the folder holds a record of other settings.
+        ShareDone: the share is done, and there is no record yet.
     """
+    crew = crew or Crew()
     path, parts = folder / "records" / name, folder / "certificates" / name
     start: Record | None = None
     if path.with_name(f"{name}.json").exists():
         start = read(path)
         require_certificate(start)
-        if start.header == header_of(smoothed, data, config, name, threads_of(processes)):
-            return start
+        with on_threads(crew.size):
+            if start.header == header_of(smoothed, data, config, name):
+                return start
     record = run(
         smoothed,
         data,
@@ -224,7 +252,8 @@ def certify_into(
         name=name,
         resume=parts,
         start=start,
-        processes=processes,
+        crew=crew,
+        share=share,
         progress=progress,
         note=note,
     )
@@ -233,11 +262,11 @@ def certify_into(
     return record
 
 
-def header_of(
-    smoothed: Smoothed, data: Images, config: CertifyConfig, name: str, threads: int
-) -> dict[str, Any]:
+def header_of(smoothed: Smoothed, data: Images, config: CertifyConfig, name: str) -> dict[str, Any]:
     """What a record of certificates says of itself; it holds no time of day."""
     plan, shape = config.plan, tuple(data.images.shape[1:])
+    computed = voted_by(smoothed)
+    made_by = computed.pop("versions")
     return json_values(
         {
             "schema": SCHEMA,
@@ -257,15 +286,12 @@ def header_of(
                 "rounding": smoothed.rounding(shape),
             },
             "shape": list(shape),
-            "threads": threads,
-            **smoothed.computed,
-            "device": "cpu",
-            "processor": [platform.machine(), torch.backends.cpu.get_cpu_capability()],
+            **computed,
             "images": len(data),
             "data": {"name": data.name, "split": data.split, "classes": list(data.classes)},
             "data_digest": data.digest,
             "weights": {"model": weights_digest(smoothed)},
-            "versions": versions(),
+            "versions": made_by,
         }
     )
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from alp import seeding
-from alp.attacks import LOSSES, Threat, input_gradient
+from alp.attacks import Threat
+from alp.data import loaded as data_loaded
 from alp.data.images import Images, require_data
 from alp.defences.adapters import (
     DeclaredSurrogate,
@@ -21,23 +22,38 @@ from alp.defences.adapters import (
     Logarithm,
     are_probabilities,
     as_defence,
-    is_repeatable,
     shares_draws,
 )
 from alp.defences.classes import require_same_classes
 from alp.defences.inspection import Unchanged
+from alp.defences.packaged import loaded
+from alp.defences.sending import reference
 from alp.errors import ConfigError
 from alp.evaluation.adaptive import Adaptive
 from alp.evaluation.config import EvalConfig
+from alp.evaluation.crew import Crew
 from alp.evaluation.grid import Grid
 from alp.evaluation.header import About, header
+from alp.evaluation.probe import Probe, computed_by, probed, require_same_numbers
 from alp.evaluation.protocol import PaperProtocol
-from alp.evaluation.schedule import Progress, Tracker, Unit, run_units
+from alp.evaluation.schedule import (
+    Progress,
+    Tracker,
+    Unit,
+    joined,
+    kept_here,
+    missing,
+    run_tasks,
+    share_of,
+    units,
+)
 from alp.evaluation.suites import Suite
 from alp.evaluation.tasks import Context, Part, Task
-from alp.executors import ProcessExecutor, SerialExecutor, cores, device_of
+from alp.executors import Note, device_of, on_threads
+from alp.executors.shares import Share, ShareDone
 from alp.records import Record
-from alp.records.parts import finished_batches
+from alp.records.parts import FinishedBatches, finished_batches
+from alp.records.record import versions
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
@@ -72,6 +88,9 @@ def evaluate(
     progress: Progress = lambda what, done, total: None,
     resume: str | Path | None = None,
     processes: int = 1,
+    executor: Executor | None = None,
+    threads: int | None = None,
+    share: str | None = None,
     **settings: Any,
 ) -> Record:
     """Attack ``target`` at every level of knowledge that it has, and check the attacks.
@@ -96,6 +115,12 @@ def evaluate(
         resume: a folder for finished parts; it is left for the caller to delete. Needs the
             digests of the weights in ``about``.
         processes: worker processes that share out the batches.
+        executor: runs the batches in their place: any ``concurrent.futures.Executor``, such as
+            Dask's ``Client.get_executor()``. It is left open.
+        threads: processor threads of each worker, on which the last bit of a result depends; by
+            default those of torch here, of several processes the cores shared out among them, and
+            1 with an ``executor``.
+        share: ``K/N``: do this share of the batches into the ``resume`` folder, and no more.
         settings: the other fields of :class:`EvalConfig`: ``draws``, ``attack_precision``,
             ``outputs``, ``surrogate``, ``seed``, ``batch_size``, ``device``.
 
@@ -112,7 +137,8 @@ def evaluate(
         UnknownNameError: no such suite or precision.
         ConfigError: no images, a target or a setting that cannot be used, an attack that leaves
             the threat, or a resume folder of another evaluation.
-        AlpError: the suite needs a library that is not installed.
+        ShareDone: the share is done; a call without ``share`` gives the record.
+        AlpError: the suite needs a library that is not installed, or batches failed three times.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     given["device"] = device_of(str(given.get("device", "cpu")))
@@ -128,7 +154,8 @@ def evaluate(
         about=about,
         progress=progress,
         resume=resume,
-        processes=processes,
+        crew=Crew(executor, processes, threads),
+        share=Share.of(share, {}),
     )
 
 
@@ -142,51 +169,59 @@ def run(
     about: About | None = None,
     progress: Progress = lambda what, done, total: None,
     resume: str | Path | None = None,
-    processes: int = 1,
-    note: Callable[[str], object] = lambda text: None,
+    crew: Crew | None = None,
+    share: Share | None = None,
+    note: Note = lambda text: None,
 ) -> Record:
     """As :func:`evaluate`, with the whole configuration in one object.
 
     Args:
-        deploy: makes of the target what is deployed; where there are several processes, each
-            calls it.
-        note: told in a sentence when a worker process died.
+        deploy: makes of the target what is deployed; each worker process calls it.
+        crew: what does the units; by default this process.
+        share: which of the units are done.
+        note: told in a sentence when a worker died.
     """
     require_data(data)
     if not isinstance(surrogates or {}, Mapping):
         raise ConfigError(
             f"surrogates are a {type(surrogates).__name__}; give a name to each, {{'name': model}}"
         )
-    before = Unchanged([target, *(surrogates or {}).values()])
-    work = _Work(target, deploy, surrogates or {}, data, config)
-    defence, tasks, plan = work.defence, work.tasks, work.plan
-    about = replace(about or About(type(target).__name__), draws=defence.draws)
-    own = plan.own(config.threat, list(work.surrogates), config.attack_precision)
-    begun = header(plan.kind, about, data, config.threat, config.where(), own)
-    finished = finished_batches(resume, begun)
-    x, y = work.first(config.batch_size)
-    images = [min(task.images, len(data)) for task in tasks]
-    tracker = Tracker(tasks, rates(defence, x, y), images, progress)
-    if processes == 1:
-        columns = run_units(
-            tasks, data, config.batch_size, SerialExecutor(), work.unit, finished, tracker
-        )
-    else:
-        pool = ProcessExecutor(processes, partial(_begin, work, cores() // processes), note)
-        with pool:
-            columns = run_units(tasks, data, config.batch_size, pool, _unit, finished, tracker)
-    before.require()
-    found = plan.conclude(tasks, columns)
-    warnings = [] if is_repeatable(defence, x[:_FEW]) else [_UNREPEATABLE]
-    if work.probabilities and config.outputs == "logits":
-        warnings.append(_PROBABILITIES)
-    if shares_draws(defence, x):
-        found["shared_draws"] = True
-        warnings.append(_shared(-(-len(data) // config.batch_size)))
-    if not defence.differentiable:
-        warnings.append(_ANSWERS_ONLY)
-    if warnings:
-        found["warnings"] = [*found.get("warnings", own.get("warnings", [])), *warnings]
+    if share is not None and resume is None:
+        raise ConfigError(f"the share {share} needs a resume folder that all shares have")
+    crew = crew or Crew()
+    with on_threads(crew.size):
+        before = Unchanged([target, *(surrogates or {}).values()])
+        work = _Work(target, deploy, surrogates or {}, data, config)
+        defence, tasks, plan = work.defence, work.tasks, work.plan
+        about = replace(about or About(type(target).__name__), draws=defence.draws)
+        own = plan.own(config.threat, list(work.surrogates), config.attack_precision)
+        begun = header(plan.kind, about, data, config.threat, config.where(), own)
+        probe = work.probe()
+        computed = computed_by(config.device, probe.numbers)
+        finished = finished_batches(resume, begun, computed)
+        every = units(tasks, len(data), config.batch_size)
+        mine = share_of(share, tasks, every)
+        chosen = [unit for unit in every if unit in mine]
+        tracker = Tracker(tasks, probe.rates, chosen, progress)
+        with crew.at_work(work, work.description(computed)) as (executor, prepared):
+            parts = run_tasks(tasks, chosen, executor, prepared(_unit), finished, tracker, note)
+        before.require()
+        if share is not None and finished is not None:
+            left = missing(every, finished)
+            raise ShareDone.of(share, about.name, len(mine), len(every), left)
+        columns = joined(tasks, parts, data)
+        found = plan.conclude(tasks, columns)
+        warnings = [] if probe.numbers else [_UNREPEATABLE]
+        if work.probabilities and config.outputs == "logits":
+            warnings.append(_PROBABILITIES)
+        x, _ = work.first(config.batch_size)
+        if shares_draws(defence, x):
+            found["shared_draws"] = True
+            warnings.append(_shared(-(-len(data) // config.batch_size)))
+        if not defence.differentiable:
+            warnings.append(_ANSWERS_ONLY)
+        if warnings:
+            found["warnings"] = [*found.get("warnings", own.get("warnings", [])), *warnings]
     return Record({**begun, **found}, columns)
 
 
@@ -201,7 +236,7 @@ def _shared(batches: int) -> str:
 
 
 class _Work:
-    """Everything that a process needs to do units; only what it was made of is pickled."""
+    """Everything that a process needs to do units."""
 
     def __init__(
         self,
@@ -211,7 +246,7 @@ class _Work:
         data: Images,
         config: EvalConfig,
     ) -> None:
-        self.made_of = (target, deploy, surrogates, data, config)
+        self._made_of = (target, deploy, surrogates, data, config)
         self.data, self.config = data, config
         x, _ = self.first(config.batch_size)
 
@@ -239,8 +274,17 @@ class _Work:
         self.plan = plan.fitted(context, config.norm, classes)
         self.tasks: list[Task] = list(self.plan.tasks(context))
 
-    def __reduce__(self) -> Any:
-        return _Work, self.made_of
+    def description(self, computed: Mapping[str, Any]) -> Callable[[], _Work]:
+        """What makes the same in another process, where it has to compute the same numbers."""
+        target, deploy, surrogates, data, config = self._made_of
+        others = {name: reference(each) for name, each in surrogates.items()}
+        made_of = (reference(target), deploy, others, data.reference(), config)
+        return partial(_again, made_of, dict(computed), versions())
+
+    def probe(self) -> Probe:
+        """How fast the target is here, and what it computes."""
+        x, y = self.first(self.config.batch_size)
+        return probed(self.defence, x, y)
 
     def first(self, count: int) -> tuple[Tensor, Tensor]:
         """The first ``count`` images and labels, on the device."""
@@ -256,44 +300,32 @@ class _Work:
         return x.to(self.config.device), y.to(self.config.device)
 
 
-_works: list[_Work] = []
-"""What this worker process works on."""
+def _again(made_of: Any, computed: Mapping[str, Any], wanted: Mapping[str, str]) -> _Work:
+    """A worker's :class:`_Work`.
+
+    Raises:
+        ConfigError: this worker computes other numbers than the process that sent for it.
+        CheckpointError, DataError: it has other weights or data.
+    """
+    target, deploy, surrogates, data, config = made_of
+    others = {name: loaded(each, config.device) for name, each in surrogates.items()}
+    work = _Work(loaded(target, config.device), deploy, others, data_loaded(data), config)
+    here = {
+        "versions": versions(),
+        "computed": computed_by(config.device, work.probe().numbers),
+    }
+    require_same_numbers({"versions": wanted, "computed": computed}, here)
+    return work
 
 
-def _begin(work: _Work, threads: int) -> None:
-    torch.set_num_threads(max(1, threads))
-    _works[:] = [work]
-
-
-def _unit(unit: Unit, earlier: list[Part]) -> Part:
-    return _works[0].unit(unit, earlier)
+def _unit(
+    work: _Work, unit: Unit, earlier: list[Part], finished: FinishedBatches | None
+) -> tuple[Part, bool]:
+    part = work.unit(unit, earlier)
+    return part, kept_here(unit, part, finished)
 
 
 def _answers(defence: Defence, x: Tensor) -> Tensor:
     with torch.no_grad():
         answers: Tensor = defence(x, seeding.generator(0, "classes", device=x.device))
     return answers
-
-
-_DRAWS = 4
-_IMAGES = 32
-
-
-def rates(defence: Defence, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Seconds that a draw of an image takes, with a gradient and without one."""
-    draws = _DRAWS if defence.stochastic else 1
-    x, y = x[:_IMAGES], y[:_IMAGES]
-    source = seeding.generator(0, "rates", device=x.device)
-
-    def answer(images: Tensor) -> Tensor:
-        return defence.logits(images, source, draws)
-
-    with torch.no_grad():
-        answer(x)  # the first call of a shape is slower
-        start = perf_counter()
-        answer(x)
-        without = perf_counter() - start
-    start = perf_counter()
-    input_gradient(answer, x, y, LOSSES["ce"])
-    with_gradient = perf_counter() - start
-    return with_gradient / (draws * len(x)), without / (draws * len(x))

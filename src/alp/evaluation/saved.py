@@ -13,11 +13,14 @@ from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import weights_digest
 from alp.errors import RecordError
 from alp.evaluation.config import EvalConfig
+from alp.evaluation.crew import Crew
 from alp.evaluation.evaluator import run
 from alp.evaluation.header import About
 from alp.evaluation.protocol import PaperProtocol
 from alp.evaluation.schedule import Progress
 from alp.evaluation.suites import Suite
+from alp.executors import Note
+from alp.executors.shares import Share
 from alp.files import read_json, write_json
 from alp.records import Record
 from alp.records.once import made_once
@@ -66,9 +69,10 @@ def evaluate_into(
     surrogates: Mapping[str, Defence] | None = None,
     deploy: Callable[[Defence], Defence] | None = None,
     profile: Callable[[Defence], dict[str, Any]] | None = None,
-    processes: int = 1,
+    crew: Crew | None = None,
+    share: Share | None = None,
     progress: Progress = lambda what, done, total: None,
-    note: Callable[[str], object] = lambda text: None,
+    note: Note = lambda text: None,
 ) -> Record:
     """Evaluate ``model`` into ``folder/records/place``; done only once.
 
@@ -79,10 +83,13 @@ def evaluate_into(
         told: what the record says of the model.
         deploy: how the model is deployed where it is not called as it is.
         profile: measures the latency, which the record keeps; measured once.
+        crew: what does the units; by default this process.
+        share: which of the units are done.
 
     Raises:
         ConfigError: the configuration cannot be used.
         RecordError: the record is damaged, or of another model or configuration.
+        ShareDone: the share is done, and there is no record yet.
         AlpError: the suite needs a library that is not installed.
     """
     parts = folder / "parts" / place
@@ -105,7 +112,8 @@ def evaluate_into(
             about=replace(told, latency=latency),
             progress=progress,
             resume=parts,
-            processes=processes,
+            crew=crew,
+            share=share,
             note=note,
         )
 

@@ -4,20 +4,31 @@ when they are finished, and found again."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import as_completed
+import platform
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from alp.data import loaded as loaded_data
 from alp.defences.lattice import to_lattice
+from alp.defences.packaged import loaded
 from alp.defences.plan import SamplingPlan, State
+from alp.defences.sending import reference
 from alp.defences.smoothed import Smoothed, certify_points
-from alp.executors import ProcessExecutor
+from alp.deploy.compiled import CompiledClassifier
+from alp.evaluation.crew import Crew
+from alp.evaluation.probe import require_same_numbers
+from alp.executors import Note, SerialExecutor
+from alp.executors.shares import Share
+from alp.executors.units import run_units
 from alp.records.parts import FinishedBatches
-from alp.records.record import Columns
+from alp.records.record import Columns, versions
 
 if TYPE_CHECKING:
     from alp.data import Images
@@ -25,7 +36,50 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, int], object]
 """Called with (images that are finished, all images, votes that were cast since)."""
 
-_PART = "certificates"
+PART = "certificates"
+
+
+@dataclass(frozen=True)
+class Voter:
+    """A smoothed classifier as it is sent to another process."""
+
+    base: Any
+    """Its classifier, or where that was loaded from."""
+    settings: Mapping[str, Any]
+    """Noise level, draws and precision."""
+    engine: Any
+    """What computes the votes, without the classifier; None for torch."""
+
+    @classmethod
+    def of(cls, smoothed: Smoothed) -> Voter:
+        """The voter of a smoothed classifier."""
+        base = reference(smoothed)
+        if base is smoothed:
+            base = reference(smoothed.classifier)
+        engine = smoothed.engine
+        if isinstance(engine, CompiledClassifier):
+            engine = replace(engine, classifier=None)  # type: ignore[arg-type]
+        return cls(base, smoothed.settings, engine)
+
+    def smoothed(self) -> Smoothed:
+        """The smoothed classifier."""
+        base, engine = loaded(self.base, "cpu"), self.engine
+        if isinstance(base, Smoothed):
+            base = base.classifier
+        if isinstance(engine, CompiledClassifier):
+            engine = replace(engine, classifier=base)
+        return Smoothed(base, **self.settings, engine=engine)
+
+
+def voted_by(smoothed: Smoothed) -> dict[str, Any]:
+    """What computes the votes here, as the header of a record says it."""
+    return {
+        "threads": torch.get_num_threads(),
+        **smoothed.computed,
+        "device": "cpu",
+        "processor": [platform.machine(), torch.backends.cpu.get_cpu_capability()],
+        "versions": versions(),
+    }
 
 
 class Ballot:
@@ -61,6 +115,11 @@ class Ballot:
         states = certify_points(self.smoothed, points, self.plan, self.seed, begun, report)
         return _columns(states, self.plan)
 
+    def made_of(self) -> tuple[Any, ...]:
+        """What another process makes it of."""
+        data = self.data.reference()
+        return Voter.of(self.smoothed), data, self.plan, self.seed, self.batch_size, self.earlier
+
     def begun(self, batch: int) -> int:
         """Votes that were cast on a batch earlier."""
         return sum(self.earlier[row].draws for row in self.rows(batch)) if self.earlier else 0
@@ -69,19 +128,23 @@ class Ballot:
 def count_all(
     ballot: Ballot,
     finished: FinishedBatches | None,
-    processes: int,
+    crew: Crew,
+    share: Share | None,
     progress: Progress,
-    note: Callable[[str], object],
-) -> Columns:
-    """The columns of all images.
+    note: Note,
+) -> dict[int, Columns]:
+    """Number of each batch of the share to its columns.
 
     Args:
         finished: where finished batches are kept and found.
-        processes: how many vote, each with one thread where there are several.
-        note: told in a sentence when a worker process died.
+        crew: who votes.
+        share: which of the batches are voted on; without one, all.
+        note: told in a sentence which batch is done again.
     """
     parts: dict[int, Columns] = {}
-    total, done = len(ballot.data), 0
+    every = range(len(ballot))
+    mine = share.part(every, _itself, lambda batch: len(ballot.rows(batch))) if share else every
+    total, done = sum(len(ballot.rows(batch)) for batch in mine), 0
 
     def add(batch: int, part: Columns, votes: int) -> None:
         nonlocal done
@@ -89,46 +152,92 @@ def count_all(
         done += len(ballot.rows(batch))
         progress(done, total, votes)
 
+    kept = finished.all() if finished else {}
     waiting = []
-    for batch in range(len(ballot)):
-        part: Columns | None = finished.load(batch, _PART) if finished else None
+    for batch in mine:
+        part: Columns | None = kept.get((PART, batch))
         if part is None:
             waiting.append(batch)
         else:
             add(batch, part, 0)
 
-    def keep(batch: int, part: Columns, votes: int) -> None:
-        if finished:
-            finished.save(batch, part, _PART)
-        add(batch, part, votes)
+    told: Callable[[int], object] | None = None
 
-    if processes == 1:
-        for batch in waiting:
-            keep(batch, ballot.vote(batch, lambda votes: progress(done, total, votes)), 0)
-    else:
-        with ProcessExecutor(processes, partial(_begin, ballot), note) as pool:
-            futures = {pool.submit(_vote, batch): batch for batch in waiting}
-            try:
-                for future in as_completed(futures):
-                    batch, part = futures[future], future.result()
-                    keep(batch, part, int(part["draws"].sum()) - ballot.begun(batch))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    def _told(votes: int) -> None:
+        try:
+            progress(done, total, votes)
+        except Exception as error:  # the caller's, not the unit's, which would be done again
+            raise _Stopped(error) from error
+
+    def keep(batch: int, result: tuple[Columns, bool]) -> list[int]:
+        part, is_kept = result
+        if finished and not is_kept:
+            finished.save(batch, part, PART)
+        add(batch, part, 0 if told else int(part["draws"].sum()) - ballot.begun(batch))
+        return []
+
+    def name(batch: int) -> str:
+        rows = ballot.rows(batch)
+        return f"images {rows.start} to {rows.stop - 1}"
+
+    with crew.at_work(ballot, partial(_again, ballot.made_of(), voted_by(ballot.smoothed))) as (
+        executor,
+        prepared,
+    ):
+        vote = prepared(_vote)
+        if isinstance(executor, SerialExecutor):  # nothing else can be called after each block
+            told = _told
+
+        def submit(batch: int) -> Future[tuple[Columns, bool]]:
+            return executor.submit(vote, batch, finished, told)
+
+        try:
+            run_units(executor, waiting, submit, keep, name, note)
+        except _Stopped as stopped:
+            raise stopped.error from None
+    return parts
+
+
+class _Stopped(BaseException):
+    """The caller's progress raised an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def joined(parts: Mapping[int, Columns]) -> dict[str, NDArray[Any]]:
+    """The columns of all images."""
     return {key: np.concatenate([parts[each][key] for each in sorted(parts)]) for key in parts[0]}
 
 
-_ballots: list[Ballot] = []
-"""What this worker process votes on."""
+def _vote(
+    ballot: Ballot,
+    batch: int,
+    finished: FinishedBatches | None,
+    report: Callable[[int], object] | None,
+) -> tuple[Columns, bool]:
+    part = ballot.vote(batch, report or (lambda votes: None))
+    if finished is None or not finished.seen():
+        return part, False
+    finished.save(batch, part, PART)
+    return part, True
 
 
-def _begin(ballot: Ballot) -> None:
-    torch.set_num_threads(1)
-    _ballots[:] = [ballot]
+def _again(made_of: tuple[Any, ...], expected: Mapping[str, Any]) -> Ballot:
+    """A worker's ballot.
+
+    Raises:
+        ConfigError: this worker would make another record than the process that sent for it.
+        CheckpointError, DataError: it has other weights or data.
+    """
+    sent, data, *others = made_of
+    ballot = Ballot(sent.smoothed(), loaded_data(data), *others)
+    require_same_numbers(expected, voted_by(ballot.smoothed))
+    return ballot
 
 
-def _vote(batch: int) -> Columns:
-    return _ballots[0].vote(batch)
+def _itself(batch: int) -> int:
+    return batch
 
 
 def _columns(states: list[State], plan: SamplingPlan) -> Columns:

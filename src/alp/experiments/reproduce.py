@@ -15,12 +15,13 @@ from typing import Any
 from alp.config import to_dict
 from alp.errors import ConfigError, RecordError, choose
 from alp.executors import is_first_process
+from alp.executors.shares import ShareDone
 from alp.experiments import EXPERIMENTS
 from alp.experiments.claims import published, readings
 from alp.experiments.findings import judge
 from alp.experiments.overview import overview
 from alp.experiments.protocol import Protocol
-from alp.experiments.workspace import Report, Workspace
+from alp.experiments.workspace import Placement, Report, Workspace
 from alp.files import read_json, write_json
 from alp.records import KIND_ROBUSTNESS, Record
 from alp.report import Written, write_report
@@ -119,6 +120,7 @@ def reproduce(
     protocol: Protocol,
     folder: Path,
     report: Report = lambda what, done, total, detail: None,
+    placement: Placement | None = None,
 ) -> Reproduced:
     """Run the experiments ``names``, all where there is none, in ``folder``: ``models``, shared by
     all; for each item a folder of its name with ``records`` and, where it has one, ``table.json``;
@@ -129,8 +131,10 @@ def reproduce(
 
     Args:
         report: called with (what is being done, finished images, all images, detail).
+        placement: where evaluations run, and which share of them; by default all, in this process.
 
     Raises:
+        ShareDone: the share is done; there are no tables and no page yet.
         UnknownNameError: no such experiment.
         ConfigError: the folder holds experiments under another protocol.
         AlpError: data, models or records are damaged or missing.
@@ -138,12 +142,22 @@ def reproduce(
     chosen = {name: choose(EXPERIMENTS, name, "experiment") for name in names or EXPERIMENTS}
     _claim_folder(folder, protocol)
     claims = published(protocol.dataset, protocol.knowledge)
-    items = {}
+    items, placement = {}, placement or Placement()
     for name, experiment in chosen.items():
-        records = experiment(Workspace(folder, name, protocol, report))
+        try:
+            records = experiment(Workspace(folder, name, protocol, report, placement))
+        except ShareDone as waits:  # for what the first share trains
+            placement.told.append(str(waits))
+            continue
+        if placement.share is not None:
+            continue
         items[name] = _item(name, records, protocol, claims)
         if is_first_process() and items[name].table:
             write_json(folder / name / "table.json", items[name].table)
+    if placement.share is not None:
+        raise ShareDone(
+            "\n".join(placement.told) or f"share {placement.share} is done, and so are the others"
+        )
     if is_first_process():
         write_page(folder)
     return Reproduced(items, claims, folder / "report.html")

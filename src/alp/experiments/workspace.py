@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from alp.attacks import Attack
@@ -16,8 +17,11 @@ from alp.data import Images, load_data
 from alp.defences.base import Defence, Model
 from alp.defences.packaged import load, packaged_names
 from alp.evaluation import About, EvalConfig, Grid, PaperProtocol, Point
+from alp.evaluation.crew import Crew
 from alp.evaluation.saved import about, evaluate_into
-from alp.executors import device_of
+from alp.executors import Note, cores, device_of
+from alp.executors.processes import Serial
+from alp.executors.shares import Share, ShareDone
 from alp.experiments.protocol import Protocol
 from alp.records import Record
 from alp.records.once import made_once
@@ -38,6 +42,27 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where the evaluations of experiments run."""
+
+    crew: Crew = field(default_factory=Crew)
+    """What does their units."""
+    share: Share | None = None
+    """Which of the units, and which of the records that are made whole. Models are trained by the
+    first share."""
+    note: Note = lambda text: None
+    """Told in a sentence when a worker died."""
+    told: list[str] = field(default_factory=list)
+    """What a share has done, a sentence each."""
+
+    def stand_in(self, place: str, done: ShareDone) -> Record:
+        """What a share goes on with where the record is not there yet: an experiment looks into no
+        record, and a share makes no table."""
+        self.told.append(str(done))
+        return Record({"kind": "unfinished", "name": place}, {"index": np.arange(0)})
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A folder of experiments, as one of them sees it. Everything is made once: called again after
     a kill, each method resumes where it was, or reads what is there."""
@@ -50,6 +75,8 @@ class Workspace:
     """How it is run."""
     report: Report
     """Called as it goes on."""
+    placement: Placement = field(default_factory=Placement)
+    """Where evaluations run, and which share of them."""
 
     @property
     def folder(self) -> Path:
@@ -60,6 +87,15 @@ class Workspace:
     def device(self) -> str:
         """Where models are evaluated."""
         return device_of(self.protocol.engine.accelerator)
+
+    @property
+    def crew(self) -> Crew:
+        """What does the units. In this process they have the threads of a training, whether one was
+        run before or not."""
+        crew, engine = self.placement.crew, self.protocol.engine
+        if crew.threads is not None or crew.count > 1 or not isinstance(crew.workers, Serial):
+            return crew
+        return replace(crew, threads=engine.threads or max(1, cores() // engine.devices))
 
     @cached_property
     def training_images(self) -> Images:
@@ -110,7 +146,16 @@ class Workspace:
         classifier: Path | None = None,
         change: Callable[[Stage], Stage] = lambda stage: stage,
     ) -> Trained:
-        """Train recipe ``name`` into ``models/place`` with the seed of ``trial``."""
+        """Train recipe ``name`` into ``models/place`` with the seed of ``trial``.
+
+        Raises:
+            ShareDone: it is missing, and the first share trains it.
+        """
+        share, weights = self.placement.share, self.root / "models" / place / "weights.safetensors"
+        if share and share.number > 1 and not weights.exists():
+            raise ShareDone(
+                f"share {share} of {self.item} waits for models/{place}, which share 1 trains"
+            )
         stage = change(recipe(name, self.protocol.scale).stage)
         if not isinstance(stage, HEADLESS):
             classes = len(self.training_images.classes)
@@ -195,7 +240,11 @@ class Workspace:
         Raises:
             RecordError: the record that is there is damaged, or of another model.
         """
-        return made_once(self.folder / "records" / place, make, {"weights": told.weights})
+        path, share = self.folder / "records" / place, self.placement.share
+        is_there = path.with_name(f"{path.name}.json").exists()
+        if share and not is_there and not share.owns(self.item, place):
+            return self.placement.stand_in(place, ShareDone.of(share, place, 0, 1, 1))
+        return made_once(path, make, {"weights": told.weights})
 
     def _evaluated(
         self,
@@ -210,6 +259,20 @@ class Workspace:
         def progress(what: str, done: float, total: float) -> None:
             self.report(f"{doing} {place}", round(done), round(total), what)
 
-        return evaluate_into(
-            self.folder, place, model, images, config, told, progress=progress, **options
-        )
+        placement = self.placement
+        try:
+            return evaluate_into(
+                self.folder,
+                place,
+                model,
+                images,
+                config,
+                told,
+                crew=self.crew,
+                share=placement.share,
+                note=placement.note,
+                progress=progress,
+                **options,
+            )
+        except ShareDone as done:
+            return placement.stand_in(place, done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from alp.errors import ConfigError
 from alp.files import write_atomically
 from alp.records import Columns
 from alp.records.record import decode, encode
+
+_CONFIGURATION = "configuration.json"
 
 
 class FinishedBatches:
@@ -30,7 +33,7 @@ class FinishedBatches:
             ConfigError: the folder belongs to an evaluation of another configuration.
         """
         text = json.dumps(configuration, indent=1)
-        path = folder / "configuration.json"
+        path = folder / _CONFIGURATION
         if path.exists():
             _require_same(path, json.loads(text))
         else:
@@ -38,13 +41,31 @@ class FinishedBatches:
         self._folder = folder
         self._configuration = text.encode()
 
-    def load(self, batch: int, part: str = "batch") -> dict[str, NDArray[Any]] | None:
-        """The columns of a finished batch, or None where it has to be computed."""
-        for path in self._folder.glob(f"{part}-{batch:06d}-*.parquet"):
+    def names(self) -> dict[Path, tuple[str, int]]:
+        """File to part and number of each batch that was finished. The folder is listed once."""
+        found = {}
+        for path in sorted(self._folder.glob("*-*-*.parquet")):
+            part, _, number = path.name.rpartition("-")[0].rpartition("-")
+            if number.isdecimal():
+                found[path] = (part, int(number))
+        return found
+
+    def all(self) -> dict[tuple[str, int], dict[str, NDArray[Any]]]:
+        """Part and number of each finished batch to its columns, verified."""
+        found = {}
+        for path, place in self.names().items():
             data = path.read_bytes()
-            if path.name == self._name(part, batch, data):
-                return decode(data)
-        return None
+            if path.name == self._name(*place, data):
+                found[place] = decode(data)
+        return found
+
+    def seen(self) -> bool:
+        """Whether this machine sees the folder as it was opened."""
+        path = self._folder / _CONFIGURATION
+        try:
+            return path.read_bytes() == self._configuration
+        except OSError:
+            return False
 
     def save(self, batch: int, columns: Columns, part: str = "batch") -> None:
         """Keep the columns of a finished batch."""
@@ -58,8 +79,13 @@ class FinishedBatches:
         return f"{place}-{digest[:32]}.parquet"
 
 
-def finished_batches(folder: str | Path | None, header: dict[str, Any]) -> FinishedBatches | None:
+def finished_batches(
+    folder: str | Path | None, header: dict[str, Any], computed: dict[str, Any]
+) -> FinishedBatches | None:
     """The folder of an evaluation whose record begins with ``header``; None without a folder.
+
+    Args:
+        computed: what else decides about the last bit of a result: threads, processor.
 
     Raises:
         ConfigError: the header names no weights, or the folder belongs to another evaluation.
@@ -73,7 +99,25 @@ def finished_batches(folder: str | Path | None, header: dict[str, Any]) -> Finis
         )
     # Latency differs from run to run and changes no result.
     configuration = {key: value for key, value in header.items() if key != "latency"}
-    return FinishedBatches(Path(folder), configuration)
+    return FinishedBatches(Path(folder), {**configuration, "computed": computed})
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The keys whose values differ; of ``versions`` and, where nothing else differs, ``computed``
+    each entry with its values."""
+    keys = [key for key in here if there.get(key) != here[key]]
+    told = []
+    for key in keys:
+        if key == "versions" or (key == "computed" and keys == [key]):
+            other = there.get(key) or {}
+            told += [
+                f"{name} ({other.get(name)} there, {each} here)"
+                for name, each in here[key].items()
+                if other.get(name) != each
+            ]
+        elif key != "computed":
+            told.append(key)
+    return ", ".join(told)
 
 
 def _require_same(path: Path, configuration: dict[str, Any]) -> None:
@@ -87,8 +131,7 @@ def _require_same(path: Path, configuration: dict[str, Any]) -> None:
     if isinstance(found, dict):
         if found.get("seeding") != configuration.get("seeding"):
             seeding.require_same(found, path.parent)
-        keys = [key for key in configuration if found.get(key) != configuration[key]]
-        differs = f"differs in: {', '.join(keys) or 'its fields'}"
+        differs = f"differs in: {differences(found, configuration) or 'its fields'}"
     raise ConfigError(
         f"{path.parent} holds the batches of another evaluation ({differs}); "
         "give another resume folder, or delete this one"

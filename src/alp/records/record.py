@@ -64,7 +64,7 @@ def decode(data: bytes) -> dict[str, NDArray[Any]]:
     try:
         # Arrow's memory, not a Python file: a thread of Arrow's that lets go of one while Python
         # ends aborts the process.
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise RecordError(f"no readable Parquet table ({error})") from error
     columns = {
