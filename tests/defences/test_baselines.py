@@ -13,7 +13,6 @@ from torch import nn
 
 from alp import seeding
 from alp.bench.published import PublishedUNet
-from alp.defences.magnet import MagNet
 from alp.defences.smoothing import RandomisedSmoothing
 from alp.defences.transforms import JPEG, MedianSmoothing, median_filter
 from alp.errors import ConfigError
@@ -43,15 +42,6 @@ def test_jpeg_is_pillows(new_images) -> None:
     assert np.array_equal((255 * found[0]).round().byte().permute(1, 2, 0).numpy(), wanted)
 
 
-def test_magnet_has_the_paper_s_three_layers() -> None:
-    defence = MagNet(nn.Flatten())
-    assert [type(each) for each in defence.reformer] == 3 * [nn.Conv2d, nn.Sigmoid]
-    with torch.inference_mode():
-        image = defence.purify(torch.zeros(1, 3, 8, 8), seeding.generator(0, "peer"))
-    assert image.shape == (1, 3, 8, 8)
-    assert 0 < float(image.min()) <= float(image.max()) < 1
-
-
 def test_smoothing_counts_decisions(new_classifier, new_images) -> None:
     x, classifier = new_images(4, 16, 16), new_classifier()
     source = seeding.generator(0, "peer")
@@ -69,7 +59,6 @@ def test_smoothing_counts_decisions(new_classifier, new_images) -> None:
         (JPEG, {"quality": 0}),
         (RandomisedSmoothing, {"draws": 0}),
         (RandomisedSmoothing, {"sigma": 0.0}),
-        (MagNet, {"channels": 0}),
         (MedianSmoothing, {"window": 0}),
     ],
 )

@@ -53,6 +53,12 @@ def tiny() -> Diffusion:
     return model
 
 
+def reformed(head: nn.Module) -> MagNet:
+    """MagNet with weights that are its own."""
+    with initialising(0, "magnet"):
+        return MagNet(head)
+
+
 class Noisy(nn.Module):
     """A random classifier as others write them: it draws from torch's global generator."""
 
@@ -83,7 +89,7 @@ REGISTERED: dict[str, Callable[..., Defence]] = {
     "gdmp": lambda head, front: GDMP(head, tiny(), steps=2, rounds=1, gradient_steps=2),
     "input-noise": lambda head, front: InputNoise(head, 0.1, DRAWS),
     "jpeg": lambda head, front: JPEG(head),
-    "magnet": lambda head, front: MagNet(head),
+    "magnet": lambda head, front: reformed(head),
     "median": lambda head, front: MedianSmoothing(head),
     "reference": lambda head, front: Referenced(Reference("function", "toy:net"), Found(head)),
     "one-step": lambda head, front: OneStep(head, tiny()),
@@ -153,6 +159,9 @@ def views(defence: Defence, x: Tensor, seed: int = 0) -> dict[str, Tensor]:
             shown[view] = getattr(defence, view)(x, source(seed), 2)
     if "bare" in defence.capabilities:
         shown["bare"] = defence.bare(x)
+    if "rejects" in defence.capabilities:
+        shown["watched"] = defence.watched(x, source(seed), 2)
+        assert tuple(defence.rejects(x).shape) == (len(x),)
     return shown
 
 
@@ -163,6 +172,7 @@ def test_no_factory_is_of_a_defence_that_is_gone() -> None:
 def test_answers_have_their_shapes_and_are_finite(defence, x) -> None:
     draws = 2 if defence.stochastic else 1
     shapes = {"forward": (2, 4), "bare": (2, 4), "purify": tuple(x.shape)}
+    shapes["watched"] = (draws, 2, 5)
     for view, answer in views(defence, x).items():
         assert tuple(answer.shape) == shapes.get(view, (draws, 2, 4)), view
         assert answer.isfinite().all(), view
@@ -175,8 +185,9 @@ def test_answers_have_their_shapes_and_are_finite(defence, x) -> None:
 def test_what_it_lacks_it_says(defence, x) -> None:
     """A defence that is but a function shows its one answer instead."""
     for view in CAPABILITIES - defence.capabilities - {"purify"}:
-        ask = partial(getattr(defence, view), x, *(() if view == "bare" else (source(), 2)))
-        if isinstance(defence, Deterministic):
+        alone = view in ("bare", "rejects")
+        ask = partial(getattr(defence, view), x, *(() if alone else (source(), 2)))
+        if isinstance(defence, Deterministic) and view != "rejects":
             assert torch.equal(ask().reshape(2, 4), defence(x))
         else:
             with pytest.raises(ConfigError, match=f"has no '{view}'"):
@@ -393,6 +404,7 @@ def test_it_is_judged_by_the_suite_quick(defence, x, monkeypatch) -> None:
     record = evaluate(defence, data, Linf(8 / 255), "quick")
     levels = {"score", "single"} | ({"fixed", "eot"} if defence.stochastic else set())
     levels |= {"masked", "bpda"} & defence.capabilities
+    levels |= {"detectors"} if "rejects" in defence.capabilities else set()
     levels |= {"oblivious"} if "bare" in defence.capabilities else set()
     assert {entry["level"] for entry in record.header["entries"]} == levels
     assert record.header["draws"] == defence.draws

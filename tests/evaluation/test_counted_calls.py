@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from alp import seeding
@@ -67,6 +68,12 @@ class Counted(Defence):
     def bpda(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
         return self._answer("bpda", x, draws)
 
+    def rejects(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), dtype=torch.bool)
+
+    def watched(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self._answer("watched", x, draws)
+
     def sample(self, state: Tensor, source: seeding.Source, draws: int) -> Tensor:
         raise AssertionError("nobody asks the random half alone")
 
@@ -81,6 +88,7 @@ ASKED = {
     "score": ("logits", 6),
     "masked": ("masked", 1),
     "single": ("logits", 1),
+    "detectors": ("watched", 6),
     "bpda": ("bpda", 6),
     "fixed": ("logits", 6),
     "eot": ("logits", 6),

@@ -14,6 +14,7 @@ from alp.training import (
     DiffusionStage,
     GuardStage,
     JointStage,
+    MagNetStage,
     PurifierStage,
 )
 from alp.training.recipes import RECIPES, SCALES, Recipe, Scale, recipe
@@ -43,6 +44,7 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
         "joint": JointStage,
         "certified": CertifiedStage,
         "diffusion": DiffusionStage,
+        "magnet": MagNetStage,
         "guard": GuardStage,
     }
     kind = own.get(name, ClassifierStage)

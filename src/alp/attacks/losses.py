@@ -31,8 +31,13 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     Carlini and Wagner 2017 (their f6, without its floor). It does not saturate where a confident
     model's cross-entropy does. Of soft labels the largest counts.
     """
+    return _margin(logits, y, logits.shape[1])
+
+
+def _margin(logits: Tensor, y: Tensor, classes: int) -> Tensor:
+    """Largest other logit among the first ``classes`` minus the label's."""
     index = (y.argmax(1) if y.ndim == 2 else y).unsqueeze(1)
-    others = logits.scatter(1, index, float("-inf"))
+    others = logits.scatter(1, index, float("-inf"))[:, :classes]
     return others.amax(1) - logits.gather(1, index).squeeze(1)
 
 
@@ -58,5 +63,24 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     return margin(logits, y) / gap.clamp_min(torch.finfo(logits.dtype).eps)
 
 
-LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin, "dlr": dlr}
+CONFIDENCE = 1.0
+"""Margin from which an attacker cares for the alarm alone."""
+
+ALARM = 10.0
+"""Weight of the alarm beside the margin."""
+
+
+def evasion(logits: Tensor, y: Tensor) -> Tensor:
+    """The margin, up to ``CONFIDENCE``, minus ``ALARM`` times the last column, (B,): the loss of an
+    attacker who has to be misclassified and not be detected. The last of the K columns is no class
+    but an alarm, above zero where a detector rejects the image or nearly does.
+
+    Carlini and Wagner 2017b ("MagNet and 'Efficient Defenses Against Adversarial Attacks' are not
+    robust to adversarial examples", section 4), with a hinge for the detectors.
+    """
+    reached = _margin(logits, y, logits.shape[1] - 1).clamp(max=CONFIDENCE)
+    return reached - ALARM * logits[:, -1].clamp_min(0)
+
+
+LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin, "dlr": dlr, "evasion": evasion}
 """Name to loss; an attack's ``loss`` setting chooses one."""

@@ -11,7 +11,7 @@ from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
 from alp.training.recipes import RECIPES, Scale, recipe
-from alp.training.stages import HEADLESS, Stage
+from alp.training.stages import HEADLESS, MagNetStage, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,8 @@ class Settings:
     """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
     behind a purifier, which stays as it is; joint: both together; certified: a classifier whose
     votes under noise can be certified; guard: a purifier before a classifier, which stays as it
-    is; diffusion: a diffusion model of low noise."""
+    is; diffusion: a diffusion model of low noise; magnet: an autoencoder and detectors before a
+    classifier."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -68,6 +69,9 @@ def run(settings: Settings) -> None:
     quieten_engine()
     images = load_data(settings.data, "train", frame=frame_for([], settings.size))
     stage = settings.stage
+    validation = None
+    if isinstance(stage, MagNetStage):
+        validation = load_data(settings.data, "validation", frame=frame_for([], settings.size))
     start = recipe(settings.recipe, settings.scale).start
     classifier = settings.classifier or (Path(start) if start else None)
     if not isinstance(stage, HEADLESS) and classifier is None:
@@ -83,6 +87,7 @@ def run(settings: Settings) -> None:
             purifier=settings.purifier,
             classifier=classifier,
             others=settings.others,
+            validation=validation,
             report=lambda step, steps, scalars: bar(
                 f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
             ),

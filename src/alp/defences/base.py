@@ -48,7 +48,7 @@ MOST_DRAWS = 1_000_000
 ROUNDING = 1e-6
 """How far beyond [0,1] a pixel may be: the rounding of whoever made it."""
 
-CAPABILITIES = frozenset({"masked", "bpda", "bare", "purify"})
+CAPABILITIES = frozenset({"masked", "bpda", "bare", "purify", "rejects"})
 """What a defence may show beside its logits."""
 
 
@@ -202,6 +202,15 @@ class Defence(nn.Module, ABC):
     def bare(self, x: Tensor) -> Tensor:
         """Logits (B,K) of the classifier without its defence."""
         raise self._lacks("bare")
+
+    def rejects(self, x: Tensor) -> Tensor:
+        """Which images its detectors reject, bool (B,): it answers nothing then."""
+        raise self._lacks("rejects")
+
+    def watched(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        """As ``logits``, with the detectors' alarm as a further column, (draws,B,K+1): zero where
+        they are far from rejecting an image. For the loss ``evasion``."""
+        raise self._lacks("rejects")
 
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         """One purified draw, shaped like ``x``; ``x`` itself where there is no purifier."""

@@ -187,14 +187,19 @@ class EntryTask:
                 objective=entry.objective,
             )
             select[alive] = context.right(
-                x_adv, y[rows], f"select/{entry.name}", batch, rounds
+                x_adv, y[rows], f"select/{entry.name}", batch, rounds, attacked=True
             ).cpu()
             clean = torch.from_numpy(earlier[0]["clean_select"].copy())
             better = alive & (select < clean)
             if better.any():
                 of_these = better[alive].to(x.device)
                 fresh[better] = context.right(
-                    x_adv[of_these], y[rows][of_these], f"fresh/{entry.name}", batch, rounds
+                    x_adv[of_these],
+                    y[rows][of_these],
+                    f"fresh/{entry.name}",
+                    batch,
+                    rounds,
+                    attacked=True,
                 ).cpu()
             distance[alive] = context.threat.distance(x_adv, x[rows]).float().cpu()
         columns = {"attacked": alive, "select": select, "fresh": fresh, "distance": distance}

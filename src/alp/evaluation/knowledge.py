@@ -58,6 +58,12 @@ def fixed(defence: Defence, source: Generator, draws: int) -> Target:
     return target
 
 
+def detectors(defence: Defence, source: Generator, draws: int) -> Target:
+    """The attacker sees gradients through the whole defence and through its detectors, and has to
+    pass both: an attacked image that is rejected counts as right."""
+    return lambda x: defence.watched(x, source, draws)
+
+
 def score(defence: Defence, source: Generator, draws: int) -> Target:
     """The attacker sees no gradient, only answers, averaged over fresh draws (black box)."""
     return lambda x: defence.logits(x, source, draws)
@@ -74,6 +80,7 @@ KNOWLEDGE: dict[str, Callable[[Defence, Generator, int], Target]] = {
     "score": score,
     "masked": masked,
     "single": single,
+    "detectors": detectors,
     "bpda": bpda,
     "fixed": fixed,
     "eot": eot,
@@ -87,7 +94,7 @@ ATTACK_PRECISIONS = ("float32", "bfloat16")
 PAPER = ("oblivious", "single", "masked")
 """The levels of the source paper's protocol: a gradient of one draw at most."""
 
-NEEDS = {"oblivious": "bare", "masked": "masked", "bpda": "bpda"}
+NEEDS = {"oblivious": "bare", "masked": "masked", "bpda": "bpda", "detectors": "rejects"}
 """Level of knowledge to the view of a defence that it needs."""
 
 BLACK_BOX = frozenset({"oblivious", "transfer", "score"})

@@ -94,9 +94,17 @@ class Context:
     seed: int
     """Seed of all randomness."""
 
-    def right(self, x: Tensor, y: Tensor, point: str, batch: int, rounds: int) -> Tensor:
-        """How many of ``rounds`` predictions of ``x`` are right, (B,), on draws of their own."""
-        return counts(self.defence, x, y, self.seed, point, batch, rounds)
+    def right(
+        self, x: Tensor, y: Tensor, point: str, batch: int, rounds: int, *, attacked: bool = False
+    ) -> Tensor:
+        """How many of ``rounds`` predictions of ``x`` are right, (B,), on draws of their own. An
+        image that the defence rejects is right ``attacked`` and wrong clean (Meng and Chen 2017,
+        section 5)."""
+        right = counts(self.defence, x, y, self.seed, point, batch, rounds)
+        if "rejects" not in self.defence.capabilities:
+            return right
+        with torch.no_grad():
+            return right.masked_fill(self.defence.rejects(x), rounds if attacked else 0)
 
     def purified(self, x: Tensor, batch: int) -> Tensor:
         """One purified draw of ``x``; the same noise whenever a batch of this number is asked."""

@@ -7,6 +7,7 @@ from alp.training.stages import (
     DiffusionStage,
     GuardStage,
     JointStage,
+    MagNetStage,
     PurifierStage,
     Stage,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "DiffusionStage",
     "GuardStage",
     "JointStage",
+    "MagNetStage",
     "PurifierStage",
     "Stage",
 ]

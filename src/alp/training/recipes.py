@@ -27,6 +27,7 @@ from alp.training.stages import (
     DiffusionStage,
     GuardStage,
     JointStage,
+    MagNetStage,
     PurifierStage,
     Stage,
 )
@@ -149,6 +150,13 @@ def _diffusion(width: int, epochs: float, batch: int, lr: float, ema: float) -> 
         ema=ema,
     )
     return DiffusionStage(diffusion=DiffusionConfig(width=width), optim=optim)
+
+
+def _magnet(epochs: float, batch: int, ema: float) -> MagNetStage:
+    optim = OptimConfig(
+        epochs=epochs, batch_size=batch, optimizer="adamw", lr=1e-2, weight_decay=0.0, ema=ema
+    )
+    return MagNetStage(optim=optim)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -277,6 +285,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "demo": Recipe(_diffusion(16, 4.0, 64, 1e-3, 0.99), *_UNMEASURED),
         "cpu": Recipe(_diffusion(48, 18.0, 64, 1e-3, 0.999), *_UNMEASURED),
         "gpu": Recipe(_diffusion(128, 200.0, 128, 5e-4, 0.9999), *_UNMEASURED),
+    },
+    "magnet": {
+        "smoke": Recipe(_magnet(1.0, 64, 0.9), *_SMOKE, classifier=True),
+        "demo": Recipe(_magnet(8.0, 64, 0.98), *_UNMEASURED, classifier=True),
+        "cpu": Recipe(_magnet(10.0, 256, 0.99), *_UNMEASURED, classifier=True),
+        "gpu": Recipe(_magnet(400.0, 256, 0.999), *_UNMEASURED, classifier=True),
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""

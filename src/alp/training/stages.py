@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from alp.config import (
+    MOST_CHANNELS,
     ClassifierConfig,
     DiffusionConfig,
     OptimConfig,
@@ -203,10 +204,43 @@ class DiffusionStage:
         check_types(self)
 
 
-Stage = PurifierStage | ClassifierStage | JointStage | CertifiedStage | GuardStage | DiffusionStage
+@dataclass(frozen=True)
+class MagNetStage:
+    """Train the autoencoder of MagNet before a classifier that stays as it is, and choose the
+    thresholds of its detectors on the validation split (magnet.py)."""
+
+    channels: int = 3
+    """Channels of the two hidden layers."""
+    noise: float = 0.025
+    """Standard deviation of the noise on the pixels, on images in [0,1]."""
+    drop_rate: float = 0.005
+    """Share of clean validation images that each of the three detectors rejects."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-2, weight_decay=0.0)
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=0, cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        within(self, 1, MOST_CHANNELS, "channels")
+        within(self, 0.0, math.inf, "noise")
+        within(self, 0.0, 1.0, "drop_rate")
+
+
+Stage = (
+    PurifierStage
+    | ClassifierStage
+    | JointStage
+    | CertifiedStage
+    | GuardStage
+    | DiffusionStage
+    | MagNetStage
+)
 
 UNLABELLED = (PurifierStage, DiffusionStage)
 """Stages that look at no labels, and start from no weights."""
 
-HEADLESS = (*UNLABELLED, GuardStage)
+HEADLESS = (*UNLABELLED, GuardStage, MagNetStage)
 """Stages that train no classifier."""

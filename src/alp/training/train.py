@@ -25,6 +25,7 @@ from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.classes import require_same_classes
 from alp.defences.diffusion import Diffusion
+from alp.defences.magnet import MagNet
 from alp.defences.packaged import (
     load_classifier,
     load_kind,
@@ -38,6 +39,7 @@ from alp.files import exists, expanded, read_json, require_shape, require_writab
 from alp.training.certified import CertifiedTask
 from alp.training.diffusion import DiffusionTask
 from alp.training.guard import GuardTask
+from alp.training.magnet import MagNetTask, choose_thresholds
 from alp.training.stages import (
     HEADLESS,
     UNLABELLED,
@@ -46,6 +48,7 @@ from alp.training.stages import (
     DiffusionStage,
     GuardStage,
     JointStage,
+    MagNetStage,
     PurifierStage,
     Stage,
 )
@@ -83,6 +86,7 @@ def train(
     purifier: Path | None = None,
     classifier: Path | None = None,
     others: Sequence[Path] = (),
+    validation: Images | None = None,
     report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
 ) -> Trained:
     """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
@@ -96,6 +100,7 @@ def train(
             start from (guard).
         classifier: weights to start from (classifier, joint), or the frozen classifier (guard).
         others: further frozen classifiers, which share the images of each step (guard).
+        validation: images that are not trained on, by which thresholds are chosen (magnet).
         report: called after each step with (finished steps, all steps, scalars of the step).
 
     Raises:
@@ -120,6 +125,12 @@ def train(
     checkpoint = folder / "checkpoint.safetensors"
     if not exists(record_path) and is_first_process():
         require_writable(folder, weights.name, record_path.name, checkpoint.name)
+    if (validation is None) is isinstance(stage, MagNetStage):
+        raise ConfigError(
+            "the magnet stage chooses thresholds on validation images; give them in validation"
+            if validation is None
+            else f"a {type(stage).__name__} looks at no validation images; leave them out"
+        )
     task, parents = build_task(stage, images, seed, purifier, classifier, others)
     settings = {
         "stage": type(stage).__name__,
@@ -130,6 +141,7 @@ def train(
         "seed": seed,
         **seeding.recorded(),
         "parents": parents,
+        **({"validation_digest": validation.digest} if validation else {}),
     }
     key = digest(settings)
     if record_path.exists():
@@ -150,6 +162,8 @@ def train(
         )
     if isinstance(model, Defence):
         model.classes = images.classes
+    if isinstance(stage, MagNetStage) and validation:
+        choose_thresholds(cast(MagNet, model), validation, stage.drop_rate)
     record = settings | {
         "key": key,
         "steps": run.steps,
@@ -189,6 +203,14 @@ def build_task(
     parents: dict[str, str] = {}
     if isinstance(stage, GuardStage):
         return _guard_task(stage, images, seed, purifier, classifier, others)
+    if isinstance(stage, MagNetStage):
+        if purifier is not None or classifier is None:
+            raise ConfigError("the magnet stage stands before a classifier; give its weights alone")
+        kept = load_kind(classifier, ResNetLite)
+        _require_classes(kept, images, classifier)
+        with seeding.initialising(seed, "magnet"):
+            net = MagNet(kept, stage.channels)
+        return MagNetTask(stage, net), {"classifier": weights_digest(kept)}
     if others:
         raise ConfigError("only the guard stage takes several classifiers; give one")
     if isinstance(stage, UNLABELLED):
