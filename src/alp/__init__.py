@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from alp.records import conclude
     from alp.report import write_report
     from alp.training import CertifiedStage, ClassifierStage, JointStage, PurifierStage
+    from alp.training.fit import fit
     from alp.training.train import train
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "defend",
     "evaluate",
     "export_onnx",
+    "fit",
     "load",
     "load_data",
     "save",
@@ -101,6 +103,7 @@ __getattr__ = lazily(
             "JointStage",
             "PurifierStage",
         ),
+        "alp.training.fit": ("fit",),
         "alp.training.train": ("train",),
     },
 )

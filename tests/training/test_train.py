@@ -19,10 +19,11 @@ from alp.config import ClassifierConfig, EngineConfig, OptimConfig, PurifierConf
 from alp.data import Images
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite
 from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.packaged import load_kind
 from alp.errors import CheckpointError, ConfigError
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
-from alp.training.train import load_kind, perturbation, thin, train
+from alp.training.train import perturbation, thin, train
 
 CODE = PurifierConfig(latent_channels=8, width=8, blocks=1)
 HEAD = ClassifierConfig(size="tiny", classes=4)
@@ -206,7 +207,9 @@ def test_stages_and_weights_that_do_not_go_together_are_refused(toy, parents, tm
         train(STAGES["joint"], tmp_path, toy, classifier=classifier)
     with pytest.raises(CheckpointError, match="holds a ResNetLite; give the weights of a Purifier"):
         train(STAGES["purified"], tmp_path, toy, purifier=classifier)
-    with pytest.raises(CheckpointError, match="holds a Purifier; give the weights of a ResNetLite"):
+    with pytest.raises(
+        CheckpointError, match="holds a Purifier, which cannot be trained; give the weights"
+    ):
         train(STAGES["classifier"], tmp_path, toy, classifier=purifier)
     assert list(tmp_path.iterdir()) == []
 

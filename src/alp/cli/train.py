@@ -10,6 +10,7 @@ from alp.cli.common import frame_for
 from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
+from alp.training.adapting import adapted, steps_word
 from alp.training.recipes import RECIPES, Scale, recipe
 from alp.training.stages import HEADLESS, MagNetStage, Stage
 
@@ -43,6 +44,8 @@ class Settings:
     it stands before, also a reference such as timm:NAME or net.pt2."""
     others: tuple[Path, ...] = ()
     """Further classifiers that guard stands before."""
+    new_head: bool = False
+    """Replace the classifier's last layer by a fresh one for the classes of the pictures."""
     seed: int = 0
     """Seed of the initial weights, the order of the images and all noise."""
     stage: Stage = field(
@@ -62,16 +65,23 @@ def run(settings: Settings) -> None:
     """Train, with a progress bar, and say what came out."""
     check_weights(settings)
 
-    from alp.cli.console import progress, quieten_engine, show
+    from alp.cli.console import note, progress, quieten_engine, show
     from alp.data import load_data
     from alp.training.train import in_brief, train
 
     quieten_engine()
     images = load_data(settings.data, "train", frame=frame_for([], settings.size))
+    usual = recipe(settings.recipe, settings.scale).stage
     stage = settings.stage
     validation = None
     if isinstance(stage, MagNetStage):
         validation = load_data(settings.data, "validation", frame=frame_for([], settings.size))
+    if settings.scale in ("cpu", "gpu") and stage.optim == usual.optim:
+        # Whoever sets the length gets that length.
+        fitted = adapted(stage, len(images), (images.images.shape[2], images.images.shape[3]))
+        if fitted != stage:
+            note(f"fitted to {len(images):,} pictures: {steps_word(fitted, len(images))}")
+        stage = fitted
     start = recipe(settings.recipe, settings.scale).start
     classifier = settings.classifier or (Path(start) if start else None)
     if not isinstance(stage, HEADLESS) and classifier is None:
@@ -88,6 +98,7 @@ def run(settings: Settings) -> None:
             classifier=classifier,
             others=settings.others,
             validation=validation,
+            new_head=settings.new_head,
             report=lambda step, steps, scalars: bar(
                 f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
             ),

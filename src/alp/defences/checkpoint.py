@@ -22,7 +22,7 @@ from alp.config import digest
 from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, PurifierBase, channels_last
 from alp.defences.digests import tensors_digest as tensors_digest
 from alp.defences.digests import weights_digest as weights_digest
-from alp.defences.referenced import external_tensors, open_references, references_of
+from alp.defences.referenced import Referenced, external_tensors, open_references, references_of
 from alp.errors import CheckpointError, ConfigError
 from alp.files import exists, write_atomically
 
@@ -127,13 +127,13 @@ def _model_digest(meta: Mapping[str, str]) -> str:
     return digest(described if classes is None else [described, classes])
 
 
-def load_model(path: str | Path, classifier: str | None = None) -> Model:
+def load_model(path: str | Path, classifier: str | Referenced | None = None) -> Model:
     """Read a model, in evaluation mode, on the CPU. Nothing is unpickled, and nothing large is
     allocated before the file is known to hold what its description asks for.
 
     Args:
         classifier: a reference to the classifier of a defended one, where the file's own does not
-            lead to it, or leads to code.
+            lead to it, or leads to code; or the classifier itself.
 
     Raises:
         CheckpointError: the file is missing, damaged or not one of alp's models, its weights are

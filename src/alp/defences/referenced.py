@@ -6,6 +6,7 @@ A weights file holds the reference, what the classifier needs and a digest of it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, final
@@ -18,6 +19,7 @@ from alp.config import FrameConfig, from_dict, to_dict
 from alp.defences.adapters import are_probabilities, log_probabilities, logits_of
 from alp.defences.base import DEFENCES, Defence, Deterministic, classify
 from alp.defences.digests import weights_digest
+from alp.defences.new_head import replace_head
 from alp.defences.references import CODE, REFERENCES, Found, Reference, parsed
 from alp.errors import AlpError, CheckpointError, ConfigError
 from alp.files import exists, expanded
@@ -44,6 +46,7 @@ class Referenced(Deterministic):
         outputs: str = "logits",
         digest: str = "",
         retrained: bool = False,
+        head: int = 0,
     ) -> None:
         """A classifier, or a place for one that :meth:`open` fills.
 
@@ -53,12 +56,14 @@ class Referenced(Deterministic):
             digest: of the classifier that the place is for.
             retrained: whether its weights are not those of the reference any more, so that a
                 weights file has to hold them.
+            head: classes of a head that stands in place of the reference's own; 0 for its own.
         """
         super().__init__()
         self.reference = reference
         self.outputs = outputs
         self.digest = digest or (digest_of(found) if found else "")
         self.retrained = retrained
+        self.head = head
         self.fixed = False
         self.register_buffer("mean", torch.zeros(1, 1, 1, 1))
         self.register_buffer("std", torch.ones(1, 1, 1, 1))
@@ -85,6 +90,30 @@ class Referenced(Deterministic):
         logits = classify(self.module, (x - self.mean.to(x)) / self.std.to(x))
         return log_probabilities(logits) if self.outputs == "probabilities" else logits
 
+    def fill_like(self, other: Referenced) -> None:
+        """Fill the place with a copy of the classifier in ``other``."""
+        self._take(
+            Found(
+                deepcopy(other.module),
+                other.frame,
+                other.fixed,
+                tuple(self.mean.flatten().tolist()),
+                tuple(self.std.flatten().tolist()),
+                self._classes or other._classes,
+                other.differentiable,
+            )
+        )
+
+    def with_new_head(self, classes: int) -> None:
+        """Replace the last layer by a fresh one, in place; its weights come from torch's global
+        generator.
+
+        Raises:
+            ConfigError: it has no such layer.
+        """
+        replace_head(self.module, classes)
+        self.head, self.retrained, self._classes = classes, True, None
+
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "reference",
@@ -95,6 +124,7 @@ class Referenced(Deterministic):
             "std": self.std.flatten().tolist(),
             "frame": None if self.frame is None else to_dict(self.frame),
             "retrained": self.retrained,
+            **({"head": self.head} if self.head else {}),
         }
 
     @classmethod
@@ -110,6 +140,7 @@ class Referenced(Deterministic):
             outputs=description["outputs"],
             digest=str(description["digest"]),
             retrained=bool(description["retrained"]),
+            head=int(description.get("head", 0)),
         )
         for name in ("mean", "std"):
             values = reference.channels(name, tuple(map(float, description[name])))
@@ -133,6 +164,8 @@ class Referenced(Deterministic):
         found = REFERENCES[self.reference.kind](self.reference)
         if not isinstance(found, Found):
             raise CheckpointError(f"{self.reference.text} is a whole defence, not a classifier")
+        if self.head:
+            replace_head(found.module, self.head)
         held = digest_of(found)
         if not self.retrained and held != self.digest:
             raise CheckpointError(
@@ -149,6 +182,22 @@ class Referenced(Deterministic):
                 classes=self._classes or found.classes,
             )
         )
+
+
+def of_module(module: nn.Module, frame: FrameConfig | None = None) -> Referenced:
+    """A module at hand as a classifier that can be trained and saved: a weights file holds its
+    weights, and whoever loads it names the code that builds it.
+
+    Raises:
+        ConfigError: the module does not answer images with logits or probabilities.
+    """
+    kind = type(module)
+    reference = Reference("function", f"{kind.__module__}:{kind.__qualname__}")
+    model = Referenced(reference, Found(module, frame))
+    if are_probabilities(_answers(model)):
+        model.outputs = "probabilities"
+    model.retrained = True
+    return model
 
 
 def open_reference(reference: Reference) -> Defence:
@@ -235,12 +284,13 @@ def references_of(model: nn.Module) -> dict[str, Referenced]:
     return {name: each for name, each in model.named_modules() if isinstance(each, Referenced)}
 
 
-def open_references(model: nn.Module, path: Path, named: str | None) -> None:
+def open_references(model: nn.Module, path: Path, named: str | Referenced | None) -> None:
     """Open the classifier that a weights file refers to.
 
     Args:
         path: of the file.
-        named: another reference to the same classifier, from whoever loads the file.
+        named: another reference to the same classifier, from whoever loads the file, or the
+            classifier itself.
 
     Raises:
         CheckpointError: the file refers to code and nobody named it, it refers to nothing, or the
@@ -248,6 +298,10 @@ def open_references(model: nn.Module, path: Path, named: str | None) -> None:
         AlpError: the classifier cannot be opened.
     """
     places = references_of(model)
+    if isinstance(named, Referenced):
+        for place in places.values():
+            place.fill_like(named)
+        return
     reference = parsed(named) if named else None
     if named and (reference is None or not places):
         raise CheckpointError(

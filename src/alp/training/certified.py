@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from alp import seeding
-from alp.defences import ResNetLite
+from alp.defences.base import Deterministic
 from alp.training.stages import CertifiedStage
 from alp.training.tasks import Source, Task
 
@@ -20,10 +20,10 @@ from alp.training.tasks import Source, Task
 class CertifiedTask(Task):
     """Cross-entropy of noisy copies, and their consistency; see the module."""
 
-    def __init__(self, stage: CertifiedStage, model: ResNetLite) -> None:
+    def __init__(self, stage: CertifiedStage, model: Deterministic) -> None:
         super().__init__()
         self.stage = stage
-        self.model: ResNetLite = model
+        self.model: Deterministic = model
 
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
         stage = self.stage

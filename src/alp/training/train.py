@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
+from torch import nn
 
 from alp import seeding
 from alp.attacks import NFGSM, PGD, THREATS
@@ -26,16 +27,20 @@ from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.classes import require_same_classes
 from alp.defences.diffusion import Diffusion
 from alp.defences.magnet import MagNet
+from alp.defences.new_head import replace_head
 from alp.defences.packaged import (
+    load,
     load_classifier,
     load_kind,
     load_purifier,
     require_classifier,
 )
 from alp.defences.purifier import with_noise
+from alp.defences.referenced import Referenced, references_of
 from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
 from alp.executors import is_first_process
 from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
+from alp.training.adapting import doubts_of
 from alp.training.certified import CertifiedTask
 from alp.training.diffusion import DiffusionTask
 from alp.training.guard import GuardTask
@@ -57,6 +62,10 @@ from alp.version import __version__
 
 POINTS = 200
 """Points of a training's curves in its record."""
+
+
+Trainable: TypeAlias = ResNetLite | Referenced
+"""A classifier that can be trained."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,11 @@ def train(
     *,
     seed: int = 0,
     engine: EngineConfig | None = None,
-    purifier: Path | None = None,
-    classifier: Path | None = None,
+    purifier: Path | Purifier | None = None,
+    classifier: Path | Trainable | None = None,
     others: Sequence[Path] = (),
     validation: Images | None = None,
+    new_head: bool = False,
     report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
 ) -> Trained:
     """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
@@ -99,6 +109,8 @@ def train(
         purifier: weights of the purifier in front of the classifier (classifier, joint), or to
             start from (guard).
         classifier: weights to start from (classifier, joint), or the frozen classifier (guard).
+        new_head: whether the last layer of the classifier is replaced by a fresh one for the
+            classes of the images (classifier, joint, certified).
         others: further frozen classifiers, which share the images of each step (guard).
         validation: images that are not trained on, by which thresholds are chosen (magnet).
         report: called after each step with (finished steps, all steps, scalars of the step).
@@ -131,7 +143,7 @@ def train(
             if validation is None
             else f"a {type(stage).__name__} looks at no validation images; leave them out"
         )
-    task, parents = build_task(stage, images, seed, purifier, classifier, others)
+    task, parents = build_task(stage, images, seed, purifier, classifier, others, new_head)
     settings = {
         "stage": type(stage).__name__,
         "settings": to_dict(stage),
@@ -142,10 +154,11 @@ def train(
         **seeding.recorded(),
         "parents": parents,
         **({"validation_digest": validation.digest} if validation else {}),
+        **({"new_head": True} if new_head else {}),
     }
     key = digest(settings)
     if record_path.exists():
-        return _finished(weights, record_path, key)
+        return _finished(weights, record_path, key, task.model)
     doubts = _warnings(stage, images)
     for doubt in doubts:
         warnings.warn(doubt, stacklevel=2)
@@ -155,6 +168,10 @@ def train(
     )
     module, progress = fit(task, run, fabric, report)
     model = cast(Model, module.cpu())
+    found = doubts_of(stage, progress.history)
+    for doubt in found:
+        warnings.warn(doubt, stacklevel=2)
+    doubts += found
     if (fault := not_finite(model.state_dict())) is not None:
         raise TrainingError(
             f"after the last step {fault}; lower optim.lr, set optim.clip, or train with "
@@ -187,7 +204,7 @@ def train(
         checkpoint.unlink(missing_ok=True)
     fabric.barrier()
     if not fabric.is_global_zero:  # whose own batch statistics differ
-        return _finished(weights, record_path, key)
+        return _finished(weights, record_path, key, task.model)
     return Trained(model, weights, record)
 
 
@@ -195,9 +212,10 @@ def build_task(
     stage: Stage,
     images: Images,
     seed: int,
-    purifier: Path | None,
-    classifier: Path | None,
+    purifier: Path | Purifier | None,
+    classifier: Path | Trainable | None,
     others: Sequence[Path] = (),
+    new_head: bool = False,
 ) -> tuple[Task, dict[str, str]]:
     """The stage's task, and the digests of the weights that it starts from."""
     parents: dict[str, str] = {}
@@ -219,10 +237,13 @@ def build_task(
         return _from_scratch(stage, seed), parents
     if classifier is None:
         with seeding.initialising(seed, "classifier"):
-            head = ResNetLite(stage.classifier)
+            head: Trainable = ResNetLite(stage.classifier)
     else:
-        head = load_kind(classifier, ResNetLite)
+        head = _trainable(classifier)
         parents["classifier"] = weights_digest(head)
+        if new_head:
+            with seeding.initialising(seed, "head"):
+                renew_head(head, len(images.classes))
     _require_classes(head, images, classifier)
     if isinstance(stage, CertifiedStage):
         if purifier is not None:
@@ -239,13 +260,39 @@ def build_task(
             f"input_noise is {stage.input_noise}, and a purifier is given; noise goes to the "
             "input or to the latent: leave one of them out"
         )
-    front = load_kind(purifier, Purifier)
+    front = purifier if isinstance(purifier, Purifier) else load_kind(purifier, Purifier)
     parents["purifier"] = weights_digest(front)
     behind = Defended(head, front)
     if isinstance(stage, JointStage):
         return JointTask(stage, behind, perturb), parents
     behind.purifier.requires_grad_(False)
     return ClassifierTask(stage, behind, perturb), parents
+
+
+def _trainable(classifier: Path | Trainable) -> Trainable:
+    """The classifier that a training starts from.
+
+    Raises:
+        CheckpointError: it is of a kind that cannot be trained, or has no gradient.
+    """
+    head = load(classifier) if isinstance(classifier, Path) else classifier
+    if not isinstance(head, ResNetLite | Referenced) or not head.differentiable:
+        raise CheckpointError(
+            f"{classifier} holds a {type(head).__name__}, which cannot be trained; give the "
+            "weights of a ResNetLite, or a reference to a classifier with gradients"
+        )
+    if isinstance(head, Referenced):
+        head.retrained = True
+    return head
+
+
+def renew_head(head: Trainable, classes: int) -> None:
+    """Replace the last layer for other classes, in place."""
+    if isinstance(head, Referenced):
+        head.with_new_head(classes)
+    else:
+        replace_head(head, classes)
+        head.classes = None
 
 
 def _from_scratch(stage: PurifierStage | DiffusionStage, seed: int) -> Task:
@@ -260,15 +307,15 @@ def _guard_task(
     stage: GuardStage,
     images: Images,
     seed: int,
-    purifier: Path | None,
-    classifier: Path | None,
+    purifier: Path | Purifier | None,
+    classifier: Path | Trainable | None,
     others: Sequence[Path],
 ) -> tuple[Task, dict[str, str]]:
     if classifier is None:
         raise ConfigError("the guard stage trains a purifier before a classifier; give its weights")
     parents, heads = {}, []
     for number, path in enumerate((classifier, *others)):
-        head = load_classifier(path)
+        head = load_classifier(path) if isinstance(path, Path) else path
         _require_classes(head, images, path)
         if not head.differentiable:
             raise ConfigError(
@@ -281,7 +328,7 @@ def _guard_task(
         with seeding.initialising(seed, "purifier"):
             front = Purifier(stage.purifier)
     else:
-        front = load_purifier(purifier)
+        front = purifier if isinstance(purifier, Purifier) else load_purifier(purifier)
         parents["purifier"] = weights_digest(front)
     steps = stage.optim.steps(len(images))
     return GuardTask(stage, with_noise(front, stage.sigma), heads, _growing(stage), steps), parents
@@ -299,14 +346,23 @@ def _growing(stage: GuardStage) -> Callable[[float], Perturb]:
     return at
 
 
-def _require_classes(head: Defence, images: Images, weights: Path | None) -> None:
+def _require_classes(head: Defence, images: Images, weights: object) -> None:
     """Refuse images whose classes are others than the classifier's, or all the same.
 
     Raises:
         ConfigError: see above; the message has both.
     """
     there = len(images.classes)
-    count = head.config.classes if isinstance(head, ResNetLite) else None
+    if isinstance(head, ResNetLite):
+        count = head.config.classes
+    else:
+        with torch.no_grad():
+            count = head.predict(images.batch(torch.arange(1))[0], seeding.entropy(), 1).shape[1]
+    if weights is not None and count != there:
+        raise ConfigError(
+            f"the classifier tells {count} classes apart, and {images.name} has {there}: give a "
+            "classifier of these, or replace its last layer with --new_head, or new_head=True"
+        )
     if weights is None and count != there:
         raise ConfigError(
             f"classifier.classes of the stage is {count}, but {images.name} has {there}; set it "
@@ -348,7 +404,8 @@ _RECORD = {
 """What the record of a finished training has to hold for its readers."""
 
 
-def _finished(weights: Path, record_path: Path, key: str) -> Trained:
+def _finished(weights: Path, record_path: Path, key: str, like: nn.Module) -> Trained:
+    """What a finished training left; a classifier of somebody else's is built as in ``like``."""
     record = read_json(record_path, CheckpointError)
     seeding.require_same(record, record_path)
     if record.get("key") != key:
@@ -357,7 +414,8 @@ def _finished(weights: Path, record_path: Path, key: str) -> Trained:
             "give another folder, or delete that one"
         )
     require_shape(record, _RECORD, str(record_path), CheckpointError, "train again")
-    model = load_model(weights)
+    inside = next(iter(references_of(like).values()), None)
+    model = load_model(weights, inside)
     if weights_digest(model) != record.get("weights_digest"):
         raise CheckpointError(
             f"{weights} is not what {record_path} describes; delete the folder to train again"
