@@ -224,7 +224,9 @@ def build_task(
     if isinstance(stage, MagNetStage):
         if purifier is not None or classifier is None:
             raise ConfigError("the magnet stage stands before a classifier; give its weights alone")
-        kept = load_kind(classifier, ResNetLite)
+        kept: Trainable = (
+            load_kind(classifier, ResNetLite) if isinstance(classifier, Path) else classifier
+        )
         _require_classes(kept, images, classifier)
         with seeding.initialising(seed, "magnet"):
             net = MagNet(kept, stage.channels)
