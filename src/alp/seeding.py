@@ -195,6 +195,22 @@ Source: TypeAlias = "torch.Generator | Shard | Common | Rows"
 """Where draws come from."""
 
 
+def state_of(source: Source) -> torch.Tensor:
+    """Where a source stands."""
+    return _generator(source).get_state()
+
+
+def set_state(source: Source, state: torch.Tensor) -> None:
+    """Put a source back to where it stood."""
+    _generator(source).set_state(state)
+
+
+def _generator(source: Source) -> torch.Generator:
+    while isinstance(source, Rows):
+        source = source.source
+    return source.generator if isinstance(source, Shard | Common) else source
+
+
 def _draw(name: str, shape: Sequence[int], source: Source) -> torch.Tensor:
     import torch
 

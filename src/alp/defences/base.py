@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
+from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar
 
 import torch
@@ -67,6 +68,9 @@ class Defence(nn.Module, ABC):
     surrogate: str = ""
     """The gradient that it declares in place of the exact one, in words, such as ``the identity
     in place of JPEG's derivative``; empty where its gradient is exact."""
+
+    kept_rows: int | None = None
+    """Images of draws that a graph keeps at a time (``memory.py``); None keeps all."""
 
     _frame: FrameConfig | None = None
 
@@ -184,8 +188,14 @@ class Defence(nn.Module, ABC):
     def _drawn(self, x: Tensor, source: seeding.Source, draws: int, **options: Any) -> Tensor:
         draws = draws if self.stochastic else 1
         state, group = self.encode(x), max(1, ROWS // len(x))
+        sample: Callable[..., Tensor] = self.sample
+        if self.kept_rows is not None and torch.is_grad_enabled():
+            from alp.defences.memory import recomputed
+
+            group = min(group, max(1, self.kept_rows // len(x)))
+            sample = partial(recomputed, self.sample)
         parts = [
-            self.sample(state, source, min(group, draws - first), **options)
+            sample(state, source, min(group, draws - first), **options)
             for first in range(0, draws, group)
         ]
         return torch.cat(parts)

@@ -74,6 +74,12 @@ class Adaptive:
         ]
         return [CleanTask(context, suite), *opening, *closing, *checks]
 
+    @property
+    def averaged(self) -> int:
+        """Most draws that an attacker averages at a call."""
+        entries = (each.draws for each in self._suite.entries if each.level != "score")
+        return max([self._suite.probes.draws, *entries])
+
     def own(
         self, threat: Threat, surrogates: Sequence[str], attack_precision: str
     ) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from alp.defences.adapters import (
 )
 from alp.defences.classes import require_same_classes
 from alp.defences.inspection import Unchanged
+from alp.defences.memory import keep_at_most
 from alp.defences.packaged import loaded
 from alp.defences.sending import reference
 from alp.errors import ConfigError
@@ -34,6 +35,7 @@ from alp.evaluation.config import EvalConfig
 from alp.evaluation.crew import Crew
 from alp.evaluation.grid import Grid
 from alp.evaluation.header import About, header
+from alp.evaluation.memory import rows_kept
 from alp.evaluation.probe import Probe, computed_by, probed, require_same_numbers
 from alp.evaluation.protocol import PaperProtocol
 from alp.evaluation.schedule import (
@@ -202,9 +204,11 @@ def run(
         every = units(tasks, len(data), config.batch_size)
         mine = share_of(share, tasks, every)
         chosen = [unit for unit in every if unit in mine]
+        work.keep_rows(rows_kept(defence, work.first(config.batch_size)[0], plan, crew, note))
         tracker = Tracker(tasks, probe.rates, chosen, progress)
         with crew.at_work(work, work.description(computed)) as (executor, prepared):
             parts = run_tasks(tasks, chosen, executor, prepared(_unit), finished, tracker, note)
+        work.keep_rows(None)
         before.require()
         if share is not None and finished is not None:
             left = missing(every, finished)
@@ -248,6 +252,7 @@ class _Work:
     ) -> None:
         self._made_of = (target, deploy, surrogates, data, config)
         self.data, self.config = data, config
+        self.rows: int | None = None
         x, _ = self.first(config.batch_size)
 
         def seen(target: Any, draws: int | None = None) -> Defence:
@@ -274,12 +279,17 @@ class _Work:
         self.plan = plan.fitted(context, config.norm, classes)
         self.tasks: list[Task] = list(self.plan.tasks(context))
 
+    def keep_rows(self, rows: int | None) -> None:
+        """Let gradients keep so many images of draws at a time; None keeps all."""
+        self.rows = rows
+        keep_at_most(self.defence, rows)
+
     def description(self, computed: Mapping[str, Any]) -> Callable[[], _Work]:
         """What makes the same in another process, where it has to compute the same numbers."""
         target, deploy, surrogates, data, config = self._made_of
         others = {name: reference(each) for name, each in surrogates.items()}
         made_of = (reference(target), deploy, others, data.reference(), config)
-        return partial(_again, made_of, dict(computed), versions())
+        return partial(_again, made_of, dict(computed), versions(), self.rows)
 
     def probe(self) -> Probe:
         """How fast the target is here, and what it computes."""
@@ -300,7 +310,9 @@ class _Work:
         return x.to(self.config.device), y.to(self.config.device)
 
 
-def _again(made_of: Any, computed: Mapping[str, Any], wanted: Mapping[str, str]) -> _Work:
+def _again(
+    made_of: Any, computed: Mapping[str, Any], wanted: Mapping[str, str], rows: int | None
+) -> _Work:
     """A worker's :class:`_Work`.
 
     Raises:
@@ -315,6 +327,7 @@ def _again(made_of: Any, computed: Mapping[str, Any], wanted: Mapping[str, str])
         "computed": computed_by(config.device, work.probe().numbers),
     }
     require_same_numbers({"versions": wanted, "computed": computed}, here)
+    work.keep_rows(rows)
     return work
 
 

@@ -79,6 +79,11 @@ class Grid:
         """Itself: it is the same for every target."""
         return self
 
+    @property
+    def averaged(self) -> int:
+        """Most draws that an attacker averages at a call."""
+        return max(point.averaged for point in self.points)
+
     def tasks(self, context: Context) -> Sequence[Task]:
         """A task a point."""
         return [PointTask(context, self.attack, point) for point in self.points]

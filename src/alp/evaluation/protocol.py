@@ -58,6 +58,11 @@ class PaperProtocol:
         """Itself: it is the same for every target."""
         return self
 
+    @property
+    def averaged(self) -> int:
+        """Draws that an attacker averages at a call."""
+        return 1
+
     def tasks(self, context: Context) -> Sequence[Task]:
         """One task, which sees all levels of a batch."""
         return [ProtocolTask(context, self)]
