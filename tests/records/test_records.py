@@ -179,3 +179,27 @@ def test_the_json_is_for_people_too(written):
     _, good = written
     assert json.loads(good["json"])["header"]["name"] == "A-ALP + AT"
     assert b'\n  "name": "A-ALP + AT"' in good["json"]
+
+
+def test_a_record_saves_itself(tmp_path):
+    path = _record().save(tmp_path / "own")
+    assert read(path).same(_record())
+
+
+def test_a_table_has_no_number_where_nothing_was_predicted():
+    pytest.importorskip("pandas")
+    record = Record(
+        {"kind": "verdict", "name": "toy"},
+        {
+            "label": np.array([0, 1]),
+            "eot pgd_fresh": np.array([-1, 2], dtype=np.int16),
+            "clean_prediction": np.array([3, -1]),
+            "shift": np.array([-1, 1]),
+        },
+    )
+    frame = record.to_pandas()
+    assert np.isnan(frame["eot pgd_fresh"]).tolist() == [True, False]
+    assert np.isnan(frame["clean_prediction"]).tolist() == [False, True]
+    assert frame["eot pgd_fresh"].mean() == 2
+    assert frame["shift"].tolist() == [-1, 1]
+    assert _record().to_pandas()["attack"].tolist() == ["fgsm", "", "pgd"]

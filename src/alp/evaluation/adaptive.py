@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -131,10 +132,12 @@ class CleanTask:
 
     def run(self, x: Tensor, y: Tensor, batch: int, earlier: Sequence[Part]) -> Part:
         context, rounds = self.context, self.suite.evaluations
+        fresh, confidence = context.judged(x, y, "fresh/clean", batch, rounds)
         return as_columns(
             {
                 "clean_select": context.right(x, y, "select/clean", batch, rounds),
-                "clean_fresh": context.right(x, y, "fresh/clean", batch, rounds),
+                "clean_fresh": fresh,
+                "clean_confidence": confidence,
                 **quality(x, context.purified(x, batch)),
             }
         )
@@ -176,6 +179,7 @@ class EntryTask:
         alive = torch.from_numpy(left)
         select, fresh = (torch.full((len(x),), -1, dtype=torch.int16) for _ in range(2))
         distance = torch.zeros(len(x))
+        confidence = torch.full((len(x),), math.nan)
         if alive.any():
             rows = alive.to(x.device)
             defence = context.surrogates[entry.surrogate] if entry.surrogate else context.defence
@@ -199,16 +203,23 @@ class EntryTask:
             better = alive & (select < clean)
             if better.any():
                 of_these = better[alive].to(x.device)
-                fresh[better] = context.right(
+                right, sure = context.judged(
                     x_adv[of_these],
                     y[rows][of_these],
                     f"fresh/{entry.name}",
                     batch,
                     rounds,
                     attacked=True,
-                ).cpu()
+                )
+                fresh[better], confidence[better] = right.cpu(), sure.cpu()
             distance[alive] = context.threat.distance(x_adv, x[rows]).float().cpu()
-        columns = {"attacked": alive, "select": select, "fresh": fresh, "distance": distance}
+        columns = {
+            "attacked": alive,
+            "select": select,
+            "fresh": fresh,
+            "confidence": confidence,
+            "distance": distance,
+        }
         return as_columns({f"{self.name}_{name}": values for name, values in columns.items()})
 
 

@@ -130,10 +130,12 @@ def evaluate(
         A record; of a suite its kind is ``verdict``, and :func:`alp.conclude` makes accuracies of
         it. Columns, one row an image: ``index``, ``label``, ``psnr`` (dB) and ``ssim`` of one
         purified draw, ``clean_select`` and ``clean_fresh`` (how many of R predictions are right),
-        for each entry ``<entry>_attacked`` (whether it was: an image that is wrong already is
-        not), ``<entry>_select``, ``<entry>_fresh`` (-1 where nothing was predicted: the attack did
-        no better than the clean image) and ``<entry>_distance``, and the numbers of the checks,
-        ``<check>_<number>``, NaN beyond the images that they looked at.
+        ``clean_confidence`` (mean softmax of the classes predicted on fresh draws), for each entry
+        ``<entry>_attacked`` (whether it was: an image that is wrong already is not),
+        ``<entry>_select``, ``<entry>_fresh`` (-1 where nothing was predicted: the attack did no
+        better than the clean image), ``<entry>_confidence`` (NaN there) and ``<entry>_distance``,
+        and the numbers of the checks, ``<check>_<number>``, NaN beyond the images that they looked
+        at.
 
     Raises:
         UnknownNameError: no such suite or precision.

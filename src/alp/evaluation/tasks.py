@@ -16,7 +16,7 @@ from alp.attacks import Attack, Threat, expected
 from alp.data.quality import WINDOW, psnr, ssim
 from alp.errors import ConfigError
 from alp.evaluation.knowledge import KNOWLEDGE
-from alp.evaluation.verdict import counts
+from alp.evaluation.verdict import outcomes
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
@@ -100,11 +100,20 @@ class Context:
         """How many of ``rounds`` predictions of ``x`` are right, (B,), on draws of their own. An
         image that the defence rejects is right ``attacked`` and wrong clean (Meng and Chen 2017,
         section 5)."""
-        right = counts(self.defence, x, y, self.seed, point, batch, rounds)
+        return self.judged(x, y, point, batch, rounds, attacked=attacked)[0]
+
+    def judged(
+        self, x: Tensor, y: Tensor, point: str, batch: int, rounds: int, *, attacked: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`right`, and the mean confidence of the predictions, (B,); NaN for an image
+        that the defence rejects."""
+        right, confidence = outcomes(self.defence, x, y, self.seed, point, batch, rounds)
         if "rejects" not in self.defence.capabilities:
-            return right
+            return right, confidence
         with torch.no_grad():
-            return right.masked_fill(self.defence.rejects(x), rounds if attacked else 0)
+            rejected = self.defence.rejects(x)
+        right = right.masked_fill(rejected, rounds if attacked else 0)
+        return right, confidence.masked_fill(rejected, math.nan)
 
     def purified(self, x: Tensor, batch: int) -> Tensor:
         """One purified draw of ``x``; the same noise whenever a batch of this number is asked."""

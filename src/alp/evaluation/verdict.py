@@ -7,6 +7,7 @@ uses, so that no attacker ever met the noise that judges it. One lucky draw deci
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -21,7 +22,15 @@ NOT_A_CLASS = -1
 def judge(
     predict: Callable[[Tensor, Generator], Tensor], x: Tensor, seed: int, point: str, batch: int
 ) -> Tensor:
-    """The predicted classes (B,), int64, of ``x`` (B,3,H,W) on fresh draws.
+    """The classes of :func:`decide`, (B,)."""
+    return decide(predict, x, seed, point, batch)[0]
+
+
+def decide(
+    predict: Callable[[Tensor, Generator], Tensor], x: Tensor, seed: int, point: str, batch: int
+) -> tuple[Tensor, Tensor]:
+    """The predicted classes (B,), int64, of ``x`` (B,3,H,W) on fresh draws, and their confidences
+    (B,): the softmax of the deployed logits, NaN where these are not finite.
 
     ``point`` names which point of an image is judged (``clean``, or a level of knowledge) and
     ``batch`` counts the batches: together with ``seed`` they fix the draws.
@@ -29,7 +38,9 @@ def judge(
     source = seeding.generator(seed, f"judge/{point}", batch, device=x.device)
     with torch.no_grad():
         logits = predict(x, source)
-    return logits.argmax(1).where(logits.isfinite().all(1), NOT_A_CLASS)
+    confidence = logits.softmax(1).amax(1).float()
+    finite = logits.isfinite().all(1)
+    return logits.argmax(1).where(finite, NOT_A_CLASS), confidence.where(finite, math.nan)
 
 
 def counts(
@@ -41,9 +52,25 @@ def counts(
     batch: int,
     evaluations: int,
 ) -> Tensor:
+    """The numbers of right predictions of :func:`outcomes`, (B,)."""
+    return outcomes(predict, x, y, seed, point, batch, evaluations)[0]
+
+
+def outcomes(
+    predict: Callable[[Tensor, Generator], Tensor],
+    x: Tensor,
+    y: Tensor,
+    seed: int,
+    point: str,
+    batch: int,
+    evaluations: int,
+) -> tuple[Tensor, Tensor]:
     """How many of ``evaluations`` predictions of ``x``, each on fresh draws of its own, are ``y``
-    (B,): int16, (B,)."""
+    (B,): int16, (B,); and their mean confidence, float32 (B,)."""
     right = torch.zeros(len(x), dtype=torch.int16, device=x.device)
+    confidence = torch.zeros(len(x), device=x.device)
     for number in range(evaluations):
-        right += judge(predict, x, seed, f"{point}/{number}", batch) == y
-    return right
+        prediction, sure = decide(predict, x, seed, f"{point}/{number}", batch)
+        right += prediction == y
+        confidence += sure / evaluations
+    return right, confidence

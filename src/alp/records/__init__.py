@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from alp.records.conclusion import aggregate, conclude, robust_share, summarise, worst
+from alp.records.calibration import Calibration, calibration
+from alp.records.conclusion import (
+    aggregate,
+    calibrations,
+    conclude,
+    robust_share,
+    summarise,
+    worst,
+)
 from alp.records.points import (
     CLEAN,
     Estimate,
@@ -41,6 +49,7 @@ __all__ = [
     "KIND_VERDICT",
     "RECORDS",
     "SCHEMA",
+    "Calibration",
     "Columns",
     "Estimate",
     "Kept",
@@ -48,6 +57,8 @@ __all__ = [
     "Record",
     "accuracy",
     "aggregate",
+    "calibration",
+    "calibrations",
     "choose_points",
     "conclude",
     "mean",

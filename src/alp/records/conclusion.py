@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp.errors import RecordError
+from alp.records.calibration import Calibration, calibration
 from alp.records.record import KIND_ROBUSTNESS, KIND_VERDICT, Columns, Record
 from alp.records.statistics import clustered, mean_sd, wilson
 
@@ -29,14 +30,19 @@ def worst(columns: Columns, entries: Iterable[str], evaluations: int) -> NDArray
     of noisy scores flatters the attacker, a score on new draws does not. An attacked image that is
     right as often as the clean one is no candidate.
     """
+    return _chosen(columns, entries, "fresh") / evaluations
+
+
+def _chosen(columns: Columns, entries: Iterable[str], part: str) -> NDArray[Any]:
+    """``fresh`` or ``confidence``, (n,), of the candidate that :func:`worst` takes."""
     lowest = clean = columns["clean_select"].astype(np.int64)
-    judged = columns["clean_fresh"].astype(np.int64)
+    judged = columns[f"clean_{part}"]
     for name in entries:
         select = columns[f"{name}_select"]
         better = columns[f"{name}_attacked"] & (select < clean) & (select <= lowest)
         lowest = np.where(better, select, lowest)
-        judged = np.where(better, columns[f"{name}_fresh"], judged)
-    return judged / evaluations
+        judged = np.where(better, columns[f"{name}_{part}"], judged)
+    return judged
 
 
 def conclude(record: Record) -> dict[str, Any]:
@@ -50,8 +56,9 @@ def conclude(record: Record) -> dict[str, Any]:
         ``worst_of_r`` (images that all of them have right); each accuracy a dict of ``value`` and
         the ends ``low`` and ``high`` of its 95 % Wilson interval, in [0,1], or, where one draw
         serves a whole batch, of an interval made of the batches. ``psnr`` is None where
-        purification changes nothing. ``checks`` are the findings, ``suspicions`` the words of
-        those that failed, ``warnings`` the record's.
+        purification changes nothing. ``calibration`` has the errors of :func:`calibrations`, None
+        where the record has no confidences. ``checks`` are the findings, ``suspicions`` the words
+        of those that failed, ``warnings`` the record's.
 
     Raises:
         RecordError: it is no verdict record.
@@ -96,6 +103,12 @@ def conclude(record: Record) -> dict[str, Any]:
         "majority": whole(headline > 0.5),
         "worst_of_r": whole(headline == 1),
         "psnr": psnr if np.isfinite(psnr) else None,
+        "calibration": {
+            point: {"ece": each.ece, "perfect": each.perfect, "images": each.images}
+            for point, each in calibrations(record).items()
+        }
+        if CONFIDENCE in columns
+        else None,
         "sigma": header["sigma"],
         "checks": header["checks"],
         "suspicions": [each["words"] for each in header["checks"] if not each["passed"]],
@@ -113,6 +126,36 @@ def robust_share(record: Record) -> NDArray[Any]:
     _require_verdict(record)
     names = (each["name"] for each in record.header["entries"])
     return worst(record.columns, names, record.header["evaluations"])
+
+
+CONFIDENCE = "clean_confidence"
+"""A column of verdict records; those of earlier versions lack it."""
+
+
+def calibrations(record: Record) -> dict[str, Calibration]:
+    """``clean`` and ``worst`` to how well the deployed confidences fit the accuracies there; one
+    without a single confidence is left out.
+
+    Raises:
+        RecordError: it is no verdict record, or one without confidences.
+    """
+    _require_verdict(record)
+    if CONFIDENCE not in record.columns:
+        raise RecordError(
+            f"the record {record.name!r} has no confidences, as those of earlier versions; "
+            "evaluate again to make them"
+        )
+    columns, rounds = record.columns, record.header["evaluations"]
+    names = [each["name"] for each in record.header["entries"]]
+    found = {
+        "clean": (columns[CONFIDENCE], columns["clean_fresh"] / rounds),
+        "worst": (_chosen(columns, names, "confidence"), worst(columns, names, rounds)),
+    }
+    return {
+        point: calibration(sure, right)
+        for point, (sure, right) in found.items()
+        if not np.isnan(sure).all()
+    }
 
 
 def _require_verdict(record: Record) -> None:

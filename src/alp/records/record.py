@@ -19,17 +19,21 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from alp.errors import RecordError
+from alp.errors import AlpError, RecordError
 from alp.files import write_atomically
 from alp.version import __version__
+
+if TYPE_CHECKING:
+    import pandas
 
 Columns = Mapping[str, NDArray[Any]]
 """Name to values, one a row: bool, integer, float or text arrays of one length."""
@@ -86,6 +90,9 @@ KIND_ROBUSTNESS = "robustness"
 KIND_VERDICT = "verdict"
 """The kind of record that :func:`alp.evaluation.evaluate` makes of a suite."""
 
+_PREDICTED = ("select", "fresh", "prediction")
+"""How the names of columns end that have -1 where nothing was predicted."""
+
 KIND_BENCH = "bench"
 """The kind of record that :func:`alp.bench.bench` makes."""
 
@@ -126,6 +133,32 @@ class Record:
     def name(self) -> str:
         """What was measured, such as ``A-ALP + AT``."""
         return str(self.header["name"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as :func:`write` does: ``path``.json and ``path``.parquet; the path of
+        the JSON.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        return write(self, path)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The columns as a table, one row an image. Where nothing was predicted, for which the
+        columns have -1, it has NaN.
+
+        Raises:
+            AlpError: pandas is not installed.
+        """
+        if find_spec("pandas") is None:
+            raise AlpError('tables need pandas, which is not installed: pip install "alp[interop]"')
+        import pandas
+
+        frame = pandas.DataFrame(self.columns)
+        for name in frame.columns:
+            if name.rpartition("_")[2] in _PREDICTED:
+                frame[name] = frame[name].astype("float64").where(frame[name] >= 0)
+        return frame
 
     def same(self, other: Record) -> bool:
         """Whether header and columns are equal to the last bit (NaN equals NaN)."""
