@@ -141,6 +141,19 @@ def test_who_knows_the_detectors_gets_past_them(new_classifier) -> None:
     assert conclude(evaluate(magnet, data, threat, only))["worst"]["value"] == rejecting
 
 
+def test_the_reformer_alone_rejects_nothing(magnet, new_images) -> None:
+    alone = MagNet(magnet.classifier, detect=False).eval()
+    alone.load_state_dict(magnet.state_dict())
+    x = new_images(2, 16, 16)
+    assert torch.equal(alone(x), magnet(x))
+    assert "rejects" not in alone.capabilities
+    for ask in (lambda: alone.rejects(x), lambda: alone.watched(x, generator(0, "peer"), 1)):
+        with pytest.raises(ConfigError, match="has no 'rejects'"):
+            ask()
+    with pytest.raises(ConfigError, match="detect of MagNet is 1; give True or False"):
+        MagNet(magnet.classifier, detect=1)
+
+
 @pytest.mark.parametrize("channels", [0, 1.5, 10**9])
 def test_impossible_channels_are_refused(channels) -> None:
     with pytest.raises(ConfigError, match="MagNet's number of channels"):

@@ -12,6 +12,7 @@ from alp import seeding
 from alp.config import MOST_CHANNELS, require_number
 from alp.defences.base import DEFENCES, classify
 from alp.defences.preprocessed import Preprocessed
+from alp.errors import ConfigError
 
 TEMPERATURES = (10.0, 40.0)
 """Of the softmax of the two detectors by divergence (the authors' for CIFAR-10)."""
@@ -41,13 +42,19 @@ class MagNet(Preprocessed):
 
     thresholds: Tensor
 
-    def __init__(self, classifier: nn.Module, channels: int = 3) -> None:
-        """``channels``: of the two hidden layers.
+    def __init__(self, classifier: nn.Module, channels: int = 3, detect: bool = True) -> None:
+        """``channels``: of the two hidden layers; ``detect``: whether images are rejected, or the
+        reformer stands alone.
 
         Raises:
-            ConfigError: the channels are no whole number above zero.
+            ConfigError: a setting cannot be used.
         """
         super().__init__(classifier)
+        if not isinstance(detect, bool):
+            raise ConfigError(f"detect of MagNet is {detect!r}; give True or False")
+        self.detect = detect
+        if not detect:
+            self.capabilities -= {"rejects"}
         require_number("MagNet's number of channels", channels, 1, MOST_CHANNELS, whole=True)
         self.channels = channels
         layers: list[nn.Module] = []
@@ -62,7 +69,7 @@ class MagNet(Preprocessed):
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"channels": self.channels}
+        return {"channels": self.channels, "detect": self.detect}
 
     def transform(self, x: Tensor, source: seeding.Source) -> Tensor:
         image: Tensor = self.reformer(x)
@@ -80,9 +87,13 @@ class MagNet(Preprocessed):
         return torch.stack([error, *divergences], 1)
 
     def rejects(self, x: Tensor) -> Tensor:
+        if not self.detect:
+            raise self._lacks("rejects")
         return (self.scores(x) > self.thresholds).any(1)
 
     def watched(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        if not self.detect:
+            raise self._lacks("rejects")
         excess = (self.scores(x) / (CLOSE * self.thresholds) - 1).clamp_min(0)
         logits = self.logits(x, source, draws)
         return torch.cat([logits, excess.sum(1).expand(len(logits), -1)[..., None]], 2)

@@ -38,6 +38,8 @@ class About:
     """Anything else worth keeping, as JSON values."""
     item: str = ""
     """The experiment that it belongs to; empty where it is of none."""
+    defence: Mapping[str, Any] = field(default_factory=dict)
+    """What the defence is: registered ``kind``, ``settings`` and number of ``parameters``."""
 
 
 def header(
@@ -79,6 +81,7 @@ def header(
             "latency": dict(about.latency),
             "extra": dict(about.extra),
             **({"item": about.item} if about.item else {}),
+            **({"defence": dict(about.defence)} if about.defence else {}),
         }
     )
 

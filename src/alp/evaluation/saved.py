@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alp.defences.base import Defence, Model
+from alp.defences.base import DEFENCES, Defence, Model
 from alp.defences.checkpoint import weights_digest
 from alp.errors import RecordError
 from alp.evaluation.config import EvalConfig
@@ -55,7 +55,17 @@ def about(
         weights={"model": weights_digest(model), **digests},
         extra=extra or {},
         item=item,
+        defence=_described(model),
     )
+
+
+def _described(model: Model) -> dict[str, Any]:
+    """What a registered defence is, for the leaderboard; empty of anything else."""
+    kind = DEFENCES.name_of(type(model)) if isinstance(model, Defence) else None
+    if kind is None:
+        return {}
+    parameters = sum(each.numel() for each in model.parameters())
+    return {"kind": kind, "settings": model.settings, "parameters": parameters}
 
 
 def evaluate_into(

@@ -215,6 +215,8 @@ class MagNetStage:
     """Standard deviation of the noise on the pixels, on images in [0,1]."""
     drop_rate: float = 0.005
     """Share of clean validation images that each of the three detectors rejects."""
+    detect: bool = True
+    """Whether images are rejected; without it the reformer stands alone."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-2, weight_decay=0.0)
     )

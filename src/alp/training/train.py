@@ -229,7 +229,7 @@ def build_task(
         )
         _require_classes(kept, images, classifier)
         with seeding.initialising(seed, "magnet"):
-            net = MagNet(kept, stage.channels)
+            net = MagNet(kept, stage.channels, stage.detect)
         return MagNetTask(stage, net), {"classifier": weights_digest(kept)}
     if others:
         raise ConfigError("only the guard stage takes several classifiers; give one")
