@@ -22,6 +22,7 @@ from alp.report.claims import Finding, Judged
 from alp.report.drawing import drawn
 from alp.report.figures import FIGURES, Drawing
 from alp.report.overview import Mark, Overview, draw, overview_part
+from alp.report.tables import ABSENT
 
 pytestmark = pytest.mark.slow
 
@@ -310,3 +311,67 @@ def test_the_committed_page_is_that_of_the_committed_records(tmp_path) -> None:
     charts = re.findall(r'<figure id="figure-([^"]+)"', page)
     assert sorted(charts) == sorted({path.stem for path in written.figures}), "each chart once"
     assert [path.read_bytes() for path in (again.page, *again.figures)] == before
+
+
+def _defence(kind: str, **settings) -> dict[str, object]:
+    return {"kind": kind, "settings": settings, "parameters": 1_563_766}
+
+
+def test_a_leaderboard_ranks_the_defences_of_one_protocol(report, make_verdict) -> None:
+    weak = make_verdict("median", defence=_defence("median"))
+    strong = make_verdict("ours", defence=_defence("magnet", detect=False))
+    strong.columns["eot pgd_select"][:] = strong.columns["eot pgd_fresh"][:] = 2
+    found = report([weak, strong, make_verdict("says not what it is")])
+    assert found.tables[0][0]["name"] == ["MagNet, reformer alone"]
+    rows = [{key: "".join(values) for key, values in row.items()} for row in found.tables[0]]
+    assert [row["name"] for row in rows] == ["MagNet, reformer alone", "median of 2x2"]
+    best = rows[0]
+    assert best["parameters"] == "1,563,766"
+    assert (best["clean"], best["single"], best["eot"]) == ("100.0 %", "50.0 %", "100.0 %")
+    assert best["worst case"].startswith("50.0 % (35.")
+    assert best["checks"] == "1 of 1"
+    assert "Carlini and Wagner" in best["published"]
+    assert best["certified 0.25"] == best["time, one draw of ours = 1"] == ABSENT
+
+
+def test_a_leaderboard_takes_certificates_and_times_by_name(
+    report, make_verdict, bench_record
+) -> None:
+    certificate = {
+        "kind": "certificate",
+        "name": "diffpure",
+        "sigma": 0.25,
+        "radii": [0.0, 0.25, 0.5],
+        "alpha": 0.001,
+        "budget": 1000,
+        "method": "anytime",
+        "precision": "float32",
+        "seed": 0,
+        "data": {"name": "cifar10"},
+        "images": 4,
+        "shape": [3, 32, 32],
+    }
+    votes = {
+        "index": np.arange(4),
+        "label": np.zeros(4, int),
+        "selected": np.array([0, 0, 0, 1]),
+        "draws": np.full(4, 100),
+        "radius": np.array([0.6, 0.3, np.nan, 0.9]),
+        "refuted": np.full(4, np.inf),
+        "stopped": np.array(["settled"] * 4),
+        "votes_0": np.array([100, 100, 60, 0]),
+        "votes_1": np.array([0, 0, 40, 100]),
+    }
+    judged = [make_verdict(name, defence=_defence("x")) for name in ("diffpure", "other")]
+    timed = Record(bench_record.header | {"seed": 0}, bench_record.columns)
+    found = report([*judged, Record(certificate, votes), timed])
+    row = next(row for row in found.tables[0] if row["name"] == ["diffpure"])
+    assert row["certified 0.25"] == ["50.0 %"]
+    assert row["certified 0.5"] == ["25.0 %"]
+    assert row["time, one draw of ours = 1"] == ["450.0"]
+
+
+def test_one_defence_or_other_images_make_no_leaderboard(report, make_verdict) -> None:
+    one = make_verdict("one", defence=_defence("jpeg"))
+    other = make_verdict("other", defence=_defence("median"), data_digest="other")
+    assert 'id="leaderboard"' not in report([one, other]).html

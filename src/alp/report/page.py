@@ -19,6 +19,7 @@ from alp.report.bench import bench_parts
 from alp.report.claims import Judged, claims_part
 from alp.report.drawing import Drawn, drawn
 from alp.report.format import count
+from alp.report.leaderboard import leaderboards
 from alp.report.overview import Overview, overview_part
 from alp.report.tables import Published, Publisher, robustness_parts
 from alp.report.verdicts import verdict_parts
@@ -88,9 +89,10 @@ def write_report(
         (e for e in tabled if e.record.kind == KIND_ROBUSTNESS), published or {}
     )
     benches, untimed = bench_parts(e for e in kept if e.record.kind == KIND_BENCH)
+    unusable = unjudged | unmeasured | untimed | undrawn
+    boards = leaderboards(each for each in kept if each.path not in unusable)
     claims = tuple(judge(kept))
     overview = explain(kept, claims)
-    unusable = unjudged | unmeasured | untimed | undrawn
     errors = (*map(str, refused), *unusable.values())
     shown = {path for each in figures for path in each.records}
     shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
@@ -98,9 +100,10 @@ def write_report(
     charts = _with_charts((*verdicts, *tables, *benches), figures)
     page = _render(
         title=_title(kept) if title is None else title,
-        contents=_contents(claims, charts, verdicts, tables, benches, errors),
+        contents=_contents(claims, charts, boards, verdicts, tables, benches, errors),
         overview=overview_part(overview) if overview else None,
         claims=claims_part(claims, readings) if claims else None,
+        leaderboards=boards,
         verdicts=verdicts,
         tables=tables,
         benches=benches,
@@ -152,6 +155,7 @@ def _write(figure: Drawn, folder: Path) -> Iterator[Path]:
 def _contents(
     claims: Sequence[Judged],
     figures: Sequence[Drawn],
+    boards: Sequence[dict[str, Any]],
     verdicts: Sequence[dict[str, Any]],
     tables: Sequence[dict[str, Any]],
     benches: Sequence[dict[str, Any]],
@@ -161,6 +165,7 @@ def _contents(
     counted = [
         ("claims", claims, "claim"),
         ("figures", figures, "figure"),
+        ("leaderboard", boards, "leaderboard"),
         ("adaptive", verdicts, "adaptive evaluation"),
         ("attack", tables, "attack table"),
         ("speed", benches, "benchmark"),

@@ -1,0 +1,119 @@
+"""The leaderboard: defences of one protocol under one adaptive verdict, with certificates and cost.
+
+A row is a verdict record that says what its defence is. What no record can know, the published
+number and why it differs, is in ``leaderboard.json``, by the name of a record or the kind of its
+defence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from alp.records import KIND_BENCH, KIND_VERDICT, Kept, Record, conclude
+from alp.records.certificates import KIND_CERTIFICATE, summarise_certificates
+from alp.report.format import interval, percent, suite_words, threat_words
+from alp.report.tables import ABSENT
+
+RADII = (0.25, 0.5)
+"""L2 radii at which certificates are quoted."""
+
+_PROTOCOL = ("data_digest", "threat", "suite", "attack_precision", "images")
+
+
+def leaderboards(kept: Iterable[Kept]) -> list[dict[str, Any]]:
+    """A leaderboard for each protocol (data, threat, suite, images) of two defences or more, as
+    the template sees it. Records that cannot be concluded are refused elsewhere."""
+    every = list(kept)
+    known = json.loads(files("alp.report").joinpath("leaderboard.json").read_text("utf-8"))
+    groups: dict[str, list[Kept]] = {}
+    for each in every:
+        header = each.record.header
+        if each.record.kind == KIND_VERDICT and header.get("defence") and not each.item:
+            protocol = [header.get(key) for key in _PROTOCOL]
+            groups.setdefault(json.dumps(protocol, sort_keys=True), []).append(each)
+    return [_board(group, every, known) for group in groups.values() if len(group) > 1]
+
+
+def _board(
+    group: Sequence[Kept], every: Sequence[Kept], known: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    first = group[0].record.header
+    conclusions = [conclude(each.record) for each in group]
+    levels = list(dict.fromkeys(level for each in conclusions for level in each["levels"]))
+    ranked = sorted(
+        zip(group, conclusions, strict=True), key=lambda pair: -pair[1]["worst"]["value"]
+    )
+    return {
+        "threat": threat_words(first["threat"]),
+        "suite": suite_words(first),
+        "data": f"{first['images']:,} images of {first['data']['name']}",
+        "rows": [_row(each.record.header, found, levels, every, known) for each, found in ranked],
+    }
+
+
+def _row(
+    header: Mapping[str, Any],
+    found: Mapping[str, Any],
+    levels: Sequence[str],
+    every: Sequence[Kept],
+    known: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """Heading to text."""
+    name, kind = header["name"], header["defence"]["kind"]
+    words = known.get(name) or known.get(kind) or {}
+    passed = sum(check["passed"] for check in found["checks"])
+    cells = {
+        "parameters": f"{header['defence']['parameters']:,}",
+        "training": words.get("cost") or ABSENT,
+        "clean": percent(found["clean"]["value"]),
+        **{
+            level: percent(found["levels"][level]["value"]) if level in found["levels"] else ABSENT
+            for level in levels
+        },
+        "worst case": f"{percent(found['worst']['value'])} ({interval(found['worst'])})",
+        "checks": f"{passed} of {len(found['checks'])}",
+        **{f"certified {radius:g}": _certified(name, radius, every) for radius in RADII},
+        "time, one draw of ours = 1": _latency(name, every),
+        "published": words.get("published") or ABSENT,
+        "why it differs": words.get("reason") or ABSENT,
+    }
+    title = words.get("title", name)
+    alone = header["defence"]["settings"].get("detect") is False
+    return {"name": title + (", reformer alone" if alone else ""), "cells": cells}
+
+
+def _certified(name: str, radius: float, every: Sequence[Kept]) -> str:
+    """The certified accuracy of the record of certificates with this name."""
+    for each in every:
+        if each.record.kind == KIND_CERTIFICATE and each.record.name == name:
+            (row,) = summarise_certificates(each.record, [radius])["certified"]
+            return percent(row["value"])
+    return ABSENT
+
+
+def _latency(name: str, every: Sequence[Kept]) -> str:
+    """The median time of the baseline with this name over that of one draw in eager PyTorch, in
+    the same benchmark, at its smallest batch."""
+    for each in every:
+        if each.record.kind == KIND_BENCH:
+            ours = _median(each.record, {"what": "draw", "backend": "eager"})
+            theirs = _median(each.record, {"what": "peer", "peer": name})
+            if ours and theirs:
+                return f"{theirs / ours:,.1f}"
+    return ABSENT
+
+
+def _median(record: Record, wanted: Mapping[str, str]) -> float | None:
+    """The median time (ms) at the smallest batch of the first contestant that is ``wanted``."""
+    columns = record.columns
+    smallest = columns["batch"] == columns["batch"].min()
+    for contestant, about in record.header["contestants"].items():
+        mine = smallest & (columns["contestant"] == contestant)
+        if wanted.items() <= about.items() and mine.any():
+            return float(np.median(columns["ms"][mine]))
+    return None
