@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "serve": BASE | {"data", "defences", "deploy"},
     "bench": BASE | {"defences", "deploy", "records"},
     "report": BASE | {"records"},
+    "protection": BASE | {"attacks", "data", "defences", "evaluation", "records"},
 }
 UNRESTRICTED = {"__init__", "__main__", "cli", "experiments"}
 

@@ -201,8 +201,8 @@ def test_damaged_or_exchanged_weights_of_a_finished_training_are_refused(
 
 def test_stages_and_weights_that_do_not_go_together_are_refused(toy, parents, tmp_path) -> None:
     purifier, classifier = parents["purifier"], parents["classifier"]
-    with pytest.raises(ConfigError, match="starts from scratch"):
-        train(STAGES["purifier"], tmp_path, toy, purifier=purifier)
+    with pytest.raises(ConfigError, match="give no classifier"):
+        train(STAGES["purifier"], tmp_path, toy, classifier=classifier)
     with pytest.raises(ConfigError, match="give its weights"):
         train(STAGES["joint"], tmp_path, toy, classifier=classifier)
     with pytest.raises(CheckpointError, match="holds a ResNetLite; give the weights of a Purifier"):

@@ -32,12 +32,12 @@ class Settings:
     """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
     class/file."""
     size: int | None = None
-    """Height and width that pictures are brought to; by default their own."""
+    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
-    """Weights file, or packaged name, of the purifier in front of the classifier; of guard, the
-    one to start from, by default from scratch."""
+    """Weights file, or packaged name, of the purifier in front of the classifier; of purifier
+    and guard, the one to start from, by default from scratch."""
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
     from a packaged one at --scale cpu, and the others from scratch. Of guard, the classifier that
@@ -67,23 +67,26 @@ def run(settings: Settings) -> None:
 
     from alp.cli.console import note, progress, quieten_engine, show
     from alp.data import load_data
+    from alp.defences.packaged import load_classifier
     from alp.training.train import in_brief, train
 
     quieten_engine()
-    images = load_data(settings.data, "train", frame=frame_for([], settings.size))
+    start = recipe(settings.recipe, settings.scale).start
+    classifier = settings.classifier or (Path(start) if start else None)
+    before = [load_classifier(each) for each in (classifier, *settings.others) if each is not None]
+    frame = frame_for(before, settings.size)
+    images = load_data(settings.data, "train", frame=frame)
     usual = recipe(settings.recipe, settings.scale).stage
     stage = settings.stage
     validation = None
     if isinstance(stage, MagNetStage):
-        validation = load_data(settings.data, "validation", frame=frame_for([], settings.size))
+        validation = load_data(settings.data, "validation", frame=frame)
     if settings.scale in ("cpu", "gpu") and stage.optim == usual.optim:
         # Whoever sets the length gets that length.
         fitted = adapted(stage, len(images), (images.images.shape[2], images.images.shape[3]))
         if fitted != stage:
             note(f"fitted to {len(images):,} pictures: {steps_word(fitted, len(images))}")
         stage = fitted
-    start = recipe(settings.recipe, settings.scale).start
-    classifier = settings.classifier or (Path(start) if start else None)
     if not isinstance(stage, HEADLESS) and classifier is None:
         stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
     batch = stage.optim.batch_size

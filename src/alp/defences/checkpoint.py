@@ -161,7 +161,8 @@ def load_model(path: str | Path, classifier: str | Referenced | None = None) -> 
             "fetch or train it again"
         )
     model = _built(path, description)
-    open_references(model, path, classifier)
+    # A purifier alone stands before any classifier, which is not the file's to open.
+    open_references(model, path, None if isinstance(model, PurifierBase) else classifier)
     elsewhere = external_tensors(model, model.state_dict())
     try:
         found = model.load_state_dict(tensors, strict=False)

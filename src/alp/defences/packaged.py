@@ -19,7 +19,7 @@ from alp.config import digest
 from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
 from alp.defences.origin import ModelOrigin
-from alp.defences.purified import Defended
+from alp.defences.purified import Defended, defend
 from alp.defences.purifier import Purifier
 from alp.defences.referenced import open_reference
 from alp.defences.references import REFERENCES, parsed
@@ -195,7 +195,8 @@ def load(source: str | Path) -> Model:
             ``timm:resnet50``, ``net.pt2`` or ``net.py:make`` (:mod:`alp.defences.references`).
             After a package folder or name, ``/ROW`` chooses a row; after a weights file,
             ``,classifier=REFERENCE`` says where the classifier is that it refers to. Existing
-            paths are taken before names.
+            paths are taken before names. After a purifier, ``,classifier=REFERENCE`` puts it before
+            any classifier.
 
     Raises:
         UnknownNameError: the package has no such row.
@@ -216,7 +217,7 @@ def _found(source: str | Path) -> Model:
     path = expanded(source)
     file, comma, classifier = str(source).partition(_CLASSIFIER)
     if comma and not exists(path):
-        return load_model(expanded(file), classifier)
+        return _before(file, classifier)
     reference = parsed(source) if path.suffix in REFERENCES or not exists(path) else None
     if reference is not None:
         return open_reference(reference)
@@ -241,6 +242,17 @@ def _found(source: str | Path) -> Model:
         f"of a packaged one: {', '.join(packaged_names()) or 'this installation has none'}; or a "
         "reference to a classifier: timm:NAME, hf:NAME, FILE.pt2, FILE.onnx, FILE.py:FUNCTION"
     )
+
+
+def _before(file: str, classifier: str) -> Model:
+    """The model of a weights file or a name that stands before ``classifier``."""
+    path = expanded(file)
+    front = load_model(path, classifier) if exists(path) else load(file)
+    if isinstance(front, Purifier):
+        return defend(load_classifier(classifier), front)
+    if not exists(path):
+        raise ConfigError(f"{file} has a classifier already; leave ,classifier= out")
+    return front
 
 
 def load_kind(path: Path, kind: type[M]) -> M:

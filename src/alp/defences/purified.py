@@ -50,7 +50,8 @@ class Defended(Pretrained, Defence):
 
     @property
     def stochastic(self) -> bool:
-        return self._level != 0
+        level = self.purifier.config.sigma if self._level is None else self._level
+        return level != 0
 
     @property
     def sigma(self) -> float:

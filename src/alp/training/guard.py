@@ -9,17 +9,36 @@ at full radius from the start the purifier loses the picture before it has learn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.defences import Purifier
-from alp.defences.base import Defence, classify, straight_through
+from alp.defences.base import Defence, classify
 from alp.training.losses import distortion
 from alp.training.stages import GuardStage
 from alp.training.tasks import Perturb, Source, Task, divergence
+
+
+class ReturningClamp(torch.autograd.Function):
+    """``x.clamp(0, 1)``, whose gradient passes where it is exact or descending leads back to [0,1].
+
+    With the exact gradient, zero beyond the range, a saturated pixel would never return; with the
+    identity's, nothing would keep pixels from running away.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        lost = ((x > 1) & (gradient < 0)) | ((x < 0) & (gradient > 0))
+        return gradient.masked_fill(lost, 0)
 
 
 class GuardTask(Task):
@@ -65,8 +84,7 @@ class GuardTask(Task):
     def logits(self, image: Tensor) -> Tensor:
         """Logits (B,K) of purified images. With several classifiers each sees its share of the
         images, so that further ones cost no time."""
-        # A clamp would cut the gradient of every saturated pixel, which then never returns.
-        inside = straight_through(image.clamp(0, 1), image)
+        inside = ReturningClamp.apply(image)  # type: ignore[no-untyped-call]
         count = len(self.classifiers)
         if count == 1:
             return classify(self.classifiers[0], inside).float()

@@ -90,16 +90,16 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
         prepared.zero_grad()
         fabric.backward(scalars["loss"])
         if run.optim.clip:
-            fabric.clip_gradients(wrapped, prepared, max_norm=run.optim.clip)
+            norm = fabric.clip_gradients(
+                wrapped, prepared, max_norm=run.optim.clip, error_if_nonfinite=False
+            )
+            assert norm is not None  # only strategies that shard the model give none
+            _require_finite("the gradient's norm", float(norm), step, run.steps)
         prepared.step()
         if average is not None:
             average.update_parameters(task.model)
         means = _means(scalars, fabric)
-        if not math.isfinite(means["loss"]):
-            raise TrainingError(
-                f"the loss is {means['loss']} at step {step + 1} of {run.steps}; "
-                "lower optim.lr, set optim.clip, or train with engine.precision=32-true"
-            )
+        _require_finite("the loss", means["loss"], step, run.steps)
         task.observe(means)
         progress.add(means)
         report(progress.step, run.steps, means)
@@ -110,6 +110,14 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
             saved = now
     model = task.model if average is None else average.module
     return model.eval(), progress
+
+
+def _require_finite(what: str, value: float, step: int, steps: int) -> None:
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{what} is {value} at step {step + 1} of {steps}; "
+            "lower optim.lr, set optim.clip, or train with engine.precision=32-true"
+        )
 
 
 class _Batches:

@@ -19,7 +19,7 @@ from torch import nn
 
 from alp import seeding
 from alp.attacks import NFGSM, PGD, THREATS
-from alp.config import EngineConfig, digest, to_dict
+from alp.config import EngineConfig, PurifierConfig, digest, to_dict
 from alp.data import Images
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite
 from alp.defences.base import Defence, Model
@@ -47,7 +47,6 @@ from alp.training.guard import GuardTask
 from alp.training.magnet import MagNetTask, choose_thresholds
 from alp.training.stages import (
     HEADLESS,
-    UNLABELLED,
     AdversaryConfig,
     CertifiedStage,
     DiffusionStage,
@@ -107,7 +106,7 @@ def train(
     Args:
         images: the training images.
         purifier: weights of the purifier in front of the classifier (classifier, joint), or to
-            start from (guard).
+            start from (purifier, guard).
         classifier: weights to start from (classifier, joint), or the frozen classifier (guard).
         new_head: whether the last layer of the classifier is replaced by a fresh one for the
             classes of the images (classifier, joint, certified).
@@ -233,10 +232,15 @@ def build_task(
         return MagNetTask(stage, net), {"classifier": weights_digest(kept)}
     if others:
         raise ConfigError("only the guard stage takes several classifiers; give one")
-    if isinstance(stage, UNLABELLED):
+    if isinstance(stage, PurifierStage):
+        if classifier is not None:
+            raise ConfigError("the purifier stage trains a purifier alone; give no classifier")
+        return PurifierTask(stage, _purifier(stage.purifier, seed, purifier, parents)), parents
+    if isinstance(stage, DiffusionStage):
         if purifier is not None or classifier is not None:
-            raise ConfigError(f"a {type(stage).__name__} starts from scratch; give it no weights")
-        return _from_scratch(stage, seed), parents
+            raise ConfigError("a DiffusionStage starts from scratch; give it no weights")
+        with seeding.initialising(seed, "diffusion"):
+            return DiffusionTask(Diffusion(stage.diffusion)), parents
     if classifier is None:
         with seeding.initialising(seed, "classifier"):
             head: Trainable = ResNetLite(stage.classifier)
@@ -297,12 +301,19 @@ def renew_head(head: Trainable, classes: int) -> None:
         head.classes = None
 
 
-def _from_scratch(stage: PurifierStage | DiffusionStage, seed: int) -> Task:
-    if isinstance(stage, DiffusionStage):
-        with seeding.initialising(seed, "diffusion"):
-            return DiffusionTask(Diffusion(stage.diffusion))
-    with seeding.initialising(seed, "purifier"):
-        return PurifierTask(stage, Purifier(stage.purifier))
+def _purifier(
+    config: PurifierConfig,
+    seed: int,
+    given: Path | Purifier | None,
+    parents: dict[str, str],
+) -> Purifier:
+    """The purifier to start from, whose digest is noted in ``parents``, or a new one."""
+    if given is None:
+        with seeding.initialising(seed, "purifier"):
+            return Purifier(config)
+    front = given if isinstance(given, Purifier) else load_purifier(given)
+    parents["purifier"] = weights_digest(front)
+    return front
 
 
 def _guard_task(
@@ -326,12 +337,7 @@ def _guard_task(
             )
         parents[f"classifier-{number}" if number else "classifier"] = weights_digest(head)
         heads.append(head)
-    if purifier is None:
-        with seeding.initialising(seed, "purifier"):
-            front = Purifier(stage.purifier)
-    else:
-        front = purifier if isinstance(purifier, Purifier) else load_purifier(purifier)
-        parents["purifier"] = weights_digest(front)
+    front = _purifier(stage.purifier, seed, purifier, parents)
     steps = stage.optim.steps(len(images))
     return GuardTask(stage, with_noise(front, stage.sigma), heads, _growing(stage), steps), parents
 

@@ -1,0 +1,55 @@
+"""What a protection came to, from the files of its steps alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from alp.errors import RecordError
+from alp.files import read_json
+from alp.records import conclude, read, robust_share
+from alp.records.certificates import summarise_certificates
+from alp.records.statistics import paired_difference
+from alp.records.timings import rows
+
+
+def facts(folder: Path, retrain: str, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Everything that the page says, as plain JSON values.
+
+    Args:
+        commands: step to its command.
+
+    Raises:
+        RecordError: a record of a step is missing or damaged.
+    """
+    judged = sorted((folder / "judged" / "records").glob("*.json"))
+    records = {path.stem: read(path.with_suffix("")) for path in judged}
+    defended = records.pop("defended")
+    ((name, bare),) = records.items()
+    difference, (low, high) = paired_difference(robust_share(defended), robust_share(bare))
+    certified = read(folder / "certified" / "records" / "noiseless")
+    return {
+        "classifier": name,
+        "retrain": retrain,
+        "threat": defended.header["threat"],
+        "data": defended.header["data"],
+        "bare": conclude(bare),
+        "defended": conclude(defended),
+        "gain": {"value": difference, "low": low, "high": high},
+        "certified": summarise_certificates(certified),
+        "exported": read_json(folder / "exported" / "export.json", RecordError),
+        "latency": [
+            {"what": row.what, "backend": row.backend, "ms": round(row.median, 2)}
+            for row in rows(read(folder / "bench" / "bench"))
+            if row.what in ("draw", "draws", "consensus")
+        ],
+        "steps": [
+            {
+                "name": step,
+                "command": list(command),
+                "seconds": read_json(folder / "steps" / f"{step}.json", RecordError)["seconds"],
+            }
+            for step, command in commands.items()
+        ],
+    }

@@ -1,0 +1,117 @@
+"""``alp protect``: one command from a classifier and pictures to a judged defence."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+import alp as library
+from alp.cli.protect import Settings, commands, seconds
+from alp.cli.settings import parse
+from alp.errors import ConfigError
+from alp.protection import Plan, assemble
+from alp.report.protected import page
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def protection(weights, pictures, tmp_path_factory) -> Path:
+    """A finished protection at the smallest budget."""
+    from alp.cli import main
+
+    out = tmp_path_factory.mktemp("protect") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alp.protection.plan.LEAST", 2)
+        assert main(line(weights, pictures, out)) == 0
+    return out
+
+
+def line(weights, pictures, out: Path, *more: str) -> list[str]:
+    start = ["--purifier", str(weights.purifier), "--budget", "1s", "--draws", "2"]
+    return ["protect", str(weights.classifier), str(pictures), "--out", str(out), *start, *more]
+
+
+def test_everything_is_there(protection: Path) -> None:
+    model = library.load(protection / "defended.safetensors")
+    assert isinstance(model, library.Defended)
+    assert model.draws == 2
+    assert not library.load(protection / "noiseless.safetensors").stochastic
+    assert (protection / "exported" / "export.json").exists()
+    steps = {path.stem for path in (protection / "steps").iterdir()}
+    assert steps == {"purifier", "guard", "judge", "certify", "export", "bench"}
+
+
+def test_the_classifier_is_not_changed(protection: Path, weights) -> None:
+    kept = library.load(weights.classifier).state_dict()
+    inside = library.load(protection / "defended.safetensors").classifier.state_dict()
+    assert all(inside[name].equal(value) for name, value in kept.items())
+
+
+def test_again_it_is_done_at_once_and_says_the_same(alp, weights, pictures, protection) -> None:
+    before = (protection / "README.md").read_text()
+    told = alp(*line(weights, pictures, protection, "--json"))
+    assert told.status == 0
+    assert (protection / "README.md").read_text() == before
+    facts = json.loads(told.out)
+    assert facts["page"] == str(protection / "README.md")
+    assert page(facts) == before  # from the numbers alone
+
+
+def test_the_first_sentence_says_the_worth(protection: Path) -> None:
+    text = (protection / "README.md").read_text()
+    first = text.split("\n\n")[1]
+    for part in ("holds its weights", "can only ask", "proved", "without the defence"):
+        assert part in first
+
+
+def test_each_step_is_a_command_of_its_own(alp, protection: Path) -> None:
+    """Run again, the commands of the page find their work done, or do it once more."""
+    block = (protection / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+    for command in block.splitlines():
+        assert command.startswith("alp ")
+        if command.split()[1] not in ("bench", "export"):
+            assert alp(*shlex.split(command)[1:]).status == 0, command
+
+
+def test_another_protection_needs_another_folder(alp, weights, pictures, protection) -> None:
+    told = alp(*line(weights, pictures, protection, "--eps", "2/255"))
+    assert told.status == 1
+    assert "another eps" in told.err
+
+
+def test_a_classifier_may_be_retrained_behind_it(alp, weights, pictures, protection) -> None:
+    """The step that is another one then: adversarial training of the classifier."""
+    out = protection.parent / "retrained"
+    settings = parse(
+        "protect", Settings, line(weights, pictures, out, "--retrain", "classifier")[1:]
+    )
+    steps = commands(settings, Plan(32, 1.0, 1.0, 2, 2), None)
+    assert list(steps) == ["purifier", "classifier", "judge", "certify", "export", "bench"]
+    for name in ("purifier", "classifier"):
+        assert alp(*steps[name]).status == 0
+    assemble(out, out / "classifier" / "weights.safetensors", library.load(weights.classifier), 2)
+    kept = library.load(weights.classifier).state_dict()
+    inside = library.load(out / "defended.safetensors").classifier.state_dict()
+    assert not all(inside[name].equal(value) for name, value in kept.items())
+
+
+def test_a_purifier_stands_before_any_classifier_by_a_reference(weights) -> None:
+    model = library.load(f"{weights.purifier},classifier={weights.classifier}")
+    assert isinstance(model, library.Defended)
+    with pytest.raises(ConfigError, match="has a classifier already"):
+        library.load(f"cifar10-lite,classifier={weights.classifier}")
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("90s", 90), ("30m", 1800), ("1.5h", 5400)])
+def test_a_budget_is_a_time(text: str, wanted: float) -> None:
+    assert seconds(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "30", "0m", "m", "-3m", "3 d"])
+def test_a_budget_that_is_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="90s, 30m or 2h"):
+        seconds(text)
