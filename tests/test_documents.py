@@ -40,6 +40,7 @@ SMOKE = {
     "export": "",
     "report": "",
     "purify": "",
+    "protect": "--budget 1s --draws 1",
 }
 """Options that are added to a command. What is said last counts."""
 
@@ -118,7 +119,7 @@ def test_the_python_of_the_readme(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "count"),
     [("README.md", 15), ("docs/purify.md", 2), ("docs/bench.md", 3), ("docs/weights.md", 16),
-     ("docs/report.md", 4)],
+     ("docs/report.md", 4), ("docs/protect.md", 4)],
 )  # fmt: skip
 def test_the_commands_of_a_document(document: str, count: int, folder: Path) -> None:
     found = commands(document)
@@ -126,6 +127,9 @@ def test_the_commands_of_a_document(document: str, count: int, folder: Path) -> 
     if document == "docs/bench.md":  # the weights that it times are README's
         alp.load("cifar10-lite").save_pretrained("runs/both")
         Path("runs/both/model.safetensors").rename("runs/both/weights.safetensors")
+    if document == "docs/protect.md":
+        Path("tiny").rename("pictures")
+        Path("tiny").symlink_to("pictures")
     for line in found:
         run(line)
 

@@ -244,8 +244,8 @@ def _shared(batches: int) -> str:
 def seconds_per_image(target: Any, data: Images, config: EvalConfig) -> float:
     """How long an evaluation is expected to take for each image, from a few timed calls."""
     work = _Work(target, None, {}, data, config)
-    rate = rates(work.defence, *work.first(config.batch_size))
-    return sum(task.cost[0] * rate[0] + task.cost[1] * rate[1] for task in work.tasks)
+    slow, fast = work.probe().rates
+    return float(sum(task.cost[0] * slow + task.cost[1] * fast for task in work.tasks))
 
 
 class _Work:

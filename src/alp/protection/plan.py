@@ -23,7 +23,8 @@ from alp.defences.packaged import load, require_classifier
 from alp.defences.purifier import with_noise
 from alp.errors import CheckpointError, ConfigError
 from alp.evaluation import EvalConfig
-from alp.evaluation.evaluator import rates, seconds_per_image
+from alp.evaluation.evaluator import seconds_per_image
+from alp.evaluation.probe import probed
 from alp.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _plan(
     defended.eval()
     batch = min(64, len(train))
     first, labels = test.batch(torch.arange(min(8, len(test))))
-    once = rates(defended.with_draws(1), first, labels)
+    once = probed(defended.with_draws(1), first, labels).rates
     adapting = _per_image(lambda: defended.purifier(first).mean().backward(), len(first))
     each = seconds_per_image(defended, test, config)
     each += seconds_per_image(defended.classifier, test, config)

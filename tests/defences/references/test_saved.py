@@ -79,10 +79,19 @@ def test_a_file_beside_the_weights_is_found(program, place, new_purifier, monkey
     assert alp.load(place / "defended.safetensors").classifier.reference.place.endswith("net.pt2")
 
 
-def test_a_purifier_has_no_place_for_a_classifier(place, new_purifier) -> None:
+def test_a_purifier_is_put_before_the_classifier_that_is_named(
+    place, new_purifier, new_images
+) -> None:
     alp.save(new_purifier(), "purifier.safetensors")
+    model, x = alp.load("purifier.safetensors,classifier=net.py:make"), new_images(2, 16, 16)
+    assert isinstance(model, alp.Defended)
+    torch.testing.assert_close(model.bare(x), alp.load("net.py:make")(x))
+
+
+def test_a_classifier_alone_has_no_place_for_another(place) -> None:
+    alp.save(alp.load("cifar10-lite/standard"), "plain.safetensors")
     with pytest.raises(CheckpointError, match="leave it out"):
-        alp.load("purifier.safetensors,classifier=net.py:make")
+        alp.load("plain.safetensors,classifier=net.py:make")
 
 
 def test_other_modules_are_not_saved_but_told_how(place, new_purifier) -> None:
