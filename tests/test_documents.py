@@ -41,6 +41,7 @@ SMOKE = {
     "report": "",
     "purify": "",
     "protect": "--budget 1s --draws 1",
+    "defend": "",
 }
 """Options that are added to a command. What is said last counts."""
 
@@ -77,6 +78,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = source.integers(0, 256, (32, 32, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "tiny" / name / f"{number}.png")
     return tmp_path
+
+
+@pytest.fixture
+def net(folder: Path) -> Path:
+    """The folder with the reader's own network, and pictures of several sizes."""
+    (folder / "my_net.py").write_text(blocks("docs/classifiers.md", "python")[0])
+    (folder / "tiny").rename(folder / "pictures")
+    (folder / "tiny").symlink_to(folder / "pictures")
+    for name in CLASSES:
+        Image.new("RGB", (50, 41)).save(folder / "pictures" / name / "large.png")
+    return folder
 
 
 def run(line: str) -> None:
@@ -145,6 +157,24 @@ def test_the_python_of_the_docs(folder: Path) -> None:
     (code,) = blocks("docs/weights.md", "python")
     exec(compile(code, "docs/weights.md", "exec"), names)
     assert (folder / "runs/purifier-frozen/weights.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_your_classifier_your_pictures(net: Path) -> None:
+    """The page's commands, its Python, and that of the page on judging, in one folder."""
+    found = commands("docs/classifiers.md")
+    assert len(found) == 6
+    for line in found:
+        run(line)
+    names: dict[str, Any] = {}
+    for code in blocks("docs/classifiers.md", "python")[1:]:
+        code = code.replace("epochs=20", "epochs=1")
+        exec(compile(code, "docs/classifiers.md", "exec"), names)
+    assert names["record"].kind == "verdict"
+    names |= {"classifier": names["robust"], "images": names["test"].take(4)}
+    (code,) = blocks("docs/judging.md", "python")
+    exec(compile(code, "docs/judging.md", "exec"), names)
+    assert names["record"].header["surrogate"] == "the identity in place of rounding"
 
 
 CONTRIBUTED = """

@@ -18,9 +18,12 @@ class Settings:
     written is a weights file like any other: evaluate, certify and bench take it."""
 
     defence: str = field(metadata=POSITIONAL)
-    """A registered defence, such as jpeg, median, diffpure, gdmp, one-step or densepure."""
+    """A registered defence, such as defended (a purifier), jpeg, median, diffpure, gdmp, one-step
+    or densepure."""
     classifier: Path = field()
-    """Weights file, or packaged name, of the classifier."""
+    """Weights file, packaged name or reference of the classifier (docs/classifiers.md)."""
+    purifier: Path | None = None
+    """Weights file, or packaged name, of a purifier, where the defence is one."""
     diffusion: Path | None = None
     """Weights file of a diffusion model, where the defence needs one."""
     set: tuple[str, ...] = ()
@@ -40,13 +43,15 @@ def run(settings: Settings) -> None:
     from alp.defences.assemble import assemble
     from alp.defences.checkpoint import save
     from alp.defences.diffusion import Diffusion
-    from alp.defences.packaged import load_classifier, load_kind
+    from alp.defences.packaged import load_classifier, load_kind, load_purifier
 
+    chosen = dict(map(_setting, settings.set))
     made = assemble(
         settings.defence,
         load_classifier(settings.classifier),
         None if settings.diffusion is None else load_kind(settings.diffusion, Diffusion),
-        dict(map(_setting, settings.set)),
+        chosen,
+        None if settings.purifier is None else load_purifier(settings.purifier),
     )
     path = settings.out / "weights.safetensors"
     digest = save(made, path)

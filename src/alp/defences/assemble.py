@@ -10,15 +10,16 @@ from torch import nn
 
 from alp.defences.base import DEFENCES, Defence
 from alp.defences.diffusion import Diffusion
+from alp.defences.purifier import Purifier
 from alp.errors import ConfigError, choose
 
-MODELS = ("classifier", "diffusion")
+MODELS = ("classifier", "purifier", "diffusion")
 """Arguments of a defence that are models, in this order."""
 
 
 def assemblable() -> list[str]:
-    """The names of the defences that are made of a classifier, or of one and a diffusion model,
-    without a training of their own."""
+    """The names of the defences that are made of a classifier, or of one and a purifier or a
+    diffusion model, without a training of their own."""
     return [name for name, kind in DEFENCES.items() if _models(kind)]
 
 
@@ -27,6 +28,7 @@ def assemble(
     classifier: nn.Module,
     diffusion: Diffusion | None = None,
     settings: Mapping[str, Any] | None = None,
+    purifier: Purifier | None = None,
 ) -> Defence:
     """The registered defence ``name`` in front of ``classifier``, in evaluation mode.
 
@@ -34,6 +36,7 @@ def assemble(
         classifier: images (B,3,H,W) in [0,1] -> logits (B,K).
         diffusion: the noise predictor of the defences by diffusion.
         settings: what else its constructor takes, by name.
+        purifier: of the defence by one, ``defended``.
 
     Raises:
         UnknownNameError: no such defence.
@@ -41,14 +44,17 @@ def assemble(
     """
     kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
     models: list[nn.Module] = [classifier]
-    if ("diffusion" in _models(kind)) is not (diffusion is not None):
-        raise ConfigError(
-            f"{name!r} stands in front of a classifier alone; leave the diffusion model out"
-            if diffusion is not None
-            else f"{name!r} needs a diffusion model; train one with 'alp train diffusion'"
-        )
-    if diffusion is not None:
-        models.append(diffusion)
+    given = {"purifier": purifier, "diffusion": diffusion}
+    for part, model in given.items():
+        words = f"{part} model" if part == "diffusion" else part
+        if model is not None and part not in _models(kind):
+            raise ConfigError(f"{name!r} is made without a {words}; leave the {words} out")
+        if model is None and part in _models(kind):
+            raise ConfigError(
+                f"{name!r} needs a {words}; train one with 'alp train {part}', and give its "
+                f"weights with --{part}"
+            )
+        models += [] if model is None else [model]
     valid = list(signature(kind).parameters)[len(models) :]
     for each in settings or {}:
         if each not in valid:
