@@ -127,6 +127,8 @@ def test_a_printed_configuration_is_read_back(name: str, tmp_path: Path) -> None
         ("train joint --stage.optim.epoch 3", "--stage.optim.epochs"),
         ("train joint --stage.adversary.epz 3", "--stage.adversary.eps"),
         ("train joint --momentun 3 --lr 1", None),
+        ("train joint --epohcs 3", "--stage.optim.epochs"),
+        ("train joint --zzz 3", None),
         ("train joint --lr 1", "--stage.optim.lr"),
         ("protocol w --eps 8/255", "--threat.eps"),
         ("protocol w --image 3", "--images"),

@@ -63,8 +63,8 @@ def _run(given: list[str]) -> int:
             return _execute(run, settings, given)
         else:
             raise UsageError(
-                f"unknown command {given[0]!r}{near(given[0], COMMANDS)}; "
-                f"choose one of: {', '.join(COMMANDS)}"
+                f"unknown command {given[0]!r}{near(given[0], COMMANDS)} "
+                f"(commands: {', '.join(COMMANDS)})"
             )
     except SystemExit as stop:  # --help and --print_config
         return stop.code if isinstance(stop.code, int) else 0

@@ -67,10 +67,13 @@ def explain(kind: type) -> dict[str, str]:
 
 def near(name: str, known: Iterable[str]) -> str:
     """A question whether one of ``known`` was meant; empty where none is like ``name``."""
-    known = list(known)
     last = name.rpartition(".")[2].lstrip("-")
-    found = [each for each in known if each.rpartition(".")[2].lstrip("-") == last]
-    found = found or get_close_matches(name, known, 1)
+    whole = {each: each for each in known}
+    ends = {each.rpartition(".")[2].lstrip("-"): each for each in reversed(whole)}
+    if "." in name and last not in ends:
+        found = [whole[each] for each in get_close_matches(name, whole, 1)]
+    else:
+        found = [ends[each] for each in get_close_matches(last, ends, 1)]
     return f"; did you mean {found[0]}?" if found else ""
 
 
