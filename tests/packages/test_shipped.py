@@ -77,3 +77,14 @@ def test_the_wheel_carries_packages_that_load_offline(package, tmp_path: Path) -
     assert told.stdout.split() == [str(site / "alp" / "__init__.py"), "3", "tiny"]
     shipped = {path.name for path in (site / "alp" / "weights" / "toy").iterdir()}
     assert shipped == {*package.manifest["files"], "manifest.json"}
+
+
+def test_loading_imports_no_compiler() -> None:
+    """Torch's compiler takes longer to import than a packaged model takes to load."""
+    code = (
+        "import sys, alp\n"
+        "from alp.defences.packaged import packaged_names\n"
+        "models = [alp.load(name) for name in packaged_names()]\n"
+        "sys.exit(not models or 'torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

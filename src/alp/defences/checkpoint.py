@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from alp.config import digest
 from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, PurifierBase, channels_last
@@ -225,10 +226,26 @@ def _built(path: Path, description: Any) -> Model:
         raise CheckpointError(f"{path} does not fit its description: {error}") from error
 
 
+@final
+class _Unfilled(TorchFunctionMode):
+    """Operations in place leave tensors without memory as they are: torch would import its
+    compiler, which takes longer than everything else here, to fill them with nothing."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        filled = args[0] if args else kwargs.get("tensor")
+        in_place = name.endswith("_") and not name.endswith("__")
+        if in_place and isinstance(filled, Tensor) and filled.is_meta:
+            return filled
+        return func(*args, **kwargs)
+
+
 def _require_fit(path: Path, description: Any, shapes: Mapping[str, list[int]]) -> None:
     """Raise a CheckpointError unless a file's tensors have the names and shapes of those of the
     described model, which is built without memory for its weights."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         model = _built(path, description)
     wanted = {name: list(value.shape) for name, value in model.state_dict().items()}
     # Of a classifier that is opened later, the shapes are seen then.

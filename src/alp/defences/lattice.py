@@ -55,7 +55,8 @@ class LatticeNoise:
         cuts = _tail_integers(self.sigma)
         # ascending, for a binary search
         self._cuts = torch.from_numpy(cuts[::-1].copy())
-        first = torch.arange(2 ** (BITS - _SHIFT)) << _SHIFT
+        # on the processor also where the model is built elsewhere: the draws are made there
+        first = torch.arange(2 ** (BITS - _SHIFT), device="cpu") << _SHIFT
         largest, smallest = self._above(first), self._above(first + (2**_SHIFT - 1))
         # by the highest bits of a draw, what it decides; -1 where its other bits matter
         self._table = torch.where(largest == smallest, largest, -1).int()

@@ -143,7 +143,7 @@ class Purifier(Pretrained, PurifierBase):
         assert isinstance(forth, nn.Conv2d)
         assert isinstance(back, nn.Conv2d)
         with torch.no_grad():  # the transposed transform: its inverse, where the latent holds it
-            back.weight.copy_(forth.weight.transpose(0, 1) / 4)
+            back.weight.copy_(forth.weight.transpose(0, 1)).div_(4)
             nn.init.zeros_(cast(Tensor, back.bias))
             nn.init.zeros_(cast(Tensor, forth.bias))
 
