@@ -26,6 +26,7 @@ from alp.defences.densepure import DensePure
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import Diffusion
 from alp.defences.gdmp import GDMP
+from alp.defences.hgd import HGD
 from alp.defences.magnet import MagNet
 from alp.defences.one_step import OneStep
 from alp.defences.referenced import Referenced
@@ -59,6 +60,16 @@ def reformed(head: nn.Module) -> MagNet:
         return MagNet(head)
 
 
+def denoised(head: nn.Module) -> HGD:
+    """HGD, whose denoiser does something."""
+    with initialising(0, "hgd"):
+        model = HGD(head, 4)
+    with torch.no_grad():
+        for parameter in model.denoiser.parameters():
+            parameter += 0.05 * normal(parameter.shape, generator(0, "stir"))
+    return model
+
+
 class Noisy(nn.Module):
     """A random classifier as others write them: it draws from torch's global generator."""
 
@@ -87,6 +98,7 @@ REGISTERED: dict[str, Callable[..., Defence]] = {
     "densepure": lambda head, front: DensePure(head, tiny(), seeds=2),
     "diffpure": lambda head, front: DiffPure(head, tiny(), steps=2, gradient_steps=2),
     "gdmp": lambda head, front: GDMP(head, tiny(), steps=2, rounds=1, gradient_steps=2),
+    "hgd": lambda head, front: denoised(head),
     "input-noise": lambda head, front: InputNoise(head, 0.1, DRAWS),
     "jpeg": lambda head, front: JPEG(head),
     "magnet": lambda head, front: reformed(head),

@@ -13,6 +13,7 @@ from alp.training import (
     ClassifierStage,
     DiffusionStage,
     GuardStage,
+    HGDStage,
     JointStage,
     MagNetStage,
     PurifierStage,
@@ -45,6 +46,7 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
         "certified": CertifiedStage,
         "diffusion": DiffusionStage,
         "magnet": MagNetStage,
+        "hgd": HGDStage,
         "guard": GuardStage,
     }
     kind = own.get(name, ClassifierStage)

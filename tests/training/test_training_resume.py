@@ -23,6 +23,7 @@ from alp.training import (
     ClassifierStage,
     DiffusionStage,
     GuardStage,
+    HGDStage,
     JointStage,
     PurifierStage,
 )
@@ -42,6 +43,7 @@ NEEDS = {
     "joint": ("purifier", "classifier"),
     "certified": ("classifier",),
     "diffusion": (),
+    "hgd": ("classifier",),
     "guard": ("purifier", "classifier"),
 }
 
@@ -67,6 +69,7 @@ def stages(short):
         "joint": JointStage(HEAD, AdversaryConfig("nfgsm"), optim=adam),
         "certified": CertifiedStage(HEAD, optim=short()),
         "diffusion": DiffusionStage(DiffusionConfig(width=4), optim=adam),
+        "hgd": HGDStage(width=4, optim=adam),
         "guard": GuardStage(agreement=1.0, reconstruction=1.0, optim=adam),
     }
 

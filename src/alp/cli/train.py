@@ -25,7 +25,7 @@ class Settings:
     behind a purifier, which stays as it is; joint: both together; certified: a classifier whose
     votes under noise can be certified; guard: a purifier before a classifier, which stays as it
     is; diffusion: a diffusion model of low noise; magnet: an autoencoder and detectors before a
-    classifier."""
+    classifier; hgd: a denoiser before one."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -43,7 +43,7 @@ class Settings:
     from a packaged one at --scale cpu, and the others from scratch. Of guard, the classifier that
     it stands before, also a reference such as timm:NAME or net.pt2."""
     others: tuple[Path, ...] = ()
-    """Further classifiers that guard stands before."""
+    """Further classifiers that guard stands before, or whose attacked images hgd is trained on."""
     new_head: bool = False
     """Replace the classifier's last layer by a fresh one for the classes of the pictures."""
     seed: int = 0

@@ -26,6 +26,7 @@ from alp.training.stages import (
     ClassifierStage,
     DiffusionStage,
     GuardStage,
+    HGDStage,
     JointStage,
     MagNetStage,
     PurifierStage,
@@ -157,6 +158,19 @@ def _magnet(epochs: float, batch: int, ema: float) -> MagNetStage:
         epochs=epochs, batch_size=batch, optimizer="adamw", lr=1e-2, weight_decay=0.0, ema=ema
     )
     return MagNetStage(optim=optim)
+
+
+def _hgd(width: int, epochs: float, batch: int, ema: float) -> HGDStage:
+    optim = OptimConfig(
+        epochs=epochs,
+        batch_size=batch,
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=0.0,
+        clip=1.0,
+        ema=ema,
+    )
+    return HGDStage(width=width, optim=optim)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -291,6 +305,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "demo": Recipe(_magnet(8.0, 64, 0.98), *_UNMEASURED, classifier=True),
         "cpu": Recipe(_magnet(10.0, 256, 0.99), *_UNMEASURED, classifier=True),
         "gpu": Recipe(_magnet(400.0, 256, 0.999), *_UNMEASURED, classifier=True),
+    },
+    "hgd": {
+        "smoke": Recipe(_hgd(8, 1.0, 64, 0.9), *_SMOKE, classifier=True),
+        "demo": Recipe(_hgd(16, 4.0, 64, 0.98), *_UNMEASURED, classifier=True),
+        "cpu": Recipe(_hgd(48, 1.5, 128, 0.99), *_UNMEASURED, classifier=True),
+        "gpu": Recipe(_hgd(96, 20.0, 128, 0.999), *_UNMEASURED, classifier=True),
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""

@@ -231,6 +231,30 @@ class MagNetStage:
         within(self, 0.0, 1.0, "drop_rate")
 
 
+@dataclass(frozen=True)
+class HGDStage:
+    """Train the denoiser of HGD before a classifier that stays as it is, on attacked images of that
+    classifier and of further source models (hgd.py)."""
+
+    width: int = 48
+    """Channels of the denoiser at half the resolution."""
+    eps: float = 16 / 255
+    """Largest radius (Linf) of the attacks, on images in [0,1]; each step draws its own."""
+    steps: int = 4
+    """Most steps of the attacks; each step draws its own number, and one is FGSM."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0)
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=0, cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        within(self, 1, MOST_CHANNELS, "width")
+        positive(self, "eps", "steps")
+
+
 Stage = (
     PurifierStage
     | ClassifierStage
@@ -239,10 +263,11 @@ Stage = (
     | GuardStage
     | DiffusionStage
     | MagNetStage
+    | HGDStage
 )
 
 UNLABELLED = (PurifierStage, DiffusionStage)
-"""Stages that look at no labels, and start from no weights."""
+"""Stages that look at no labels."""
 
-HEADLESS = (*UNLABELLED, GuardStage, MagNetStage)
+HEADLESS = (*UNLABELLED, GuardStage, MagNetStage, HGDStage)
 """Stages that train no classifier."""

@@ -9,23 +9,25 @@ import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alp import seeding
-from alp.attacks import NFGSM, PGD, THREATS
+from alp.attacks import BIM, NFGSM, PGD, THREATS, Linf
 from alp.config import EngineConfig, PurifierConfig, digest, to_dict
 from alp.data import Images
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite
-from alp.defences.base import Defence, Model
+from alp.defences.base import Defence, Model, classify
 from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.classes import require_same_classes
 from alp.defences.diffusion import Diffusion
+from alp.defences.hgd import HGD
 from alp.defences.magnet import MagNet
 from alp.defences.new_head import replace_head
 from alp.defences.packaged import (
@@ -44,6 +46,7 @@ from alp.training.adapting import doubts_of
 from alp.training.certified import CertifiedTask
 from alp.training.diffusion import DiffusionTask
 from alp.training.guard import GuardTask
+from alp.training.hgd import HGDTask
 from alp.training.magnet import MagNetTask, choose_thresholds
 from alp.training.stages import (
     HEADLESS,
@@ -51,12 +54,13 @@ from alp.training.stages import (
     CertifiedStage,
     DiffusionStage,
     GuardStage,
+    HGDStage,
     JointStage,
     MagNetStage,
     PurifierStage,
     Stage,
 )
-from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Task
+from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Source, Task
 from alp.version import __version__
 
 POINTS = 200
@@ -223,15 +227,15 @@ def build_task(
     if isinstance(stage, MagNetStage):
         if purifier is not None or classifier is None:
             raise ConfigError("the magnet stage stands before a classifier; give its weights alone")
-        kept: Trainable = (
-            load_kind(classifier, ResNetLite) if isinstance(classifier, Path) else classifier
-        )
+        kept = _kept(classifier)
         _require_classes(kept, images, classifier)
         with seeding.initialising(seed, "magnet"):
             net = MagNet(kept, stage.channels, stage.detect)
         return MagNetTask(stage, net), {"classifier": weights_digest(kept)}
+    if isinstance(stage, HGDStage):
+        return _hgd_task(stage, images, seed, purifier, classifier, others)
     if others:
-        raise ConfigError("only the guard stage takes several classifiers; give one")
+        raise ConfigError("only guard and hgd take several classifiers; give one")
     if isinstance(stage, PurifierStage):
         if classifier is not None:
             raise ConfigError("the purifier stage trains a purifier alone; give no classifier")
@@ -314,6 +318,41 @@ def _purifier(
     front = given if isinstance(given, Purifier) else load_purifier(given)
     parents["purifier"] = weights_digest(front)
     return front
+
+
+def _hgd_task(
+    stage: HGDStage,
+    images: Images,
+    seed: int,
+    purifier: Path | Purifier | None,
+    classifier: Path | Trainable | None,
+    others: Sequence[Path],
+) -> tuple[Task, dict[str, str]]:
+    if purifier is not None or classifier is None:
+        raise ConfigError("the hgd stage stands before a classifier; give its weights, no purifier")
+    paths = (classifier, *others)
+    sources = [_kept(path) for path in paths]
+    for head, path in zip(sources, paths, strict=True):
+        _require_classes(head, images, path)
+    with seeding.initialising(seed, "hgd"):
+        model = HGD(_kept(classifier), stage.width)
+    digests = [weights_digest(each) for each in sources]
+    parents = {"classifier": digests[0]}
+    parents |= {f"source-{number}": each for number, each in enumerate(digests[1:], 1)}
+    return HGDTask(stage, model, sources, _iterated), parents
+
+
+def _kept(classifier: Path | Trainable) -> Trainable:
+    """A classifier that stays as it is."""
+    return load_kind(classifier, ResNetLite) if isinstance(classifier, Path) else classifier
+
+
+def _iterated(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, source: Source
+) -> Tensor:
+    """FGSM in ``steps`` steps that reach ``eps`` together (Kurakin et al. 2017)."""
+    target = partial(classify, model)
+    return BIM(steps=steps, step_size=eps / steps)(target, x, y, Linf(eps), source)
 
 
 def _guard_task(
