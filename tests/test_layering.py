@@ -16,7 +16,7 @@ import alp
 SRC = Path(alp.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
 
-BASE = {"errors", "seeding", "config", "files", "executors", "lazy", "registry", "version"}
+BASE = {"errors", "seeding", "config", "files", "executors", "lazy", "registry", "usage", "version"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     "attacks": BASE,

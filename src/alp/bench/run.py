@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from alp import seeding
 from alp.bench.latency import timed
 from alp.bench.roofline import count, product, sides, with_threads
+from alp.defences.adapters import as_defence
 from alp.defences.base import DEFENCES, Defence
 from alp.defences.preprocessed import Preprocessed
 from alp.deploy.consensus import Consensus as Consensus
@@ -29,6 +30,7 @@ from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose
 from alp.records import KIND_BENCH, SCHEMA, Record
 from alp.records.record import versions
+from alp.usage import peak_memory
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +155,8 @@ def engine_entries(
 
 
 def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Defence]:
-    """The named defences in front of ``classifier``, with the settings of their papers. A name
+    """The named defences in front of ``classifier``, with the settings of their papers; ``bare`` is
+    the classifier alone. A name
     that is not among them is that of a weights file or a packaged model, which brings a classifier
     of its own.
 
@@ -166,7 +169,9 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
 
     made: dict[str, Defence] = {}
     for name in names:
-        if name in PUBLISHED:
+        if name == BARE:
+            made[name] = as_defence(classifier)
+        elif name in PUBLISHED:
             made[name] = published(classifier, name)
         elif name in baseline_names():
             made[name] = cast(type[Preprocessed], DEFENCES[name])(classifier)
@@ -219,6 +224,9 @@ def peak_entries(precision: str, threads: int, device: torch.device) -> list[Ent
         entries.append(Entry(Contestant(f"peak {precision} {threads} {side}", call), about))
     return entries
 
+
+BARE = "bare"
+"""The name of the classifier alone among the baselines."""
 
 LIBRARIES = ("onnxruntime", "openvino", "diffusers")
 
@@ -283,6 +291,11 @@ def bench(
     engines, warnings = build_engines(model, terms, threads, size, calibration)
     pool = images.cpu().numpy().astype(np.float32)
     flops = count(model, size)
+    memory = {"built": peak_memory()}
+    for what, draws in (("one draw", 1), ("all draws", terms.consensus.draws)):
+        for _, engine in engines:
+            engine.predict(batches(pool, min(terms.batches))(0), draws)
+        memory[what] = peak_memory()
     timings: list[tuple[int, Timing]] = []
     described: dict[str, dict[str, Any]] = {}
     for batch_size in sorted(set(terms.batches)):
@@ -314,6 +327,7 @@ def bench(
         "name": name,
         "contestants": described,
         "flops": asdict(flops),
+        "memory": {what: round(each / 2**20) for what, each in memory.items()},
         "consensus": asdict(terms.consensus),
         "size": size,
         "threads": threads,

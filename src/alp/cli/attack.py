@@ -182,6 +182,7 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
 
 def _lines(result: dict[str, Any], settings: Settings) -> Iterator[str]:
     from alp.cli.words import protocol_lines
+    from alp.records.statistics import few_images
     from alp.report.format import attack_words, count, interval, percent
 
     protocol = result["protocol"]
@@ -193,6 +194,7 @@ def _lines(result: dict[str, Any], settings: Settings) -> Iterator[str]:
     for name in ("clean", "attacked"):
         share = result[name]
         yield f"{name:<11}{percent(share['value'])} correct (95 % interval {interval(share)})"
+    yield from (f"warning    {text}" for text in few_images(protocol["images"]))
     yield f"distance   {result['mean_distance']:.4g} on average"
     yield f"pictures   {settings.out / 'grid.png' if settings.pictures else 'none'}"
     yield f"images     {settings.out / 'adversarial.safetensors'}"

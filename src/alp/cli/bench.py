@@ -128,8 +128,10 @@ def run(settings: Settings) -> None:
 
 
 def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Defence]:
-    from alp.bench.run import baseline_names, baselines_before
+    from alp.bench.run import BARE, baseline_names, baselines_before
 
     if names == ("none",):
         return {}
-    return baselines_before(model.classifier, baseline_names() if names == ("all",) else names)
+    return baselines_before(
+        model.classifier, [BARE, *baseline_names()] if names == ("all",) else names
+    )

@@ -204,6 +204,7 @@ def lines(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
             f"the budget was spent on {100 * each['spent']:.1f} %",
             f"average certified radius {each['acr']:.3f}, a number that easy images dominate",
         ]
+        found += [f"warning    {text}" for text in each["warnings"]]
         if "attacked" in each:
             found.append(
                 f"attacked {each['attacked']['images']:,} certificates at 0.99 of their radius: "

@@ -48,6 +48,9 @@ def timing_lines(record: Record) -> Iterator[str | Table]:
         f"timing     at each batch size all take turns in {header['rounds']} rounds; "
         f"{header['consensus']['draws']} draws, or as many as the decision takes"
     )
+    if memory := header.get("memory"):
+        each = ", ".join(f"{mib:,} MiB {words}" for words, mib in memory.items())
+        yield f"memory     peak of the process: {each}"
     yield engine_table(found)
     if any(row.what == "peer" for row in found):
         yield peer_table(found)
@@ -138,6 +141,7 @@ def timings_json(record: Record) -> dict[str, Any]:
         "name": record.name,
         "device": record.header["device"],
         "flops": record.header["flops"],
+        "memory_mib": record.header.get("memory"),
         "timings": [_row_json(found, row) for row in found],
         "peers": {
             row.backend: {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from alp.errors import RecordError
 from alp.records.record import Record
-from alp.records.statistics import wilson
+from alp.records.statistics import few_images, wilson
 
 KIND_CERTIFICATE = "certificate"
 """What :func:`alp.certify` makes, one row an image: ``index``, ``label``, ``selected`` (the class),
@@ -100,4 +100,5 @@ def summarise_certificates(record: Record, radii: Sequence[float] | None = None)
         "votes": float(columns["draws"].mean()),
         "votes_share": float(columns["draws"].mean()) / 100_000,
         "spent": float((columns["stopped"] == "budget").mean()),
+        "warnings": few_images(count),
     }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from alp.errors import RecordError
 from alp.records.calibration import Calibration, calibration
 from alp.records.record import KIND_ROBUSTNESS, KIND_VERDICT, Columns, Record
-from alp.records.statistics import clustered, mean_sd, wilson
+from alp.records.statistics import clustered, few_images, mean_sd, wilson
 
 
 def worst(columns: Columns, entries: Iterable[str], evaluations: int) -> NDArray[Any]:
@@ -112,7 +112,7 @@ def conclude(record: Record) -> dict[str, Any]:
         "sigma": header["sigma"],
         "checks": header["checks"],
         "suspicions": [each["words"] for each in header["checks"] if not each["passed"]],
-        "warnings": header["warnings"],
+        "warnings": [*header["warnings"], *few_images(len(record))],
     }
 
 

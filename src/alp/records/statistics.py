@@ -59,6 +59,22 @@ def _score_interval(share: float, n: float, z: float) -> Interval:
     return Interval(min(max(0.0, centre - half), share), max(min(1.0, centre + half), share))
 
 
+FEW = 100
+"""Images below which an accuracy is warned of: its interval can be 20 points wide and more."""
+
+
+def few_images(count: int) -> list[str]:
+    """A warning where so few images stand behind an accuracy that it says little."""
+    if count >= FEW:
+        return []
+    found = wilson(count / 2, count)
+    return [
+        f"{count} images are few: the 95 % interval of an accuracy can be "
+        f"{100 * (found.high - found.low):.0f} points wide; take {FEW} or more, and 500 for "
+        "numbers that are quoted"
+    ]
+
+
 def clustered(shares: NDArray[Any], clusters: NDArray[Any], confidence: float = 0.95) -> Interval:
     """The interval of a mean over images whose outcomes go together within clusters, such as
     batches that one draw of a random defence serves.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from typing import Literal
 
@@ -12,6 +11,7 @@ from lightning_fabric import Fabric
 
 from alp.config import EngineConfig
 from alp.errors import ConfigError
+from alp.usage import peak_memory as peak_memory
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -55,11 +55,3 @@ def chosen_precision(config: EngineConfig) -> Precision:
         return "32-true"
     native = torch.cpu.get_capabilities()
     return "bf16-mixed" if native.get("avx512_bf16") or native.get("amx_bf16") else "32-true"
-
-
-def peak_memory() -> int:
-    """Largest memory so far in bytes: of the GPU where one is used, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts KiB but on macOS
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
