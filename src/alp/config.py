@@ -140,7 +140,9 @@ class EngineConfig:
     accelerator: str = "auto"
     """auto, cpu, cuda or mps."""
     devices: int = 1
-    """Processes, one a device; the batch is shared out among them."""
+    """Processes on each machine, one a device; the batch is shared out among them."""
+    nodes: int = 1
+    """Machines; each runs the same command, started by torchrun (docs/cluster.md)."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """auto: bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
     threads: int = 0
@@ -150,7 +152,7 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        positive(self, "devices", "save_every")
+        positive(self, "devices", "nodes", "save_every")
         within(self, 0, math.inf, "threads")
 
 

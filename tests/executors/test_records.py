@@ -70,7 +70,8 @@ def evaluated(model: ResNetLite, images: Images, **options: Any) -> Record:
 
 
 def certified(model: ResNetLite, images: Images, **options: Any) -> Record:
-    given = {"sigma": 0.25, "radii": (0.0,), "budget": 256, "threads": 1, **options}
+    plan = {"sigma": 0.25, "radii": (0.0,), "budget": 256, "batch_size": 4}
+    given = {**plan, "threads": 1, **options}
     return alp.certify(model, images, **given)
 
 

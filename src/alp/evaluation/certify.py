@@ -67,6 +67,7 @@ def certify(
     precision: str | None = None,
     calibration: Floats | None = None,
     seed: int = 0,
+    batch_size: int = 32,
     name: str = "",
     resume: str | Path | None = None,
     start: Record | None = None,
@@ -94,6 +95,8 @@ def certify(
             ``target``, or float32.
         calibration: clean training images (N,3,H,W), float32 in [0,1]: under noise they set the
             ranges of int8.
+        batch_size: images that share a drawn block of noise, and are kept together; it changes no
+            vote.
         name: of the record; by default the class of the target.
         resume: a folder for finished images; the caller deletes it.
         start: an ``anytime`` record of the same settings with a smaller budget, whose open images
@@ -125,7 +128,7 @@ def certify(
     return run(
         smoothed,
         data,
-        CertifyConfig(plan, seed),
+        CertifyConfig(plan, seed, batch_size),
         name=name,
         resume=resume,
         start=start,

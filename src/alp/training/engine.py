@@ -23,23 +23,35 @@ def limit_threads(config: EngineConfig) -> None:
 
 
 def build_engine(config: EngineConfig) -> Fabric:
-    """A launched Fabric engine; with several devices it starts the other processes.
+    """A launched Fabric engine; with several devices it starts the other processes, unless torchrun
+    did.
 
     Raises:
-        ConfigError: the engine has no such accelerator or number of devices.
+        ConfigError: the engine has no such accelerator or number of devices, or torchrun started
+            another number of processes.
     """
-    strategy = "ddp" if config.devices > 1 else "auto"
+    started = os.environ.get("WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else None
+    world = config.devices * config.nodes
+    if (started is None and config.nodes > 1) or (started and int(started) != world):
+        raise ConfigError(
+            f"{config.nodes} machines with {config.devices} processes each are {world} processes, "
+            f"and {f'torchrun started {started}' if started else 'torchrun started none'}; start "
+            "'torchrun --nnodes NODES --nproc_per_node DEVICES ... -m alp train ...' on each "
+            "machine with the same --engine.nodes and --engine.devices"
+        )
+    strategy = "ddp" if config.devices * config.nodes > 1 else "auto"
     try:
         fabric = Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
+            num_nodes=config.nodes,
             strategy=strategy,
             precision=chosen_precision(config),
         )
     except (ValueError, RuntimeError, ImportError) as error:
         raise ConfigError(
             f"cannot run on accelerator={config.accelerator!r}, devices={config.devices}, "
-            f"precision={config.precision!r}: {error}"
+            f"nodes={config.nodes}, precision={config.precision!r}: {error}"
         ) from error
     fabric.launch()
     return fabric
