@@ -195,7 +195,7 @@ def run(
     crew = crew or Crew()
     with on_threads(crew.size):
         before = Unchanged([target, *(surrogates or {}).values()])
-        work = _Work(target, deploy, surrogates or {}, data, config)
+        work = Work(target, deploy, surrogates or {}, data, config)
         defence, tasks, plan = work.defence, work.tasks, work.plan
         about = replace(about or About(type(target).__name__), draws=defence.draws)
         own = plan.own(config.threat, list(work.surrogates), config.attack_precision)
@@ -243,12 +243,12 @@ def _shared(batches: int) -> str:
 
 def seconds_per_image(target: Any, data: Images, config: EvalConfig) -> float:
     """How long an evaluation is expected to take for each image, from a few timed calls."""
-    work = _Work(target, None, {}, data, config)
+    work = Work(target, None, {}, data, config)
     slow, fast = work.probe().rates
     return float(sum(task.cost[0] * slow + task.cost[1] * fast for task in work.tasks))
 
 
-class _Work:
+class Work:
     """Everything that a process needs to do units."""
 
     def __init__(
@@ -293,7 +293,7 @@ class _Work:
         self.rows = rows
         keep_at_most(self.defence, rows)
 
-    def description(self, computed: Mapping[str, Any]) -> Callable[[], _Work]:
+    def description(self, computed: Mapping[str, Any]) -> Callable[[], Work]:
         """What makes the same in another process, where it has to compute the same numbers."""
         target, deploy, surrogates, data, config = self._made_of
         others = {name: reference(each) for name, each in surrogates.items()}
@@ -321,8 +321,8 @@ class _Work:
 
 def _again(
     made_of: Any, computed: Mapping[str, Any], wanted: Mapping[str, str], rows: int | None
-) -> _Work:
-    """A worker's :class:`_Work`.
+) -> Work:
+    """A worker's :class:`Work`.
 
     Raises:
         ConfigError: this worker computes other numbers than the process that sent for it.
@@ -330,7 +330,7 @@ def _again(
     """
     target, deploy, surrogates, data, config = made_of
     others = {name: loaded(each, config.device) for name, each in surrogates.items()}
-    work = _Work(loaded(target, config.device), deploy, others, data_loaded(data), config)
+    work = Work(loaded(target, config.device), deploy, others, data_loaded(data), config)
     here = {
         "versions": versions(),
         "computed": computed_by(config.device, work.probe().numbers),
@@ -341,7 +341,7 @@ def _again(
 
 
 def _unit(
-    work: _Work, unit: Unit, earlier: list[Part], finished: FinishedBatches | None
+    work: Work, unit: Unit, earlier: list[Part], finished: FinishedBatches | None
 ) -> tuple[Part, bool]:
     part = work.unit(unit, earlier)
     return part, kept_here(unit, part, finished)

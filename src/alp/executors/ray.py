@@ -66,25 +66,46 @@ class RayExecutor(Executor):
 
     def tried(self, error: BaseException) -> int:
         """Attempts that an error stands for: Ray has started a lost task again itself."""
-        from ray.exceptions import RayTaskError
+        from ray.exceptions import RayError
 
-        return 1 if isinstance(error, RayTaskError) else ATTEMPTS
+        return ATTEMPTS if isinstance(error, RayError) else 1
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         task = self._call.remote(fn, args, kwargs)
-        future: Future[T] = task.future()
+        future: Future[T] = Future()
         self._running[future] = task
-        future.add_done_callback(lambda done: self._running.pop(done, None))
+        future.add_done_callback(self._done)
+        task.future().add_done_callback(lambda inner: _pass_on(inner, future))
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def _done(self, future: Future[Any]) -> None:
         import ray
 
-        for future, task in list(self._running.items()):
+        task = self._running.pop(future, None)
+        if future.cancelled() and task is not None and ray.is_initialized():
+            ray.cancel(task, force=True)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for future in list(self._running):
             if cancel_futures:
-                ray.cancel(task, force=True)
+                future.cancel()
             elif wait:
                 future.exception()
+
+
+def _pass_on(inner: Future[T], future: Future[T]) -> None:
+    """Give ``future`` what came of a task: of an error the unit's own, without Ray's around it."""
+    from ray.exceptions import RayTaskError
+
+    if future.cancelled():
+        return
+    error = inner.exception()
+    if isinstance(error, RayTaskError):
+        error = error.cause
+    if error is None:
+        future.set_result(inner.result())
+    else:
+        future.set_exception(error)
 
 
 def _called(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
