@@ -50,6 +50,9 @@ class Settings(Attacked, Spread):
     """Images of a unit, which are attacked together. Part of the protocol: an image's draws depend
     on the batch that it is in. A smaller one needs less memory, and less is lost where the command
     is interrupted, since finished units are kept."""
+    plan: bool = False
+    """Say what it will take, and do nothing: units, core-hours, memory, and wall time on 1 to 512
+    workers. A few calls of each kind are timed."""
 
     def __post_init__(self) -> None:
         Attacked.__post_init__(self)
@@ -70,10 +73,12 @@ def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
     from alp.cli.console import note, progress, show, warn
     from alp.cli.gather import remember_command, show_shares
+    from alp.cli.plans import plan_lines, plan_values
     from alp.cli.verdicts import evaluation_lines, verdict_lines, verdict_table
     from alp.cli.words import span
     from alp.deploy.deployment import Deployment
     from alp.evaluation import EvalConfig
+    from alp.evaluation.planning import estimate
     from alp.evaluation.saved import about, evaluate_into
     from alp.executors import device_of
     from alp.executors.shares import ShareDone
@@ -89,6 +94,15 @@ def run(settings: Settings) -> None:
         ranges = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
     deploy = Deployment(settings.backend, settings.precision, settings.sequential, ranges)
     extra = {"deployed": deploy.words} if deploy.words else {}
+    if settings.plan:
+        plans = {
+            name: estimate(
+                model, images, config, deploy=deploy, surrogates=others, crew=settings.crew
+            )
+            for name, model in models.items()
+        }
+        show(settings.json, {"plans": plan_values(plans)}, *plan_lines(plans))
+        return
     share, records, told = settings.own_share, [], []
     remember_command("evaluate", settings, share)
     with progress("s of work") as bar:

@@ -70,9 +70,8 @@ class Estimate:
         """Seconds from the start to the last unit with so many workers, each of which takes
         ``start`` seconds until it is ready."""
         seconds = {unit: self.of(unit) / self.threads for unit in self.every}
-        return makespan(
-            seconds, {unit: self.tasks[unit.task].after for unit in seconds}, workers, start
-        )
+        after = {unit: self.tasks[unit.task].after for unit in self.every}
+        return makespan(seconds, after, workers, start)
 
 
 def makespan(
@@ -129,7 +128,7 @@ def estimate(
     crew = crew or Crew()
     with on_threads(crew.size):
         work = Work(target, deploy, surrogates or {}, data, config)
-        clock = _Clock(work, crew.size)
+        clock = _Clock(work)
         each = [clock.image(task) for task in work.tasks]
         x, _ = work.first(1)
         averaged = work.plan.averaged if work.defence.stochastic else 1
@@ -144,10 +143,9 @@ def estimate(
 class _Clock:
     """Core-seconds of the calls that tasks make."""
 
-    def __init__(self, work: Work, threads: int) -> None:
-        self.work, self.threads = work, threads
+    def __init__(self, work: Work) -> None:
+        self.work = work
         self.x, self.y = work.first(min(_IMAGES, work.config.batch_size))
-        self.rates = work.probe().rates
         self._known: dict[Any, float] = {}
         x, y = work.first(_PROBED)
         source = self._source()
@@ -161,10 +159,14 @@ class _Clock:
         defence = self.work.defence
         if isinstance(task, CleanTask):
             rounds = 2 * task.suite.evaluations
-            return rounds * self._prediction(defence) + self.rates[1] * self.threads
+            return (rounds + 1 / defence.draws) * self._prediction(defence)
         if not isinstance(task, EntryTask):
             with_gradient, without = task.cost
-            return self.threads * (with_gradient * self.rates[0] + without * self.rates[1])
+            seconds = without * self._prediction(defence) / defence.draws
+            if with_gradient:
+                draws = 4 if defence.stochastic else 1
+                seconds += with_gradient * self._call(defence, "eot", draws, True) / draws
+            return seconds
         entry, rounds = task.entry, task.suite.evaluations
         attacked = self.work.surrogates[entry.surrogate] if entry.surrogate else defence
         gradients, scores = entry.attack.calls
