@@ -40,7 +40,7 @@ def plan_lines(plans: Mapping[str, Estimate]) -> Iterator[str]:
             f"{plan.core_seconds / 3600:.2f} core-hours"
         )
         yield (
-            f"memory     {plan.memory / 2**20:,.0f} MiB a worker for weights, images and gradients, "
+            f"memory     {plan.memory / 2**20:,.0f} MiB a worker for weights, images, gradients, "
             "beside Python and torch"
         )
         walls = [f"{n}: {span(plan.wall(n, START))}" for n in WORKERS if n <= len(plan.every)]
