@@ -55,7 +55,7 @@ def test_a_finished_evaluation_computes_nothing_again(defended, images, tmp_path
     assert _evaluate(defended, images, tmp_path).same(first)
     assert set(defended.seeds) == {"predict", "logits"}, "it is asked what it is, and no more"
     assert defended.seeds["predict"] == [seeding.derive(0, "classes")]
-    probes = {seeding.derive(0, purpose) for purpose in ("rates", "repeat", "shared")}
+    probes = {seeding.derive(0, purpose) for purpose in ("rates", "repeat", "shared", "memory")}
     assert set(defended.seeds["logits"]) == probes
 
 

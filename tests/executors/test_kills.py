@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 from killing import Killing, repeated
-from test_records import MADE, files, images, made, model, one_thread, started
+from test_records import ENGINES, MADE, files, images, made, model, one_thread, started
 
 import alp
+from alp.data import load_data
+from alp.defences.plan import SamplingPlan
+from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of
 from alp.executors import EXECUTORS
 from alp.executors.ray import Ray
 
@@ -36,16 +39,17 @@ def importable(one_thread) -> None:
         yield
 
 
-@pytest.mark.parametrize("name", ["processes", "dask", "submitit", "ray"])
+@pytest.mark.parametrize("name", ENGINES)
 def test_a_worker_killed_in_a_unit(name: str, model, images, tmp_path: Path) -> None:
+    """Both commands on one executor, the one with a folder that workers see, the other without."""
     with started(name) as executor:
         for place, make in MADE.items():
-            log, parts = tmp_path / f"{place}-log", tmp_path / f"{place}-parts"
+            log = tmp_path / f"{place}-log"
             log.mkdir()
-            (tmp_path / place).mkdir()
-            found = make(model, images, executor=Killing(executor, log, victim=2), resume=parts)
-            alone = tmp_path / f"{place}-alone"
-            assert files(found, tmp_path / place) == files(make(model, images), alone)
+            options = {"resume": tmp_path / "parts"} if place == "evaluate" else {}
+            found = make(model, images, executor=Killing(executor, log, victim=2), **options)
+            alone = files(make(model, images), tmp_path / f"{place}-alone")
+            assert files(found, tmp_path / place) == alone
             assert (log / "struck").exists()
             assert repeated(log) == 1, "and no other unit was"
 
@@ -64,7 +68,6 @@ def test_a_node_of_ray_is_killed(model, images, tmp_path: Path) -> None:
             for place, make in MADE.items():
                 log = tmp_path / f"{place}-log"
                 log.mkdir()
-                (tmp_path / place).mkdir()
                 (log / "node").write_text(node.node_id)
 
                 def kill(log: Path = log, node=node) -> None:
@@ -90,8 +93,8 @@ def test_a_command_killed_alone_goes_on(model, images, tmp_path: Path) -> None:
     """SIGKILL to the command, not to its workers, which keep what they are at and end."""
     line = [sys.executable, "-m", "alp", "certify", model.origin.place, "--data", "shapes"]
     line += ["--images", "12", "--sigma", "0.25", "--radii", "0", "--budget", "512"]
-    line += ["--batch_size", "2", "--processes", "2", "--out"]
-    command = subprocess.Popen([*line, str(tmp_path / "cut")])
+    line += ["--batch_size", "2", "--threads", "1", "--out"]
+    command = subprocess.Popen([*line, str(tmp_path / "cut"), "--processes", "2"])
     parts = tmp_path / "cut" / "certificates"
     while len(list(parts.rglob("*.parquet"))) < 2:
         assert command.poll() is None, "it ended before it was killed"
@@ -99,8 +102,12 @@ def test_a_command_killed_alone_goes_on(model, images, tmp_path: Path) -> None:
     command.send_signal(signal.SIGKILL)
     command.wait()
     subprocess.run([*line, str(tmp_path / "cut")], check=True)
-    subprocess.run([*line, str(tmp_path / "whole")], check=True)
-    for path in (tmp_path / "whole" / "records").iterdir():
+    plan = CertifyConfig(SamplingPlan((0.0,), budget=512), batch_size=2)
+    smoothed, data = smoothed_of(model, 0.25), load_data("shapes", "test").take(12)
+    certify_into(tmp_path / "whole", model.origin.place.split("/")[-2], smoothed, data, plan)
+    written = sorted((tmp_path / "whole" / "records").iterdir())
+    assert len(written) == 2
+    for path in written:
         assert (tmp_path / "cut" / "records" / path.name).read_bytes() == path.read_bytes()
 
 

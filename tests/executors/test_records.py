@@ -103,24 +103,6 @@ def started(name: str) -> Iterator[Executor]:
         yield executor
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_executors_make_the_record_of_one_process(
-    name: str, model, images, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Both commands on one executor, with a folder that it sees and without one."""
-    with started(name) as executor:
-        for place, make in MADE.items():
-            folder = tmp_path_factory.mktemp(place)
-            expected = files(make(model, images), tmp_path_factory.mktemp("alone"))
-            found = make(model, images, executor=executor, resume=folder / "parts")
-            assert files(found, folder) == expected
-            assert list((folder / "parts").glob("*.parquet"))
-        found = evaluated(model, images, executor=executor)
-        assert files(found, tmp_path_factory.mktemp("engine")) == files(
-            evaluated(model, images), tmp_path_factory.mktemp("alone")
-        )
-
-
 def test_anybodys_executor_will_do(made, model, images, alone, tmp_path) -> None:
     with ThreadPoolExecutor(3) as executor:
         assert files(made(model, images, executor=executor), tmp_path) == alone

@@ -43,7 +43,7 @@ class Settings(Attacked, Spread):
     attack_precision: str = field(default="float32", metadata=among(ATTACK_PRECISIONS))
     """What the attackers compute in; what they made is always judged as deployed. bfloat16 takes
     half the time where the processor multiplies it."""
-    surrogate: str = ""
+    surrogate: str | None = None
     """The gradient that the models declare in place of the exact one, in words, such as 'the
     identity in place of rounding': it is checked as a surrogate (docs/judging.md)."""
     batch_size: int = 64
@@ -87,7 +87,9 @@ def run(settings: Settings) -> None:
     models = load_named(settings.weights, settings.draws)
     others = load_named(settings.surrogates)
     images = settings.chosen_images([*models.values(), *others.values()])
-    config = EvalConfig.of(settings, draws=None, device=device_of(settings.device))
+    config = EvalConfig.of(
+        settings, draws=None, device=device_of(settings.device), surrogate=settings.surrogate or ""
+    )
     ranges = None
     if settings.backend is not None:
         frame = frame_for(models.values(), settings.size)

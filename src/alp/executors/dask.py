@@ -21,7 +21,7 @@ from alp.executors.units import ATTEMPTS
 class Dask(Workers):
     """Units are tasks of a Dask cluster. Dask itself does a lost worker's tasks again."""
 
-    address: str = ""
+    address: str | None = None
     """Of the scheduler, such as tcp://host:8786; without one that of Dask's own setting
     (DASK_SCHEDULER_ADDRESS), or a cluster of --processes workers on this machine."""
 

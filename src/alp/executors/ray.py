@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Ray(Workers):
     """Units are tasks of a Ray cluster. Ray itself does a lost worker's or node's tasks again."""
 
-    address: str = ""
+    address: str | None = None
     """Of the cluster, such as auto or ray://host:10001; without one that of Ray's own setting
     (RAY_ADDRESS), or a cluster of --processes workers on this machine."""
     gpus: float = 0.0

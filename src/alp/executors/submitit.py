@@ -31,7 +31,7 @@ class Submitit(Workers):
     there is no Slurm, processes on this machine stand in for jobs. A job that ends before its time
     is submitted again."""
 
-    partition: str = ""
+    partition: str | None = None
     """Of Slurm."""
     minutes: int = 24 * 60
     """Time limit of a job."""
@@ -39,7 +39,7 @@ class Submitit(Workers):
     """Memory of a job in GB."""
     gpus: int = 0
     """GPUs of a job."""
-    logs: str = ""
+    logs: str | None = None
     """Folder for what jobs print, which all machines see; by default a temporary one here."""
 
     @contextmanager
