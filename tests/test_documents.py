@@ -40,12 +40,13 @@ SMOKE = {
     "export": "",
     "report": "",
     "purify": "",
+    "gather": "",
     "protect": "--budget 1s --draws 1",
     "defend": "",
 }
 """Options that are added to a command. What is said last counts."""
 
-ELSEWHERE = ("--watch", "--device cuda")
+ELSEWHERE = ("--watch", "--executor", "--device cuda")
 """Lines that never end, or need another machine: only their options are read."""
 
 
@@ -131,7 +132,7 @@ def test_the_python_of_the_readme(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "count"),
     [("README.md", 15), ("docs/purify.md", 2), ("docs/bench.md", 3), ("docs/weights.md", 16),
-     ("docs/report.md", 4), ("docs/protect.md", 4)],
+     ("docs/report.md", 4), ("docs/cluster.md", 8), ("docs/protect.md", 4)],
 )  # fmt: skip
 def test_the_commands_of_a_document(document: str, count: int, folder: Path) -> None:
     found = commands(document)
@@ -175,6 +176,16 @@ def test_your_classifier_your_pictures(net: Path) -> None:
     (code,) = blocks("docs/judging.md", "python")
     exec(compile(code, "docs/judging.md", "exec"), names)
     assert names["record"].header["surrogate"] == "the identity in place of rounding"
+
+
+@pytest.mark.slow
+def test_the_python_of_executors() -> None:
+    images = alp.load_data("shapes", "test").take(2)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)).eval()
+    names: dict[str, Any] = {"alp": alp, "model": head, "images": images}
+    (code,) = blocks("docs/cluster.md", "python")
+    exec(compile(code, "docs/cluster.md", "exec"), names)
+    assert names["record"].kind == "verdict"
 
 
 CONTRIBUTED = """
