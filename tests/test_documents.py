@@ -132,7 +132,8 @@ def test_the_python_of_the_readme(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "count"),
     [("README.md", 15), ("docs/purify.md", 2), ("docs/bench.md", 3), ("docs/weights.md", 16),
-     ("docs/report.md", 4), ("docs/cluster.md", 8), ("docs/protect.md", 4)],
+     ("docs/report.md", 4), ("docs/cluster.md", 8), ("docs/protect.md", 4),
+     ("docs/leaderboard.md", 7)],
 )  # fmt: skip
 def test_the_commands_of_a_document(document: str, count: int, folder: Path) -> None:
     found = commands(document)

@@ -132,6 +132,6 @@ def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Defence]:
 
     if names == ("none",):
         return {}
-    return baselines_before(
-        model.classifier, [BARE, *baseline_names()] if names == ("all",) else names
-    )
+    known = [BARE, *baseline_names()]
+    made = baselines_before(model.classifier, known if names == ("all",) else names)
+    return {name if name in known else name_of(Path(name)): each for name, each in made.items()}

@@ -303,7 +303,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "magnet": {
         "smoke": Recipe(_magnet(1.0, 64, 0.9), *_SMOKE, classifier=True),
         "demo": Recipe(_magnet(8.0, 64, 0.98), *_UNMEASURED, classifier=True),
-        "cpu": Recipe(_magnet(10.0, 256, 0.99), *_UNMEASURED, classifier=True),
+        "cpu": Recipe(
+            _magnet(10.0, 256, 0.99),
+            "3 core-minutes",
+            "68.4 % clean, 0.0 % in the worst case",
+            classifier=True,
+        ),
         "gpu": Recipe(_magnet(400.0, 256, 0.999), *_UNMEASURED, classifier=True),
     },
     "hgd": {
