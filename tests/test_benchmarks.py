@@ -243,3 +243,33 @@ def test_soundness_counts_wrong_certificates(monkeypatch, capsys) -> None:
     monkeypatch.setattr(soundness, "trial", lambda number, distance, *rest: (1, 1.001 * distance))
     with pytest.raises(SystemExit, match="the certificates are wrong"):
         soundness.main(tiny)
+
+
+def test_the_changes_of_the_guard_benchmark_are_what_they_say() -> None:
+    guard = script("guard")
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(guard.moved(x, 0.0, 0, 0), x)
+    torch.testing.assert_close(guard.moved(x, 0.0, 3, 0)[..., 3:], x[..., :-3])
+    torch.testing.assert_close(guard.moved(x, 0.0, 0, -3)[..., :-3, :], x[..., 3:, :])
+    turned = guard.moved(x, 90.0, 0, 0)
+    torch.testing.assert_close(turned, torch.rot90(x, 1, (2, 3)), atol=1e-5, rtol=0)
+    flat = torch.full_like(x, 0.25)
+    torch.testing.assert_close(guard.blurred(flat), flat)
+    assert guard.blurred(x).std() < 0.7 * x.std()
+    assert 0 < float((guard.jpeg(x) - x).abs().mean()) < 0.3
+
+
+def test_the_guard_benchmark_counts_what_stands_every_change() -> None:
+    """A classifier that looks at the upper left corner alone does not stand a shift."""
+    guard = script("guard")
+
+    class Corner(torch.nn.Module):
+        def forward(self, x):
+            return torch.stack([x[:, 0, 0, 0], 0.5 - 0 * x[:, 0, 0, 0]], 1)
+
+    pixels = torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
+    pixels[:2] = 255
+    images = Images.of(pixels, torch.tensor([0, 0, 1, 1]), ["light", "dark"], "toy", "test")
+    same, shifted = torch.clone, lambda x: guard.moved(x, 0.0, 3, 3)
+    assert guard.stands(Corner(), images, [same]).tolist() == [1, 1, 1, 1]
+    assert guard.stands(Corner(), images, [same, shifted]).tolist() == [0, 0, 1, 1]
