@@ -16,7 +16,10 @@ import alp
 SRC = Path(alp.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
 
-BASE = {"errors", "seeding", "config", "files", "executors", "lazy", "registry", "usage", "version"}
+BASE = {
+    *("errors", "seeding", "config", "files", "executors", "lazy"),
+    *("progress", "registry", "usage", "version"),
+}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     "attacks": BASE,

@@ -28,6 +28,7 @@ from alp.evaluation.voting import Ballot, Progress, count_all, joined, voted_by
 from alp.executors import Note, Workers, on_threads
 from alp.executors.processes import Processes
 from alp.executors.shares import Share, ShareDone
+from alp.progress import on_terminal
 from alp.records import SCHEMA, Record, read, write
 from alp.records.certificates import KIND_CERTIFICATE, require_certificate
 from alp.records.parts import FinishedBatches
@@ -75,7 +76,7 @@ def certify(
     executor: Executor | None = None,
     threads: int | None = None,
     share: str | None = None,
-    progress: Progress = lambda done, total, votes: None,
+    progress: Progress | None = None,
 ) -> Record:
     """Certify the votes of a classifier under Gaussian noise, image by image.
 
@@ -107,7 +108,8 @@ def certify(
         threads: processor threads of each worker, part of what is certified; by default those of
             torch in one process, and 1 each in several and with an ``executor``.
         share: ``K/N``: vote on this share of the batches into the ``resume`` folder, and no more.
-        progress: called after each block of votes, or of several processes after each batch.
+        progress: called after each block of votes, or of several processes after each batch; by
+            default a bar on stderr where that is a terminal.
 
     Returns:
         A record of the kind ``certificate``.
@@ -125,17 +127,18 @@ def certify(
     require_number("processes", processes, 1, whole=True)
     crew = voters(processes, threads, executor=executor)
     smoothed = smoothed_of(target, sigma, precision, backend, size, crew.size, calibration)
-    return run(
-        smoothed,
-        data,
-        CertifyConfig(plan, seed, batch_size),
-        name=name,
-        resume=resume,
-        start=start,
-        crew=crew,
-        share=Share.of(share, {}),
-        progress=progress,
-    )
+    with on_terminal(None) as show:
+        return run(
+            smoothed,
+            data,
+            CertifyConfig(plan, seed, batch_size),
+            name=name,
+            resume=resume,
+            start=start,
+            crew=crew,
+            share=Share.of(share, {}),
+            progress=progress or (lambda done, total, votes: show("certify", done, total)),
+        )
 
 
 def voters(

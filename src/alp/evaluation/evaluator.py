@@ -53,6 +53,7 @@ from alp.evaluation.suites import Suite
 from alp.evaluation.tasks import Context, Part, Task
 from alp.executors import Note, device_of, on_threads
 from alp.executors.shares import Share, ShareDone
+from alp.progress import on_terminal
 from alp.records import Record
 from alp.records.parts import FinishedBatches, finished_batches
 from alp.records.record import versions
@@ -87,7 +88,7 @@ def evaluate(
     *,
     surrogates: Mapping[str, Any] | None = None,
     about: About | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress | None = None,
     resume: str | Path | None = None,
     processes: int = 1,
     executor: Executor | None = None,
@@ -113,7 +114,8 @@ def evaluate(
             grid.
         surrogates: name to other targets, whose adversarial images are tried on this one.
         about: what the record has to say beyond what can be seen.
-        progress: called with (what is being done, seconds of work done, seconds of all work).
+        progress: called with (what is being done, seconds of work done, seconds of all work); by
+            default a bar on stderr where that is a terminal.
         resume: a folder for finished parts; it is left for the caller to delete. Needs the
             digests of the weights in ``about``.
         processes: worker processes that share out the batches.
@@ -150,17 +152,18 @@ def evaluate(
         config = EvalConfig(suite, threat, **given)
     except TypeError as error:
         raise ConfigError(f"evaluate has no such setting: {error}") from error
-    return run(
-        target,
-        data,
-        config,
-        surrogates=surrogates,
-        about=about,
-        progress=progress,
-        resume=resume,
-        crew=Crew(executor, processes, threads),
-        share=Share.of(share, {}),
-    )
+    with on_terminal(progress) as shown:
+        return run(
+            target,
+            data,
+            config,
+            surrogates=surrogates,
+            about=about,
+            progress=shown,
+            resume=resume,
+            crew=Crew(executor, processes, threads),
+            share=Share.of(share, {}),
+        )
 
 
 def run(

@@ -19,7 +19,7 @@ from alp.records.parts import FinishedBatches
 if TYPE_CHECKING:
     from alp.data import Images
 
-Progress = Callable[[str, float, float], None]
+Progress = Callable[[str, float, float], object]
 """Called with (what is being done, seconds of work done, seconds of all work), both estimated; the
 first call, before anything starts, is the estimate."""
 

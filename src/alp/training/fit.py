@@ -19,6 +19,7 @@ from alp.defences.packaged import load
 from alp.defences.purifier import Purifier
 from alp.defences.referenced import Referenced, of_module
 from alp.errors import ConfigError, choose
+from alp.progress import on_terminal
 from alp.training.adapting import adapted
 from alp.training.recipes import recipe
 from alp.training.stages import AdversaryConfig, CertifiedStage, ClassifierStage
@@ -52,7 +53,7 @@ def fit(
     new_head: bool = False,
     seed: int = 0,
     engine: EngineConfig | None = None,
-    report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
+    report: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> Defence:
     """Train a copy of ``classifier`` further, and give it back in evaluation mode, on the CPU.
 
@@ -78,7 +79,8 @@ def fit(
         new_head: whether the last layer is replaced by a fresh one for the classes of ``images``.
         seed: of all randomness.
         engine: where and how it runs.
-        report: called after each step with (finished steps, all steps, scalars of the step).
+        report: called after each step with (finished steps, all steps, scalars of the step); by
+            default a bar on stderr where that is a terminal.
 
     Raises:
         UnknownNameError: no such method.
@@ -112,6 +114,10 @@ def fit(
         front = "cifar10-lite/purifier"
 
     def run(place: Path) -> Defence:
+        with on_terminal(None) as show:
+            return trained(place, report or (lambda step, steps, each: show("fit", step, steps)))
+
+    def trained(place: Path, told: Callable[[int, int, dict[str, float]], object]) -> Defence:
         return train(
             stage,
             place,
@@ -121,7 +127,7 @@ def fit(
             purifier=front if front is None or isinstance(front, Purifier) else Path(front),
             classifier=head,
             new_head=new_head,
-            report=report,
+            report=told,
         ).defence
 
     if folder is not None:

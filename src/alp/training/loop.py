@@ -27,7 +27,7 @@ from alp.training.optim import build_optimizer, factor
 from alp.training.state import Progress, load_state, save_state
 from alp.training.tasks import Task
 
-Report = Callable[[int, int, dict[str, float]], None]
+Report = Callable[[int, int, dict[str, float]], object]
 """Called after each step with (finished steps, all steps, scalars of the step)."""
 
 

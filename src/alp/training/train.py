@@ -100,7 +100,7 @@ def train(
     others: Sequence[Path] = (),
     validation: Images | None = None,
     new_head: bool = False,
-    report: Callable[[int, int, dict[str, float]], None] = lambda step, steps, scalars: None,
+    report: Callable[[int, int, dict[str, float]], object] = lambda step, steps, scalars: None,
 ) -> Trained:
     """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
 
