@@ -13,6 +13,7 @@ from alp.errors import ConfigError
 from alp.training.adapting import adapted, steps_word
 from alp.training.recipes import RECIPES, Scale, recipe
 from alp.training.stages import HEADLESS, MagNetStage, Stage
+from alp.training.trackers import TRACKERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,9 @@ class Settings:
     """The recipe's settings."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """Where and how it runs."""
+    track: tuple[str, ...] = field(default=(), metadata=among(TRACKERS))
+    """Trackers that the loss and all else that is measured goes to, step by step; what they keep
+    on this machine lies in OUT/tracked."""
     json: bool = False
     """Print the training's record as JSON, without its curves."""
 
@@ -102,6 +106,7 @@ def run(settings: Settings) -> None:
             others=settings.others,
             validation=validation,
             new_head=settings.new_head,
+            track=settings.track,
             report=lambda step, steps, scalars: bar(
                 f"train {settings.recipe}", step, steps, in_brief(scalars), each=batch
             ),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger
 
 from alp.config import EngineConfig
 from alp.errors import ConfigError
@@ -22,9 +24,9 @@ def limit_threads(config: EngineConfig) -> None:
     torch.set_num_threads(config.threads or max(1, cores // config.devices))
 
 
-def build_engine(config: EngineConfig) -> Fabric:
+def build_engine(config: EngineConfig, loggers: Sequence[Logger] = ()) -> Fabric:
     """A launched Fabric engine; with several devices it starts the other processes, unless torchrun
-    did.
+    did. What a training logs goes to ``loggers``.
 
     Raises:
         ConfigError: the engine has no such accelerator or number of devices, or torchrun started
@@ -47,6 +49,7 @@ def build_engine(config: EngineConfig) -> Fabric:
             num_nodes=config.nodes,
             strategy=strategy,
             precision=chosen_precision(config),
+            loggers=list(loggers),
         )
     except (ValueError, RuntimeError, ImportError) as error:
         raise ConfigError(

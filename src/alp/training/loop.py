@@ -103,6 +103,7 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
         task.observe(means)
         progress.add(means)
         report(progress.step, run.steps, means)
+        fabric.log_dict(means, progress.step)
         now = time.monotonic()
         progress.seconds = before + now - start
         if fabric.is_global_zero and now - saved > run.save_every:

@@ -61,6 +61,7 @@ from alp.training.stages import (
     Stage,
 )
 from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Source, Task
+from alp.training.trackers import open_trackers, require_trackers
 from alp.version import __version__
 
 POINTS = 200
@@ -100,6 +101,7 @@ def train(
     others: Sequence[Path] = (),
     validation: Images | None = None,
     new_head: bool = False,
+    track: Sequence[str] = (),
     report: Callable[[int, int, dict[str, float]], object] = lambda step, steps, scalars: None,
 ) -> Trained:
     """Train one stage into ``folder``: ``weights.safetensors`` and ``training.json``.
@@ -116,22 +118,26 @@ def train(
             classes of the images (classifier, joint, certified).
         others: further frozen classifiers, which share the images of each step (guard).
         validation: images that are not trained on, by which thresholds are chosen (magnet).
+        track: names of trackers that the scalars of each step go to
+            (:data:`alp.training.trackers.TRACKERS`); they change nothing in what is trained.
         report: called after each step with (finished steps, all steps, scalars of the step).
 
     Raises:
+        UnknownNameError: there is no such tracker.
         ConfigError: the stage, the given weights and the images do not go together: the classes
             of weights and images are compared by name; or ``folder`` holds a training of the
             other seeding scheme.
         CheckpointError: weights or checkpoint are damaged, or ``folder`` holds another training.
         TrainingError: the loss or a weight is no longer finite.
         OutputError: ``folder`` cannot be written.
-        AlpError: the training engine is not installed.
+        AlpError: the training engine, or a tracker, is not installed or cannot start.
     """
     if find_spec("lightning_fabric") is None:
         raise AlpError('training needs lightning_fabric: pip install "alp[train]"')
     from alp.training.engine import build_engine, limit_threads, peak_memory
     from alp.training.loop import Run, fit
 
+    require_trackers(track)
     engine, folder = engine or EngineConfig(), expanded(folder)
     # First of all, and for a finished training too: what follows a resumed one, an evaluation say,
     # has to add its floats as what follows an uninterrupted one.
@@ -165,11 +171,18 @@ def train(
     doubts = _warnings(stage, images)
     for doubt in doubts:
         warnings.warn(doubt, stacklevel=2)
-    fabric = build_engine(engine)
+    loggers = open_trackers(track, folder, folder.resolve().name, settings)
+    fabric = build_engine(engine, loggers)
     run = Run(
         images, stage.optim, stage.augment, seed, checkpoint, key, save_every=engine.save_every
     )
-    module, progress = fit(task, run, fabric, report)
+    status = "failed"
+    try:
+        module, progress = fit(task, run, fabric, report)
+        status = "success"
+    finally:
+        for logger in loggers:
+            logger.finalize(status)
     model = cast(Model, module.cpu())
     found = doubts_of(stage, progress.history)
     for doubt in found:
