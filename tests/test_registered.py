@@ -35,7 +35,7 @@ NAMES = {
     "alp.data:DATASETS": ["cifar10", "shapes"],
     "alp.report.figures:FIGURES": [
         *("hierarchy", "sigma", "sweep", "tradeoff", "tsne", "reliability", "grids"),
-        *("robustness-curve", "bottleneck", "rate-distortion", "honest", "speed"),
+        *("robustness-curve", "bottleneck", "rate-distortion", "honest", "calibration", "speed"),
     ],
     "alp.deploy.backends:BACKENDS": ["eager", "compile", "onnxruntime", "openvino"],
 }

@@ -13,6 +13,7 @@ from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
 from alp.records.certificates import KIND_CERTIFICATE
 from alp.report.figures.style import inline
 from alp.report.refusal import Refused, refusal, trouble
+from alp.report.trainings import KIND_CURVES
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -75,9 +76,10 @@ def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Dr
 
 def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
     # Records that other commands make are of no experiment, but of the form of one.
-    made = (KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH, KIND_CERTIFICATE)
+    made = (KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH, KIND_CERTIFICATE, KIND_CURVES)
     free = each.item == "" and each.record.kind in made
-    return each.record.kind in drawing.kinds and (each.item == name or free)
+    of_kind = each.record.kind in drawing.kinds and drawing.takes(each.record)
+    return of_kind and (each.item == name or free)
 
 
 def _stem(run: str, name: str) -> str:

@@ -22,6 +22,7 @@ from alp.report.format import count
 from alp.report.leaderboard import leaderboards
 from alp.report.overview import Overview, overview_part
 from alp.report.tables import Published, Publisher, robustness_parts
+from alp.report.trainings import read_trainings
 from alp.report.verdicts import verdict_parts
 from alp.version import __version__
 
@@ -55,7 +56,8 @@ def write_report(
     explain: Callable[[Sequence[Kept], Sequence[Judged]], Overview | None] = lambda *_: None,
     readings: Sequence[tuple[str, str]] = (),
 ) -> Written:
-    """Make the page from every record below ``folder``, and its figures in ``figures`` beside it.
+    """Make the page from every record below ``folder``, and its figures in ``figures`` beside it;
+    the curves of trainings are read from their ``training.json``.
 
     Verdicts of one suite share a table, and so do robustness records of one protocol (data, threat,
     attack); trials of one name and number of draws share a row of the latter. Records of different
@@ -82,7 +84,8 @@ def write_report(
     from alp.report.figures import FIGURES
 
     kept, refused = read_tree(folder)
-    figures, undrawn = drawn(kept, FIGURES)
+    trainings, unread = read_trainings(folder)
+    figures, undrawn = drawn([*kept, *trainings], FIGURES)
     tabled = [each for each in kept if each.item in ("", *TABLES) or each.item not in FIGURES]
     verdicts, unjudged = verdict_parts(e for e in tabled if e.record.kind == KIND_VERDICT)
     tables, unmeasured = robustness_parts(
@@ -93,7 +96,7 @@ def write_report(
     boards = leaderboards(each for each in kept if each.path not in unusable)
     claims = tuple(judge(kept))
     overview = explain(kept, claims)
-    errors = (*map(str, refused), *unusable.values())
+    errors = (*map(str, [*refused, *unread]), *unusable.values())
     shown = {path for each in figures for path in each.records}
     shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
     shown |= {part["record"] for part in benches}

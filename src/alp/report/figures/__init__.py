@@ -30,13 +30,18 @@ class Drawing:
     """The figure of the records of one run; raises a RecordError where they cannot be drawn."""
     caption: Callable[[Sequence[Record]], str]
     """What to know of it, in plain text: protocol, images, draws, seed."""
+    takes: Callable[[Record], bool] = lambda record: True
+    """Whether a record of the kinds has what is drawn."""
 
 
 def drawing(
-    title: str, *kinds: str, caption: Callable[[Sequence[Record]], str]
+    title: str,
+    *kinds: str,
+    caption: Callable[[Sequence[Record]], str],
+    takes: Callable[[Record], bool] = lambda record: True,
 ) -> Callable[[Callable[[Sequence[Record]], Figure]], Drawing]:
     """Decorator that makes a drawing of its ``draw``."""
-    return lambda draw: Drawing(title, kinds, draw, caption)
+    return lambda draw: Drawing(title, kinds, draw, caption, takes)
 
 
 FIGURES: Registry[Drawing] = Registry("FIGURES", "alp.report.figures", "alp.figures")
