@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "bench": BASE | {"defences", "deploy", "records"},
     "report": BASE | {"records"},
     "protection": BASE | {"attacks", "data", "defences", "evaluation", "records"},
+    "interop": BASE | {"attacks", "data", "defences", "records"},
 }
 UNRESTRICTED = {"__init__", "__main__", "cli", "experiments"}
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from alp.defences.adapters import as_defence
-from alp.seeding import initialising
+from alp.errors import ConfigError
+from alp.seeding import generator, initialising
 
 pytest.importorskip("art")
 EPS = 0.1
@@ -62,3 +63,37 @@ def test_the_model_inside_can_be_evaluated(defended, wrapped) -> None:
     assert not callable(wrapped)
     assert wrapped.model is defended
     assert as_defence(wrapped.model).stochastic
+
+
+def test_a_purifier_stands_before_its_classifiers(defended, batch) -> None:
+    """Its gradient is the purifier's own, a stop-gradient or none."""
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    from alp.interop.art import ArtPurifier
+
+    x, y = (each.numpy() for each in batch)
+    purifier = ArtPurifier(defended.purifier, source=generator(0, "art"))
+    wrapped = PyTorchClassifier(
+        defended.classifier, torch.nn.CrossEntropyLoss(), input_shape=(3, 12, 12), nb_classes=4,
+        clip_values=(0, 1), device_type="cpu", preprocessing_defences=[purifier],
+    )  # fmt: skip
+    assert np.mean(wrapped.predict(x).argmax(1) == y) > 0.9
+    attack = ProjectedGradientDescentPyTorch(
+        wrapped, eps=EPS, eps_step=EPS / 4, max_iter=10, verbose=False
+    )
+    with initialising(0, "art"):
+        x_adv = attack.generate(x, y)
+    assert np.mean(wrapped.predict(x_adv).argmax(1) == y) < 0.6
+    point = batch[0].clone().requires_grad_()
+    purifier.forward(point)[0].sum().backward()
+    assert point.grad is not None
+    assert bool((point.grad != 0).any())
+
+
+def test_what_purifies_nothing_is_refused(defended) -> None:
+    from alp.interop.art import ArtPurifier
+
+    for other in (defended, defended.classifier):
+        with pytest.raises(ConfigError, match="purifier"):
+            ArtPurifier(other)

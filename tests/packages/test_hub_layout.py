@@ -35,10 +35,13 @@ def test_round_trip(row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert again.describe() == model.describe()
     assert weights_digest(again) == weights_digest(model)
     assert not again.training
-    assert json.loads((folder / "config.json").read_text()) == model.describe()
-    assert {path.name for path in folder.iterdir()} == {
-        "model.safetensors", "config.json", "README.md",
-    }  # fmt: skip
+    config = json.loads((folder / "config.json").read_text())
+    assert config.get("alp", config) == model.describe()
+    names = {"model.safetensors", "config.json", "README.md"}
+    if isinstance(model, alp.Defence):
+        names |= {"modeling_alp.py", "preprocessor_config.json"}
+        assert list(config["id2label"].values()) == [f"class {number}" for number in range(3)]
+    assert {path.name for path in folder.iterdir()} == names
     assert capsys.readouterr().out == ""
     again.save_pretrained(folder)  # over an older one
     assert weights_digest(type(model).from_pretrained(str(folder))) == weights_digest(model)
@@ -92,7 +95,10 @@ def test_a_config_of_another_model_is_refused(tmp_path: Path) -> None:
     """Changing the draws there would have no effect, so it is not taken silently."""
     models()["defended"].save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"draws": 9}))
+    (tmp_path / "config.json").write_text(json.dumps(config["alp"]))  # as earlier versions did
+    assert Defended.from_pretrained(tmp_path).draws == 3
+    config["alp"]["draws"] = 9
+    (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="describes another model"):
         Defended.from_pretrained(tmp_path)
 

@@ -18,9 +18,12 @@ class Pretrained:
     the hub's library. What is written is alp's verified safetensors; nothing is unpickled."""
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
-        """Write ``model.safetensors``, ``config.json`` and a model card into ``folder``.
+        """Write ``model.safetensors``, ``config.json`` and a model card into ``folder``; of a
+        defence also what transformers needs to load it (docs/interop.md).
 
-        ``options`` are those of ``PyTorchModelHubMixin.save_pretrained``.
+        ``options`` are those of ``PyTorchModelHubMixin.save_pretrained``, and ``size``: height and
+        width that transformers brings pictures to, by default what the classifier says, else
+        their own.
 
         Raises:
             ConfigError: the classifier of a defended model is not one of alp's.

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import Logger
+from lightning_fabric.loggers.logger import Logger
 
 from alp.config import EngineConfig
 from alp.errors import ConfigError

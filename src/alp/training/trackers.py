@@ -11,7 +11,7 @@ from alp.errors import AlpError, choose
 from alp.executors import is_first_process
 
 if TYPE_CHECKING:
-    from lightning_fabric.loggers import Logger
+    from lightning_fabric.loggers.logger import Logger
 
 TRACKERS = {
     "csv": "lightning_fabric",
