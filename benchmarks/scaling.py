@@ -58,7 +58,7 @@ def measured(weights: str, images: int, batch_size: int) -> tuple[Estimate, dict
 
 def spread_of(times: dict[str, list[float]]) -> float:
     """Standard deviation of the logarithm of a unit's time beside the others of its task."""
-    logs = [[math.log(max(each, 1e-3)) for each in own] for own in times.values() if len(own) > 2]
+    logs = [[math.log(max(each, 1e-3)) for each in own] for own in times.values() if len(own) > 1]
     return math.sqrt(statistics.mean(statistics.variance(own) for own in logs))
 
 
@@ -103,8 +103,8 @@ def main() -> None:
             noise = source.lognormal(-(spread**2) / 2, spread, len(every))
             again = 1 + (source.random(len(every)) < LOST)
             drawn = {
-                unit: seconds[unit] * factor * times
-                for unit, factor, times in zip(every, noise, again, strict=True)
+                unit: seconds[unit] * factor * runs
+                for unit, factor, runs in zip(every, noise, again, strict=True)
             }
             wall = makespan(drawn, after, workers, START)
             print(

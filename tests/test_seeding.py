@@ -211,7 +211,7 @@ def test_the_distributions() -> None:
 
 
 @draws
-@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
 @pytest.mark.parametrize("each", [1, 2, 5])
 def test_shards_are_the_rows_of_the_whole(draw, world: int, each: int) -> None:
     """Also for the second draw: all processes advance their generators alike."""

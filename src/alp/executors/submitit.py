@@ -48,7 +48,9 @@ class Submitit(Workers):
             raise AlpError('the executor submitit needs submitit: pip install "alp[slurm]"')
         from submitit import AutoExecutor
 
-        with tempfile.TemporaryDirectory(prefix="alp-jobs-") as temporary:
+        with tempfile.TemporaryDirectory(
+            prefix="alp-jobs-", ignore_cleanup_errors=True
+        ) as temporary:
             jobs = AutoExecutor(folder=self.logs or temporary)
             jobs.update_parameters(
                 name="alp",
