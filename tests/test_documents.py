@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_the_python_of_the_readme(folder: Path) -> None:
     ("document", "count"),
     [("README.md", 15), ("docs/purify.md", 2), ("docs/bench.md", 3), ("docs/weights.md", 16),
      ("docs/report.md", 4), ("docs/cluster.md", 8), ("docs/protect.md", 4),
-     ("docs/leaderboard.md", 7)],
+     ("docs/leaderboard.md", 7), ("docs/interop.md", 2)],
 )  # fmt: skip
 def test_the_commands_of_a_document(document: str, count: int, folder: Path) -> None:
     found = commands(document)
@@ -187,6 +188,31 @@ def test_the_python_of_executors() -> None:
     (code,) = blocks("docs/cluster.md", "python")
     exec(compile(code, "docs/cluster.md", "exec"), names)
     assert names["record"].kind == "verdict"
+
+
+@pytest.mark.cifar10
+@pytest.mark.slow
+def test_the_python_of_the_interop_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, with what the blocks before have made; the one of transformers only where that is
+    installed."""
+    for module in ("maite", "art", "pandas"):
+        pytest.importorskip(module)
+    found = blocks("docs/interop.md", "python")
+    if find_spec("transformers"):
+        place = "transformers.dynamic_module_utils.HF_MODULES_CACHE"
+        monkeypatch.setattr(place, str(folder / "modules"))
+    else:
+        found = [code for code in found if "import AutoModel" not in code]
+    names: dict[str, Any] = {}
+    for code in found:
+        for large, small in SMALLER.items():
+            code = code.replace(large, small)
+        exec(compile(code, "docs/interop.md", "exec"), names)
+    assert names["logits"].shape == (4, 10)
+    assert len(names["predictions"]) == 2
+    assert Path(names["path"]).exists()
+    assert len(names["table"]) == 2
+    assert (folder / "folder" / ".eval_results" / "alp.yaml").exists()
 
 
 CONTRIBUTED = """
