@@ -141,14 +141,14 @@ class EngineConfig:
     """auto, cpu, cuda or mps."""
     devices: int = 1
     """Processes on each machine, one a device; the batch is shared out among them."""
-    nodes: int = 1
-    """Machines; each runs the same command, started by torchrun (docs/cluster.md)."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """auto: bf16-mixed where the device multiplies bfloat16 natively, else 32-true."""
     threads: int = 0
     """CPU threads of each process; 0 for all cores shared out among the processes."""
     save_every: float = 60.0
     """Seconds between checkpoints."""
+    nodes: int = 1
+    """Machines; each runs the same command, started by torchrun (docs/cluster.md)."""
 
     def __post_init__(self) -> None:
         check_types(self)
