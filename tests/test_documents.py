@@ -136,13 +136,17 @@ def test_the_python_of_the_readme(folder: Path) -> None:
      ("docs/report.md", 4), ("docs/cluster.md", 8), ("docs/protect.md", 4),
      ("docs/leaderboard.md", 7), ("docs/interop.md", 2)],
 )  # fmt: skip
-def test_the_commands_of_a_document(document: str, count: int, folder: Path) -> None:
+def test_the_commands_of_a_document(
+    document: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = commands(document)
     assert len(found) >= count
     if document == "docs/bench.md":  # the weights that it times are README's
         alp.load("cifar10-lite").save_pretrained("runs/both")
         Path("runs/both/model.safetensors").rename("runs/both/weights.safetensors")
     if document == "docs/protect.md":
+        monkeypatch.setattr("alp.protection.plan.LEAST", 1)
+        monkeypatch.setattr("alp.protection.plan.LEAST_CERTIFIED", 1)
         Path("tiny").rename("pictures")
         Path("tiny").symlink_to("pictures")
     for line in found:
