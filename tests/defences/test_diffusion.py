@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from alp.config import DiffusionConfig
 from alp.defences.chain import SAMPLERS, schedule
+from alp.defences.checkpoint import save
 from alp.defences.densepure import DensePure, time_of
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import Diffusion, alpha_bar, deviation
@@ -60,6 +63,14 @@ def test_the_signal_is_ho_s() -> None:
     assert float(signal[1]) == pytest.approx(1 - 1e-4)
     assert float(signal[1000]) == pytest.approx(4.04e-5, rel=0.01)
     assert deviation(100) == pytest.approx(0.1694, abs=0.0001)
+
+
+@pytest.mark.slow
+def test_another_process_reads_what_was_saved(trained, new_classifier, tmp_path) -> None:
+    """There the modules are first imported while a model is asked for its shapes alone."""
+    save(DensePure(new_classifier(), trained), tmp_path / "weights")
+    code = "import sys; from alp.defences.checkpoint import load_model; load_model(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "weights"], check=True)
 
 
 @pytest.mark.parametrize("time", [1, 7, 100])

@@ -7,6 +7,7 @@ forward process only. It denoises; it cannot generate.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Self, final
 
 import torch
@@ -22,14 +23,20 @@ PURIFYING = 100
 """Time step of purification on CIFAR-10: t* = 0.1 of 1000 steps (Nie et al. 2022, section 5.1)."""
 
 
+@cache
+def signal_shares() -> tuple[float, ...]:
+    """Share of the signal's variance at the times 0 (all of it) to 1000, for betas from 1e-4 to
+    0.02 (Ho et al. 2020, section 4). Numbers and no tensor: a model may be asked for its shapes
+    alone, on a device that holds no values."""
+    shares = [1.0]
+    for step in range(DIFFUSION_STEPS):
+        shares.append(shares[-1] * (1 - 1e-4 - (0.02 - 1e-4) * step / (DIFFUSION_STEPS - 1)))
+    return tuple(shares)
+
+
 def alpha_bar() -> Tensor:
-    """Share of the signal's variance at the times 0 (all of it) to 1000, (1001,), float32, for
-    betas from 1e-4 to 0.02 (Ho et al. 2020, section 4)."""
-    betas = torch.linspace(1e-4, 0.02, DIFFUSION_STEPS, dtype=torch.float64)
-    return torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]).float()
-
-
-_SIGNAL = alpha_bar()
+    """``signal_shares`` as a tensor, (1001,), float32."""
+    return torch.tensor(signal_shares())
 
 
 @final
@@ -102,5 +109,5 @@ class Diffusion(Pretrained, PurifierBase):
 def deviation(time: int) -> float:
     """The noise at a time relative to the signal, as a standard deviation on images in [0,1]:
     sqrt((1 - alpha_bar) / alpha_bar) / 2."""
-    share = float(_SIGNAL[time])
+    share = signal_shares()[time]
     return math.sqrt((1 - share) / share) / 2
