@@ -1,8 +1,10 @@
-"""Two processes train what one does with the same global batch."""
+"""Two and four processes, and two machines, train what one process does with the same global
+batch."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +37,8 @@ from alp.training.train import train
 folder = Path(sys.argv[1])
 toy = load_file(folder / "toy.safetensors")
 toy = Images.of(toy["images"], toy["labels"], "abcd", "toy", "train")
-engine = EngineConfig("cpu", devices=2, precision="32-true", threads=1, save_every=1e-9)
+world = int(sys.argv[2])
+engine = EngineConfig("cpu", devices=world, precision="32-true", threads=1, save_every=1e-9)
 stages = read_json(folder / "stages.json", ConfigError)
 purifier = from_dict(PurifierStage, stages["purifier"])
 classifier = from_dict(ClassifierStage, stages["classifier"])
@@ -55,6 +58,8 @@ def cut_and_resumed(stage, place, **weights):
 
 train(purifier, folder / "purifier", toy, engine=engine)
 cut_and_resumed(purifier, "purifier-resumed")
+if world == 4:
+    sys.exit()
 front = folder / "purifier" / "weights.safetensors"
 train(classifier, folder / "classifier", toy, engine=engine, purifier=front)
 cut_and_resumed(classifier, "classifier-resumed", purifier=front)
@@ -91,14 +96,23 @@ def stages() -> dict[str, PurifierStage | ClassifierStage]:
 @pytest.fixture(scope="module")
 def two(stages, toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what two processes trained."""
-    folder = tmp_path_factory.mktemp("two")
+    return trained_by(2, stages, toy, tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="module")
+def four(stages, toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The purifiers of four processes."""
+    return trained_by(4, stages, toy, tmp_path_factory.mktemp("four"))
+
+
+def trained_by(world: int, stages, toy, folder: Path) -> Path:
     save_file({"images": toy.images, "labels": toy.labels}, folder / "toy.safetensors")
     write_json(folder / "stages.json", {name: to_dict(s) for name, s in stages.items()})
     script = folder / "script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": str(Path(alp.__file__).parents[1])}
     finished = subprocess.run(
-        [sys.executable, script, folder],
+        [sys.executable, script, folder, str(world)],
         env=environment,
         check=False,
         capture_output=True,
@@ -131,10 +145,12 @@ def finished(folder: Path, stages, toy, name: str, **weights: Path):
     )
 
 
-def test_the_purifier_is_the_same(one, two: Path, stages, toy) -> None:
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_purifier_is_the_same(one, world: int, stages, toy, request) -> None:
     """Up to the order in which floats are added: 1e-4 of the loss at every step."""
-    alone, shared = one["purifier"], finished(two, stages, toy, "purifier")
-    assert shared.record["processes"] == 2
+    folder = request.getfixturevalue({2: "two", 4: "four"}[world])
+    alone, shared = one["purifier"], finished(folder, stages, toy, "purifier")
+    assert shared.record["processes"] == world
     assert alone.record["processes"] == 1
     for name, curve in alone.record["curve"].items():
         assert shared.record["curve"][name] == pytest.approx(curve, rel=1e-4), name
@@ -158,6 +174,40 @@ def test_two_processes_resume_to_the_same_bits(two: Path, name: str) -> None:
     whole = load_model(two / name / "weights.safetensors").state_dict()
     resumed = load_model(two / f"{name}-resumed" / "weights.safetensors").state_dict()
     assert all(torch.equal(value, resumed[entry]) for entry, value in whole.items())
+
+
+def test_four_processes_resume_to_the_same_bits(four: Path) -> None:
+    test_two_processes_resume_to_the_same_bits(four, "purifier")
+
+
+def test_two_machines_train_what_two_processes_do(two: Path, tmp_path: Path) -> None:
+    """Each machine is a torchrun, started by nobody else."""
+    code = (two / "script.py").read_text().partition("cut_and_resumed(purifier")[0]
+    code = (
+        code.replace("world = int(sys.argv[2])\n", "")
+        .replace("devices=world", "nodes=2")
+        .replace('folder / "purifier"', "out")
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code.replace("toy = load_file", "out = Path(sys.argv[2])\ntoy = load_file"))
+    run = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    run += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+    environment = os.environ | {"PYTHONPATH": str(Path(alp.__file__).parents[1])}
+    machines = [
+        subprocess.Popen(
+            [*run, "--node_rank", str(rank), script, two, tmp_path / "out"], env=environment
+        )
+        for rank in (0, 1)
+    ]
+    assert [machine.wait(240) for machine in machines] == [0, 0]
+    weights = [folder / "weights.safetensors" for folder in (two / "purifier", tmp_path / "out")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused_by_both(two: Path) -> None:

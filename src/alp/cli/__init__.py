@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``alp`` with ``arguments``, by default the process's; returns the exit status."""
     # Before torch is imported: waiting threads that spin slow a shared machine down.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Its C++ warnings would break progress bars; one of them advises what costs resumed bits.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     given = list(sys.argv[1:] if arguments is None else arguments)
     with lasting_streams() as out, warnings.catch_warnings():
         warnings.showwarning = _show_warning  # type: ignore[assignment]

@@ -41,7 +41,9 @@ def build_engine(config: EngineConfig, loggers: Sequence[Logger] = ()) -> Fabric
             "'torchrun --nnodes NODES --nproc_per_node DEVICES ... -m alp train ...' on each "
             "machine with the same --engine.nodes and --engine.devices"
         )
-    strategy = "ddp" if config.devices * config.nodes > 1 else "auto"
+    # With other settings of DDP the second step adds gradients in another order than the first, so
+    # that more than two processes would not resume to the same bits.
+    strategy = "ddp_find_unused_parameters_true" if world > 1 else "auto"
     try:
         fabric = Fabric(
             accelerator=config.accelerator,
