@@ -44,7 +44,9 @@ def _board(
 ) -> dict[str, Any]:
     first = group[0].record.header
     conclusions = [conclude(each.record) for each in group]
-    levels = list(dict.fromkeys(level for each in conclusions for level in each["levels"]))
+    # What most attackers apply to has all levels in the suite's order.
+    longest = sorted(conclusions, key=lambda each: -len(each["levels"]))
+    levels = list(dict.fromkeys(level for each in longest for level in each["levels"]))
     ranked = sorted(
         zip(group, conclusions, strict=True), key=lambda pair: -pair[1]["worst"]["value"]
     )
