@@ -273,3 +273,20 @@ def test_the_guard_benchmark_counts_what_stands_every_change() -> None:
     same, shifted = torch.clone, lambda x: guard.moved(x, 0.0, 3, 3)
     assert guard.stands(Corner(), images, [same]).tolist() == [1, 1, 1, 1]
     assert guard.stands(Corner(), images, [same, shifted]).tolist() == [0, 0, 1, 1]
+
+
+def test_executors_are_timed() -> None:
+    found = script("cluster").measured("serial", [0.01] * 5, 1)
+    assert found["workers"] == 1
+    assert 0.05 <= found["wall"] < 5
+
+
+def test_a_simulated_cluster_loses_to_chains_and_start_up() -> None:
+    scaling = script("scaling")
+    every, after, seconds = scaling.imagenet(1, 2000.0)
+    total = sum(seconds.values())
+    assert len({unit.batch for unit in every}) == 782
+    one, many = (scaling.makespan(seconds, after, n, scaling.START) for n in (1, 512))
+    assert one == pytest.approx(total + scaling.START)
+    assert total / 512 < many < total / 100
+    assert scaling.spread_of({"a": [1.0, 1.0], "b": [2.0, 2.0]}) == 0
