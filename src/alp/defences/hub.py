@@ -43,7 +43,7 @@ model = alp.{{ kind }}.from_pretrained("FOLDER_OR_REPOSITORY")
 
 `config.json` has its architecture; `model.safetensors` its weights, with digests that are verified
 when they are loaded. {{ parameters }} parameters. Images are float in [0,1].
-{% if kind != "Purifier" %}
+{% if classifies %}
 With alp installed, transformers loads it too, by the few lines of `modeling_alp.py`:
 
 ```python
@@ -144,8 +144,12 @@ def fetch(folder_or_repository: str, **options: Any) -> Model:
 
 def _described(model: Model) -> dict[str, Any]:
     count = sum(parameter.numel() for parameter in model.parameters())
-    words = {"kind": type(model).__name__, "parameters": f"{count:,}"}
-    config = model.describe()
+    config, classifies = model.describe(), isinstance(model, Defence)
+    words = {
+        "kind": type(model).__name__,
+        "parameters": f"{count:,}",
+        "classifies": classifies,
+    }
     if isinstance(model, Defence):
         config = _for_transformers(model, config)
     return {"config": config, "model_card_kwargs": words}

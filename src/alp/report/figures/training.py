@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alp.records import Record
 from alp.report.figures import FIGURES, drawing
-from alp.report.figures.style import BLUE, TEXT, canvas, styled
+from alp.report.figures.style import SIZE, SKY, TEXT, canvas, styled
 from alp.report.format import some
 from alp.report.trainings import KIND_CURVES
 
@@ -47,14 +47,14 @@ def draw(records: Sequence[Record]) -> Figure:
     rows = -(-len(names) // _COLUMNS)
     figure, panels = canvas(_ROW * rows + 0.2, rows, _COLUMNS, sharex=True)
     for name, axes in zip(names, panels, strict=False):
-        axes.plot(record.columns["step"], record.columns[name], color=BLUE)
+        axes.plot(record.columns["step"], record.columns[name], color=SKY)
         axes.set_title(name.replace("_", " "))
         axes.grid(axis="y", color=TEXT, alpha=0.12, linewidth=0.6)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes in panels[max(0, len(names) - _COLUMNS) : len(names)]:
-        axes.set_xlabel("step")
         axes.xaxis.set_tick_params(labelbottom=True)
+    figure.supxlabel("step", fontsize=SIZE, color=TEXT)
     return figure
 
 
