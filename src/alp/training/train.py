@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.attacks import BIM, NFGSM, PGD, THREATS, Linf
+from alp.attacks import BIM, Linf
 from alp.config import EngineConfig, PurifierConfig, digest, to_dict
 from alp.data import Images
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite
@@ -39,10 +39,11 @@ from alp.defences.packaged import (
 )
 from alp.defences.purifier import with_noise
 from alp.defences.referenced import Referenced, references_of
-from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError, choose
+from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError
 from alp.executors import is_first_process
 from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
 from alp.training.adapting import doubts_of
+from alp.training.adversary import growing, perturbation
 from alp.training.certified import CertifiedTask
 from alp.training.diffusion import DiffusionTask
 from alp.training.guard import GuardTask
@@ -50,7 +51,6 @@ from alp.training.hgd import HGDTask
 from alp.training.magnet import MagNetTask, choose_thresholds
 from alp.training.stages import (
     HEADLESS,
-    AdversaryConfig,
     CertifiedStage,
     DiffusionStage,
     GuardStage,
@@ -60,7 +60,7 @@ from alp.training.stages import (
     PurifierStage,
     Stage,
 )
-from alp.training.tasks import ClassifierTask, JointTask, Perturb, PurifierTask, Source, Task
+from alp.training.tasks import ClassifierTask, JointTask, PurifierTask, Source, Task
 from alp.training.trackers import open_trackers, require_trackers
 from alp.version import __version__
 
@@ -391,19 +391,9 @@ def _guard_task(
         heads.append(head)
     front = _purifier(stage.purifier, seed, purifier, parents)
     steps = stage.optim.steps(len(images))
-    return GuardTask(stage, with_noise(front, stage.sigma), heads, _growing(stage), steps), parents
-
-
-def _growing(stage: GuardStage) -> Callable[[float], Perturb]:
-    """The attack at a share of the radius."""
-    adversary = stage.adversary
-
-    def at(share: float) -> Perturb:
-        perturb = perturbation(replace(adversary, eps=share * adversary.eps))
-        assert perturb is not None
-        return perturb
-
-    return at
+    return GuardTask(
+        stage, with_noise(front, stage.sigma), heads, growing(stage.adversary), steps
+    ), parents
 
 
 def _require_classes(head: Defence, images: Images, weights: object) -> None:
@@ -443,15 +433,6 @@ def _warnings(stage: Stage, images: Images) -> list[str]:
         return []
     named = ", ".join(images.classes[label] for label in sorted(missing))
     return [f"{images.name} has no training image of {named}: the classifier cannot learn them"]
-
-
-def perturbation(adversary: AdversaryConfig) -> Perturb | None:
-    """The attack of adversarial training, as ``training`` takes it."""
-    if adversary.method == "none":
-        return None
-    threat = choose(THREATS, adversary.norm, "norm")(adversary.eps)
-    attack = NFGSM() if adversary.method == "nfgsm" else PGD(steps=adversary.steps)
-    return lambda target, x, y, source: attack(target, x, y, threat, source)
 
 
 _RECORD = {
