@@ -314,7 +314,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "hgd": {
         "smoke": Recipe(_hgd(8, 1.0, 64, 0.9), *_SMOKE, classifier=True),
         "demo": Recipe(_hgd(16, 4.0, 64, 0.98), *_UNMEASURED, classifier=True),
-        "cpu": Recipe(_hgd(48, 1.5, 128, 0.99), *_UNMEASURED, classifier=True),
+        "cpu": Recipe(
+            _hgd(48, 1.5, 128, 0.99),
+            "34 minutes on a busy core",
+            "71.5 % clean, 24.6 % oblivious, 0.0 % in the worst case",
+            classifier=True,
+        ),
         "gpu": Recipe(_hgd(96, 20.0, 128, 0.999), *_UNMEASURED, classifier=True),
     },
 }
