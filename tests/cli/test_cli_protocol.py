@@ -54,7 +54,7 @@ def test_one_table_with_its_protocol(alp, line) -> None:
         "warning 12 images < 500",
     ):
         assert part in words, part
-    for heading in ("clean", "single", "masked", "worst case", "PSNR", "sigma", "one draw"):
+    for heading in ("clean", "single", "masked", "every level", "PSNR", "sigma", "one draw"):
         assert heading in told.out
     assert "oblivious" not in told.out
     assert "3 draws" in told.out

@@ -34,7 +34,7 @@ def test_the_table_shows_value_interval_and_protocol(report, make_record):
     assert row["clean"] == ["80.0 %", "73.9\u201385.0"]
     assert row["single"] == ["30.0 %", "24.1\u201336.7"]
     assert row["masked"] == ["60.0 %", "53.1\u201366.5"]
-    assert row["worst case"] == row["single"]
+    assert row["every level"] == row["single"]
     assert row["PSNR"] == ["25.00 dB"]
     assert row["SSIM"] == ["0.900"]
     assert row["sigma"] == ["0.200"]

@@ -142,9 +142,9 @@ class Cell:
 
 
 def columns(section: Section) -> list[Column]:
-    """The columns of a section: clean, each level, the worst case of several, the rest."""
+    """The columns of a section: clean, each level, every one of several, the rest."""
     levels = [Column(level, level, "robust") for level in section.knowledge]
-    worst = [Column("worst", "worst case", "robust")] if len(levels) > 1 else []
+    worst = [Column("worst", "every level", "robust")] if len(levels) > 1 else []
     numbers = [Column(key, heading) for key, (heading, _) in NUMBERS.items()]
     return [Column("clean", "clean"), *levels, *worst, *numbers]
 
