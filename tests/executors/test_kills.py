@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from killing import Killing, repeated
-from test_records import ENGINES, MADE, files, images, made, model, one_thread, started
+from test_executor_records import ENGINES, MADE, files, images, made, model, one_thread, started
 
 import alp
 from alp.data import load_data
