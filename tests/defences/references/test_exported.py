@@ -73,7 +73,8 @@ def pickled(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-NODE = ("graph_module", "graph", "nodes", 0)
+def target(operation: str):
+    return edited(("graph_module", "graph", "nodes", 0, "target"), operation)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,13 @@ NODE = ("graph_module", "graph", "nodes", 0)
     [
         ("sample_inputs/model.pt", pickled, "example inputs"),
         ("weights_config.json", edited(("config", "stem.bias", "use_pickle"), True), "pickled"),
-        ("models/model.json", edited((*NODE, "target"), "torch.os.system"), "torch.os.system"),
-        ("models/model.json", edited((*NODE, "target"), "torch.load"), "torch.load"),
+        ("models/model.json", target("torch.os.system"), "torch.os.system"),
+        ("models/model.json", target("torch.load"), "torch.load"),
+        ("models/model.json", target("torch.ops.aten.save.default"), "the operation.*save"),
+        ("models/model.json", target("torch.ops.aten.from_file.default"), "the operation.*from_f"),
+        ("models/model.json", target("torch.ops.debugprims.load_tensor.default"), "load_tensor"),
+        ("models/model.json", target("torch.ops.higher_order.call_torchbind"), "call_torchbind"),
+        ("models/model.json", target("torch.ops.load_library.__call__"), "load_library"),
         ("models/model.json", edited(("guards_code",), ["print('guard')"]), "the guard"),
         ("models/model.json", edited(("note",), {"expr_str": "exec('1')"}), "the expression"),
         ("archive_format", lambda content: content, None),

@@ -39,8 +39,19 @@ _UNSEEN = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2",
 
 _OPERATORS = "getitem|add|sub|mul|floordiv|truediv|mod|neg|eq|ne|lt|le|gt|ge|and_|or_|pow"
 
-_TARGET = re.compile(rf"(torch\.ops\.\w+\.[\w.]+|_operator\.({_OPERATORS})|torch\.sym_\w+)")
-"""Operations of a graph."""
+_NAMESPACES = "aten|prims|quantized|quantized_decomposed|torchvision"
+
+_FILES = "save|from_file"
+"""Operations of ``aten`` that write or map a file of any name."""
+
+_NESTED = "wrap_with_set_grad_enabled|wrap_with_autocast|cond|while_loop|scan|map_impl"
+"""Operations that call other graphs of the same program."""
+
+_TARGET = re.compile(
+    rf"(torch\.ops\.({_NAMESPACES})\.(?!({_FILES})\.)\w+\.\w+|torch\.ops\.higher_order\.({_NESTED})"
+    rf"|_operator\.({_OPERATORS})|torch\.sym_\w+)"
+)
+"""Operations of a graph: those that compute on tensors and sizes, and nothing else."""
 
 _FUNCTIONS = {
     *("Max", "Min", "Mod", "PythonMod", "FloorDiv", "CleanDiv", "CeilDiv", "ModularIndexing"),
