@@ -133,6 +133,16 @@ def test_data_sets_of_hugging_face(tmp_path: Path, kind: str) -> None:
     assert test.digest == expected
 
 
+@pytest.mark.parametrize("first", ["train", "validation"])
+def test_the_order_in_which_splits_are_loaded_changes_nothing(tmp_path: Path, first: str) -> None:
+    for split, count in (("train", 20), ("validation", 40), ("test", 4)):
+        rows = table([0, 1] * (count // 2), **NAMES)
+        pq.write_table(rows, tmp_path / f"{split}-00000-of-00001.parquet")
+    load_data(tmp_path, first, frame=FRAME)
+    train, validation = (load_data(tmp_path, each, frame=FRAME) for each in ("train", "validation"))
+    assert (len(train), len(validation)) == (18, 2)
+
+
 def write_arrow(path: Path, rows: pa.Table) -> None:
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows)

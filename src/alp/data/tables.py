@@ -73,7 +73,8 @@ def read_table(folder: Path, split: str) -> tuple[Table, torch.Tensor, tuple[str
     """
     parts = _splits(folder)
     divided = "test" in parts and "train" in parts
-    wanted = split if split in parts and divided else "train" if divided else next(iter(parts))
+    # A validation part of its own is left aside: as in folders, the training pictures are split.
+    wanted = ("test" if split == "test" else "train") if divided else next(iter(parts))
     where = f"{folder.name}/{wanted}" if divided else folder.name
     try:
         table = _mapped(folder, parts[wanted])
