@@ -14,7 +14,7 @@ FEW = 100
 ATTACKERS = {
     "oblivious": "does not know of the purifier",
     "score": "can only ask, and sees the logits",
-    "masked": "heeds the defence's stop-gradient",
+    "masked": "follows the defence's stop-gradient",
     "single": "holds all weights, one draw a step",
     "bpda": "holds all weights, takes the purifier for the identity",
     "fixed": "holds all weights, attacks known draws",
