@@ -59,6 +59,8 @@ def test_callables_that_are_no_modules(place, new_images) -> None:
         ("net.py:noisy,mean=0.5", ConfigError, "takes no mean"),
         ("net.py:make,sized=3", ConfigError, "no setting 'sized=3'"),
         ("net.py:make,size=a", ConfigError, "size=a: give height and width"),
+        ("net.py:make,size=inf", ConfigError, "size=inf: give height and width"),
+        ("net.py:make,mean=nan", ConfigError, "mean=nan: give"),
         ("net.py:make,size=1:2:3", ConfigError, "size=1:2:3: give"),
         ("net.py:make,mean=1:2", ConfigError, "mean=1.0:2.0: give one number, or three"),
         ("net.py:make,std=0", ConfigError, "std=0.0"),

@@ -17,6 +17,7 @@ ending. Importing this package imports no torch.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -105,15 +106,18 @@ class Reference:
         """The numbers of a setting, separated by colons; None where it is not given.
 
         Raises:
-            ConfigError: they are no numbers.
+            ConfigError: they are no finite numbers.
         """
         if name not in self.settings:
             return None
         text = self.settings[name]
         try:
-            return tuple(float(each) for each in text.split(":"))
+            numbers = tuple(float(each) for each in text.split(":"))
         except ValueError as error:
             raise ConfigError(f"{name}={text}: give {SETTINGS[name]}") from error
+        if not all(map(math.isfinite, numbers)):
+            raise ConfigError(f"{name}={text}: give {SETTINGS[name]}")
+        return numbers
 
     def frame(self, found: FrameConfig | None) -> FrameConfig | None:
         """How pictures are made: as the settings say, and where they do not, as was found.
