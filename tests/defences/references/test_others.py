@@ -40,6 +40,12 @@ def test_an_onnx_file_answers_without_a_gradient(onnx_file, new_purifier, new_im
     assert not model.differentiable
     assert not alp.defend(model, new_purifier()).differentiable
     alp.save(alp.defend(model, new_purifier()), "defended.safetensors")
+    onnx = pytest.importorskip("onnx")
+    named = onnx.load(onnx_file)
+    onnx.helper.set_model_props(named, {"classes": "cat, dog"})
+    onnx.save(named, "named.onnx")
+    with pytest.raises(CheckpointError, match="'cat, dog' as the metadata 'classes'"):
+        alp.load("named.onnx")
     onnx_file.write_bytes(onnx_file.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="cannot be read as an ONNX model"):
         alp.load("defended.safetensors")

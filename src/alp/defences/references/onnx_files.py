@@ -62,7 +62,12 @@ class OnnxModel(nn.Module):
         self._name = given[0].name
         self._kind = torch.float16 if "float16" in given[0].type else torch.float32
         known = self._session.get_modelmeta().custom_metadata_map.get("classes", "")
-        self.names = class_names(json.loads(known)) if known else None
+        try:
+            self.names = class_names(json.loads(known)) if known else None
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} has {known[:80]!r} as the metadata 'classes'; give a JSON list of names"
+            ) from error
         sha = torch.tensor(list(hashlib.sha256(path.read_bytes()).digest()), dtype=torch.uint8)
         self.register_buffer("file_digest", sha)
         self.file_digest: Tensor

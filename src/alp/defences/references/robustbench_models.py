@@ -37,12 +37,13 @@ def open_robustbench(reference: Reference) -> Found:
             "unpickled here: load them once with robustbench.load_model, write them with "
             "safetensors.torch.save_file(model.state_dict(), path), and add ,weights=FILE"
         )
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     model = linf[reference.place]["model"]()
     try:
         model.load_state_dict(load_file(path))
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} does not fit {reference.place}: {str(error).splitlines()[0]}"
         ) from error
