@@ -156,9 +156,8 @@ def engine_entries(
 
 def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Defence]:
     """The named defences in front of ``classifier``, with the settings of their papers; ``bare`` is
-    the classifier alone. A name
-    that is not among them is that of a weights file or a packaged model, which brings a classifier
-    of its own.
+    the classifier alone. A name that is not among them is that of a weights file or a packaged
+    model, which brings a classifier of its own.
 
     Raises:
         CheckpointError: there are no such weights.
