@@ -97,6 +97,8 @@ def test_timm_with_its_transform_and_head(timm, place, new_images) -> None:
     save_file(named.module.state_dict(), place / "own.safetensors")
     own = alp.load("timm:toy,weights=own.safetensors,classes=a:b:c:d")
     assert torch.equal(own(x), named(x))
+    with pytest.raises(CheckpointError, match="timm:hf-hub:some/model is no name of a model"):
+        alp.load("timm:hf-hub:some/model")
     with pytest.raises(CheckpointError, match="there are toy; without a network say"):
         alp.load("timm:toy")
     with pytest.raises(CheckpointError, match="nothing is unpickled"):

@@ -23,6 +23,11 @@ def open_timm(reference: Reference) -> Found:
         AlpError: timm cannot be imported.
         CheckpointError: there is no such model, or its weights cannot be had.
     """
+    if ":" in reference.place:  # a folder or any repository, whose weights may be a pickle
+        raise CheckpointError(
+            f"timm:{reference.place} is no name of a model of timm's, and nothing is unpickled; "
+            "give timm:NAME,weights=FILE.safetensors"
+        )
     timm = _timm()
     options: dict[str, Any] = {}
     names = reference.classes(None)
