@@ -262,5 +262,5 @@ def test_bad_counts_are_refused(count: object) -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="choose one of: ce, dlr, margin"):
+    with pytest.raises(UnknownNameError, match="choose one of: ce, dlr, evasion, margin"):
         APGD(loss="mse")

@@ -246,7 +246,7 @@ def test_a_bad_count_is_refused(count: object) -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="choose one of: ce, dlr, margin"):
+    with pytest.raises(UnknownNameError, match="choose one of: ce, dlr, evasion, margin"):
         Square(loss="mse")
 
 

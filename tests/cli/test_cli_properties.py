@@ -109,7 +109,12 @@ def test_any_bytes_as_a_file_of_options(
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_printed_configuration_is_read_back(name: str, tmp_path: Path) -> None:
-    lines = {"train": ["joint"], "sweep": ["joint", "--grid", "seed=0,1"]}
+    lines = {
+        "train": ["joint"],
+        "sweep": ["joint", "--grid", "seed=0,1"],
+        "defend": ["median", "--classifier", "c"],
+        "protect": ["c", "pictures"],
+    }
     line = {**lines, "reproduce": [], "demo": [], "models": []}.get(name, ["w"])
     given = {"out": "o", "rows": "defended=x", "purifier": "p", "seed": "7", "threat.eps": "3/255"}
     for key, value in given.items():

@@ -182,7 +182,7 @@ def test_processes_share_the_batches_and_give_one_record(defended, images, tmp_p
     _, done, total = told[-1]
     assert done == pytest.approx(total)
     defended.seeds.clear()
-    assert judged(defended, images, resume=tmp_path).same(made)
+    assert judged(defended, images, resume=tmp_path, threads=1).same(made)
     assert "purify" not in defended.seeds, "what a process did is kept"
 
 

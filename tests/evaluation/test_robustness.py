@@ -115,7 +115,8 @@ def test_the_noise_that_judges_never_met_an_attacker(defended, images):
     attack = Counting()
     _evaluate(defended, images, attack=attack)
     batches = 3
-    asked = {derive(0, purpose) for purpose in ("classes", "rates", "repeat")}
+    beforehand = ("classes", "rates", "repeat", "memory", "shared")
+    asked = {derive(0, purpose) for purpose in beforehand}
     judging = [seed for seed in defended.seeds["predict"] if seed not in asked]
     assert len(set(judging)) == len(judging) == batches * (1 + len(ALL))
     drawing = set(defended.seeds["logits"]) - set(judging) - asked

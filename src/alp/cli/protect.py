@@ -78,7 +78,7 @@ def seconds(text: str) -> float:
 @COMMANDS.register(
     "protect",
     order=1,
-    summary="defend a classifier on your pictures: train, judge, certify, export, and one page",
+    summary="defend a classifier on your pictures: train, judge, certify, export, one page",
 )
 def run(settings: Settings) -> None:
     """Plan, take each step that is not done yet, and write the page."""
