@@ -20,6 +20,8 @@ from alp.errors import AlpError, ConfigError, UnknownNameError
 from alp.evaluation.certificate_attack import attack_certificates
 from alp.seeding import generator, normal
 
+pytestmark = pytest.mark.slow
+
 CASES = [(name, each) for name, backend in BACKENDS.items() for each in backend.precisions]
 CLOSE = {"float32": 1e-4, "bfloat16": 0.1, "int8": 0.5}
 """Largest difference of a logit to torch, relative to the largest one."""

@@ -23,6 +23,8 @@ from alp.evaluation.certify import CertifyConfig, certify_into, run, smoothed_of
 from alp.evaluation.crew import Crew
 from alp.records import Record, write
 
+pytestmark = pytest.mark.slow
+
 CONFIG = CertifyConfig(SamplingPlan((0.0,), budget=512), batch_size=3)
 
 

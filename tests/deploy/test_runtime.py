@@ -16,6 +16,8 @@ from alp.deploy import Consensus, Runtime
 from alp.deploy.runtime import DESCRIPTION
 from alp.errors import AlpError, CheckpointError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("onnxruntime")
 
 

@@ -17,6 +17,8 @@ from alp.evaluation import evaluate
 from alp.evaluation.suites import Entry, Suite
 from alp.records.statistics import clustered, wilson
 
+pytestmark = pytest.mark.slow
+
 
 def one_for_all(x: Tensor) -> Tensor:
     return linear(x) + 3 * torch.randn(1, CLASSES).to(x)

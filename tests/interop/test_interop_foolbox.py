@@ -13,6 +13,8 @@ from alp.evaluation.suites import SUITES, Entry, Probes
 from alp.records import conclude
 from alp.seeding import initialising
 
+pytestmark = pytest.mark.slow
+
 foolbox = pytest.importorskip("foolbox")
 EPS = 0.1
 
