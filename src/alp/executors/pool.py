@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection
+from pickle import PicklingError
 from typing import Any, TypeVar
 
 from alp.errors import ConfigError
@@ -153,7 +154,7 @@ class Pool(Executor, ABC):
                 self._living.discard(worker)
                 worker = None
                 unit.future.set_exception(WorkerLost(f"{name} {cause}"))
-            except Exception as error:  # it could not be started
+            except Exception as error:  # no worker could be started, or no answer be read
                 unit.future.set_exception(error)
         if worker is not None:
             worker.end()
@@ -172,7 +173,7 @@ def work(pipe: Connection) -> None:
                 answer = (False, error)
             try:
                 pipe.send(answer)
-            except (TypeError, ValueError, AttributeError) as error:
+            except (PicklingError, TypeError, ValueError, AttributeError) as error:
                 pipe.send((False, RuntimeError(f"{answer[1]!r} cannot be sent back ({error})")))
     except (EOFError, OSError):
         pass  # nobody wants more

@@ -97,7 +97,7 @@ def _pass_on(inner: Future[T], future: Future[T]) -> None:
     """Give ``future`` what came of a task: of an error the unit's own, without Ray's around it."""
     from ray.exceptions import RayTaskError
 
-    if future.cancelled():
+    if not future.set_running_or_notify_cancel():
         return
     error = inner.exception()
     if isinstance(error, RayTaskError):

@@ -16,7 +16,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from alp.errors import AlpError
+from alp.errors import AlpError, ConfigError
 from alp.executors import EXECUTORS, Workers, shut_down
 from alp.executors.pool import Pool, Worker, work
 
@@ -39,8 +39,9 @@ class Submitit(Workers):
     """Memory of a job in GB."""
     gpus: int = 0
     """GPUs of a job."""
-    logs: str | None = None
-    """Folder for what jobs print, which all machines see; by default a temporary one here."""
+    folder: str | None = None
+    """Folder that all machines see, from which jobs of Slurm read what they are, and where they
+    write what they print; needed with Slurm."""
 
     @contextmanager
     def start(self, count: int, threads: int) -> Iterator[Executor]:
@@ -48,10 +49,14 @@ class Submitit(Workers):
             raise AlpError('the executor submitit needs submitit: pip install "alp[slurm]"')
         from submitit import AutoExecutor
 
+        if self.folder is None and AutoExecutor.which() != "local":
+            raise ConfigError(
+                "jobs of Slurm need a folder that all machines see; give --workers.folder FOLDER"
+            )
         with tempfile.TemporaryDirectory(
             prefix="alp-jobs-", ignore_cleanup_errors=True
         ) as temporary:
-            jobs = AutoExecutor(folder=self.logs or temporary)
+            jobs = AutoExecutor(folder=self.folder or temporary)
             jobs.update_parameters(
                 name="alp",
                 timeout_min=self.minutes,
@@ -74,53 +79,62 @@ class JobPool(Pool):
         super().__init__(workers)
         self._jobs, self._host = jobs, host
         self._lock = threading.Lock()
+        self._queued: set[Any] = set()
 
     def start(self, name: str) -> Worker:
-        return _Job(self._jobs, self._host, self._lock)
+        with self._lock:  # submitit's executor is for one thread
+            worker = _Job(self._jobs, self._host)
+            self._queued.add(worker.job)
+        try:
+            worker.connect()
+        finally:
+            self._queued.discard(worker.job)
+        return worker
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if cancel_futures:
+            for job in list(self._queued):
+                job.cancel()
+        super().shutdown(wait, cancel_futures=cancel_futures)
 
 
 class _Job(Worker):
-    def __init__(self, jobs: Any, host: str, lock: threading.Lock) -> None:
+    def __init__(self, jobs: Any, host: str) -> None:
         super().__init__()
         key = secrets.token_bytes(32)
         bound = host if host == "127.0.0.1" else "0.0.0.0"
-        with Listener((bound, 0), authkey=key) as listener:
-            port = listener.address[1]
-            with lock:  # submitit's executor is for one thread
-                self.job = jobs.submit(_serve, host, port, key)
-            self.pipe = self._connected(listener)
+        self._listener = Listener((bound, 0), authkey=key)
+        self.job = jobs.submit(_serve, host, self._listener.address[1], key)
 
-    def _connected(self, listener: Listener) -> Connection:
-        """The pipe to the job, once it runs.
+    def connect(self) -> None:
+        """Wait for the job, which Slurm may keep in its queue for long.
 
         Raises:
-            AlpError: it ended before.
+            AlpError: it ended before it connected.
         """
-        found: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+        found: queue.SimpleQueue[Connection] = queue.SimpleQueue()
 
         def accept() -> None:
             while True:
                 try:
-                    found.put(listener.accept())
-                except (AuthenticationError, EOFError):
+                    return found.put(self._listener.accept())
+                except (AuthenticationError, EOFError, ConnectionError):
                     continue  # somebody else
                 except OSError:
-                    pass  # the listener is closed
-                return
+                    return  # the listener is closed
 
         threading.Thread(target=accept, daemon=True).start()
-        while True:
-            try:
-                pipe = found.get(timeout=_PATIENCE)
-            except queue.Empty:
-                if not self.job.done():
-                    continue
-                raise AlpError(
-                    f"the job {self.job.job_id} ended before it took a unit ({self.job.state}): "
-                    f"see {self.job.paths.stderr}"
-                ) from None
-            assert pipe is not None
-            return pipe
+        with self._listener:
+            while True:
+                try:
+                    self.pipe = found.get(timeout=_PATIENCE)
+                    return
+                except queue.Empty:
+                    if self.job.done():
+                        raise AlpError(
+                            f"the job {self.job.job_id} ended before it took a unit "
+                            f"({self.job.state}); --workers.folder keeps what it printed"
+                        ) from None
 
     def packed(self, call: tuple[Any, ...]) -> Any:
         return _ByValue(call)
