@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,22 @@ def test_layers_and_forbidden_things(path: Path) -> None:
 def test_every_layer_of_the_table_is_looked_at() -> None:
     """Were the files not found, the test above would pass on nothing."""
     assert {part_of(path) for path in FILES} >= set(MAY_IMPORT)
+
+
+def test_modules_form_no_circle() -> None:
+    """Neither at the top nor in functions, where a circle would not be noticed."""
+    modules = {
+        ".".join(("alp", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in FILES
+    }
+    graph = {}
+    for module, path in modules.items():
+        names = list(imported(ast.parse(path.read_text())))
+        found = {name if name in modules else name.rpartition(".")[0] for name in names}
+        graph[module] = (found & modules.keys()) - {module}
+    TopologicalSorter(graph).prepare()
 
 
 def test_settings_import_no_torch() -> None:

@@ -178,3 +178,17 @@ def test_units_that_wait_are_cancelled() -> None:
 def test_no_workers_are_refused() -> None:
     with pytest.raises(ConfigError, match="number of processes is 0"):
         ProcessExecutor(0)
+
+
+class Unsendable:
+    """What raises an error of pickle's own."""
+
+    def __reduce__(self) -> str:
+        return "nothing of this name"
+
+
+def test_a_result_that_cannot_be_pickled_is_told_and_the_worker_lives() -> None:
+    with ProcessExecutor(1) as executor:
+        with pytest.raises(RuntimeError, match="cannot be sent back"):
+            executor.submit(Unsendable).result()
+        assert executor.submit(abs, -1).result() == 1

@@ -25,6 +25,7 @@ from alp import seeding
 from alp.config import FrameConfig, class_names, require_number
 from alp.defences.answers import tensor_of
 from alp.defences.origin import ModelOrigin
+from alp.defences.recomputed import recomputed
 from alp.errors import ConfigError
 from alp.registry import Registry
 
@@ -190,8 +191,6 @@ class Defence(nn.Module, ABC):
         state, group = self.encode(x), max(1, ROWS // len(x))
         sample: Callable[..., Tensor] = self.sample
         if self.kept_rows is not None and torch.is_grad_enabled():
-            from alp.defences.memory import recomputed
-
             group = min(group, max(1, self.kept_rows // len(x)))
             sample = partial(recomputed, self.sample)
         parts = [

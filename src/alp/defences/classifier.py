@@ -5,6 +5,7 @@ Residual blocks shared by the encoder and the classifier.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self, final
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.base import DEFENCES, Deterministic, in_own_precision
+from alp.defences.new_head import replace_head
 from alp.defences.pretrained import Pretrained
 
 
@@ -101,6 +103,12 @@ class ResNetLite(Pretrained, Deterministic):
     def answer(self, x: Tensor) -> Tensor:
         logits: Tensor = in_own_precision(self, lambda each: self.head(self.features(each)), x)
         return logits
+
+    def with_new_head(self, classes: int) -> None:
+        """Replace the last layer by a fresh one, in place; its weights come from torch's global
+        generator."""
+        replace_head(self, classes)
+        self.config, self._classes = replace(self.config, classes=classes), None
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "classifier", "config": to_dict(self.config)}

@@ -1,19 +1,15 @@
-"""What a gradient through a defence takes in memory, and a way to take less.
+"""What a gradient through a defence takes in memory.
 
 A graph keeps what each operation needs for its way back, of every image and draw. Where that is
-more than there is, draws are computed again on the way back, a few at a time (Chen et al. 2016,
-"Training deep nets with sublinear memory cost").
+more than there is, draws are computed again on the way back, a few at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from alp import seeding
 from alp.defences.base import Defence
@@ -68,27 +64,3 @@ def keep_at_most(defence: nn.Module, rows: int | None) -> None:
     for module in defence.modules():
         if isinstance(module, Defence):
             module.kept_rows = rows
-
-
-def recomputed(
-    sample: Callable[..., Tensor], state: Any, source: seeding.Source, draws: int, **options: Any
-) -> Tensor:
-    """``sample(state, source, draws)`` that keeps nothing for its way back, where it is computed
-    again on the same draws."""
-    begin = seeding.state_of(source)
-    first = True
-
-    def run() -> Tensor:
-        nonlocal first
-        if first:
-            first = False
-            return sample(state, source, draws, **options)
-        now = seeding.state_of(source)
-        seeding.set_state(source, begin)
-        try:
-            return sample(state, source, draws, **options)
-        finally:
-            seeding.set_state(source, now)
-
-    answer: Tensor = checkpoint(run, use_reentrant=False)
-    return answer

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
 from alp.defences.base import channels_last
-from alp.defences.classifier import ResNetLite
 from alp.errors import ConfigError
 
 
@@ -39,5 +36,3 @@ def replace_head(classifier: nn.Module, classes: int) -> None:
     else:
         new = nn.Conv2d(last.in_channels, classes, 1, bias=last.bias is not None)
     setattr(classifier.get_submodule(parent), own, channels_last(new).to(last.weight.dtype))
-    if isinstance(classifier, ResNetLite):
-        classifier.config = replace(classifier.config, classes=classes)

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection
-from pickle import PicklingError
 from typing import Any, TypeVar
 
 from alp.errors import ConfigError
@@ -173,7 +172,9 @@ def work(pipe: Connection) -> None:
                 answer = (False, error)
             try:
                 pipe.send(answer)
-            except (PicklingError, TypeError, ValueError, AttributeError) as error:
+            except OSError:
+                raise
+            except Exception as error:  # of pickle, which has no common class for them
                 pipe.send((False, RuntimeError(f"{answer[1]!r} cannot be sent back ({error})")))
     except (EOFError, OSError):
         pass  # nobody wants more

@@ -29,7 +29,6 @@ from alp.defences.classes import require_same_classes
 from alp.defences.diffusion import Diffusion
 from alp.defences.hgd import HGD
 from alp.defences.magnet import MagNet
-from alp.defences.new_head import replace_head
 from alp.defences.packaged import (
     load,
     load_classifier,
@@ -266,7 +265,7 @@ def build_task(
         parents["classifier"] = weights_digest(head)
         if new_head:
             with seeding.initialising(seed, "head"):
-                renew_head(head, len(images.classes))
+                head.with_new_head(len(images.classes))
     _require_classes(head, images, classifier)
     if isinstance(stage, CertifiedStage):
         if purifier is not None:
@@ -307,15 +306,6 @@ def _trainable(classifier: Path | Trainable) -> Trainable:
     if isinstance(head, Referenced):
         head.retrained = True
     return head
-
-
-def renew_head(head: Trainable, classes: int) -> None:
-    """Replace the last layer for other classes, in place."""
-    if isinstance(head, Referenced):
-        head.with_new_head(classes)
-    else:
-        replace_head(head, classes)
-        head.classes = None
 
 
 def _purifier(
