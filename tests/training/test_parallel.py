@@ -23,6 +23,8 @@ from alp.training.train import train
 
 pytestmark = pytest.mark.slow
 
+SOURCE = Path(alp.__file__).parents[1]
+
 SCRIPT = """
 import os, sys
 from pathlib import Path
@@ -192,7 +194,8 @@ def test_two_machines_train_what_two_processes_do(two: Path, tmp_path: Path) -> 
     script.write_text(code.replace("toy = load_file", "out = Path(sys.argv[2])\ntoy = load_file"))
     run = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
     run += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
-    environment = os.environ | {"PYTHONPATH": str(Path(alp.__file__).parents[1])}
+    # Several processes of a machine get one thread each; a single one would get all cores.
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
     machines = [
         subprocess.Popen(
             [*run, "--node_rank", str(rank), script, two, tmp_path / "out"], env=environment
