@@ -168,6 +168,7 @@ def test_generators_of_a_gpu_differ_and_repeat() -> None:
     assert not torch.equal(*(drawn(entropy("cuda")) for _ in range(2)))
 
 
+@pytest.mark.slow
 def test_a_million_derived_generators_differ(monkeypatch) -> None:
     """In the words that give the first draws; of 32 bits about 116 pairs would be alike."""
     monkeypatch.setattr(seeding, "STATE", 16)
@@ -189,6 +190,7 @@ def test_derived_generators_that_were_alike_differ() -> None:
         assert not torch.equal(*(normal((9,), generator(0, "step", i)) for i in (one, other)))
 
 
+@pytest.mark.slow
 def test_200_000_generators_of_the_operating_system_differ() -> None:
     """Of 32 bits about 5 pairs would be alike."""
     drawn = {int(torch.randint(2**62, (), generator=entropy())) for _ in range(200_000)}
