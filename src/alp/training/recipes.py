@@ -73,16 +73,21 @@ _BOTH = (True, True)
 """Needs the weights of a purifier and of a classifier."""
 
 
-def _purifier(config: PurifierConfig, epochs: float, batch: int, ema: float) -> PurifierStage:
-    optim = OptimConfig(
+def _adamw(epochs: float, batch: int, lr: float, ema: float) -> OptimConfig:
+    """What trains purifiers, denoisers, and classifiers together with them."""
+    return OptimConfig(
         epochs=epochs,
         batch_size=batch,
         optimizer="adamw",
-        lr=2e-3,
+        lr=lr,
         weight_decay=0.0,
         clip=1.0,
         ema=ema,
     )
+
+
+def _purifier(config: PurifierConfig, epochs: float, batch: int, ema: float) -> PurifierStage:
+    optim = _adamw(epochs, batch, 2e-3, ema)
     return PurifierStage(purifier=config, rate=RateConfig(), optim=optim)
 
 
@@ -103,15 +108,7 @@ def _classifier(
 def _joint(
     size: Literal["tiny", "lite", "base"], epochs: float, batch: int, ema: float, lr: float = 1e-3
 ) -> JointStage:
-    optim = OptimConfig(
-        epochs=epochs,
-        batch_size=batch,
-        optimizer="adamw",
-        lr=lr,
-        weight_decay=0.0,
-        clip=1.0,
-        ema=ema,
-    )
+    optim = _adamw(epochs, batch, lr, ema)
     return JointStage(
         classifier=ClassifierConfig(size), adversary=_NFGSM, optim=optim, augment=_PLAIN
     )
@@ -127,29 +124,12 @@ def _certified(
 def _guard(
     config: PurifierConfig, adversary: AdversaryConfig, epochs: float, batch: int, ema: float
 ) -> GuardStage:
-    optim = OptimConfig(
-        epochs=epochs,
-        batch_size=batch,
-        optimizer="adamw",
-        lr=1e-3,
-        weight_decay=0.0,
-        clip=1.0,
-        ema=ema,
-    )
+    optim = _adamw(epochs, batch, 1e-3, ema)
     return GuardStage(purifier=config, adversary=adversary, optim=optim, augment=_PLAIN)
 
 
 def _diffusion(width: int, epochs: float, batch: int, lr: float, ema: float) -> DiffusionStage:
-    optim = OptimConfig(
-        epochs=epochs,
-        batch_size=batch,
-        optimizer="adamw",
-        lr=lr,
-        warmup=0.05,
-        weight_decay=0.0,
-        clip=1.0,
-        ema=ema,
-    )
+    optim = replace(_adamw(epochs, batch, lr, ema), warmup=0.05)
     return DiffusionStage(diffusion=DiffusionConfig(width=width), optim=optim)
 
 
@@ -161,15 +141,7 @@ def _magnet(epochs: float, batch: int, ema: float) -> MagNetStage:
 
 
 def _hgd(width: int, epochs: float, batch: int, ema: float) -> HGDStage:
-    optim = OptimConfig(
-        epochs=epochs,
-        batch_size=batch,
-        optimizer="adamw",
-        lr=1e-3,
-        weight_decay=0.0,
-        clip=1.0,
-        ema=ema,
-    )
+    optim = _adamw(epochs, batch, 1e-3, ema)
     return HGDStage(width=width, optim=optim)
 
 
