@@ -16,9 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from alp import seeding
 from alp.config import require_number
-from alp.defences.base import DEFENCES
 from alp.defences.diffusion import Diffusion
-from alp.defences.preprocessed import Preprocessed
+from alp.defences.preprocessed import Preprocessed, classifier_of
 
 Sampler = Literal["ddpm", "vp-sde"]
 
@@ -139,9 +138,8 @@ class Chain(Preprocessed):
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        inner = description["classifier"]
         return cls(
-            DEFENCES[inner["kind"]].from_description(inner),
+            classifier_of(description),
             Diffusion.from_description(description["diffusion"]),
             **description["settings"],
         )

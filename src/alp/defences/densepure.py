@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Defence, Deterministic, classify, straight_through
+from alp.defences.base import DEFENCES, Deterministic, classify, straight_through
 from alp.defences.chain import ddpm, schedule
 from alp.defences.diffusion import Diffusion, deviation
+from alp.defences.preprocessed import classifier_of, describe_before
 from alp.errors import ConfigError
 
 SEEDS = 100
@@ -86,24 +87,13 @@ class DensePure(Deterministic):
         return classify(self.classifier, ((z + 1) / 2).clamp(0, 1))
 
     def describe(self) -> dict[str, Any]:
-        head = self.classifier
-        if not isinstance(head, Defence):
-            raise ConfigError(
-                f"a classifier of type {type(head).__name__} cannot be saved by alp; save it "
-                "yourself"
-            )
-        return {
-            "kind": "densepure",
-            "settings": self.settings,
-            "classifier": head.describe(),
-            "diffusion": self.diffusion.describe(),
-        }
+        described = describe_before(self, self.classifier)
+        return described | {"diffusion": self.diffusion.describe()}
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        inner = description["classifier"]
         return cls(
-            DEFENCES[inner["kind"]].from_description(inner),
+            classifier_of(description),
             Diffusion.from_description(description["diffusion"]),
             **description["settings"],
         )

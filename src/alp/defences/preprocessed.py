@@ -53,17 +53,29 @@ class Preprocessed(Defence):
         return self.transform(x, source)
 
     def describe(self) -> dict[str, Any]:
-        head = self.classifier
-        if not isinstance(head, Defence):
-            raise ConfigError(
-                f"a classifier of type {type(head).__name__} cannot be saved by alp; save it "
-                "yourself"
-            )
-        kind = DEFENCES.name_of(type(self))
-        return {"kind": kind, "settings": self.settings, "classifier": head.describe()}
+        return describe_before(self, self.classifier)
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        inner = description["classifier"]
-        head = DEFENCES[inner["kind"]].from_description(inner)
-        return cls(head, **description["settings"])
+        return cls(classifier_of(description), **description["settings"])
+
+
+def describe_before(defence: Defence, classifier: nn.Module) -> dict[str, Any]:
+    """What a weights file says of a defence in front of a classifier.
+
+    Raises:
+        ConfigError: the classifier is none of alp's.
+    """
+    if not isinstance(classifier, Defence):
+        raise ConfigError(
+            f"a classifier of type {type(classifier).__name__} cannot be saved by alp; save it "
+            "yourself"
+        )
+    kind = DEFENCES.name_of(type(defence))
+    return {"kind": kind, "settings": defence.settings, "classifier": classifier.describe()}
+
+
+def classifier_of(description: dict[str, Any]) -> Defence:
+    """The untrained classifier that :func:`describe_before` described."""
+    inner = description["classifier"]
+    return DEFENCES[inner["kind"]].from_description(inner)
