@@ -88,6 +88,22 @@ def test_an_evaluation_fits_into_what_is_free(defended, data, monkeypatch) -> No
     evaluate(defended, data, Linf(0.1), SUITE)
 
 
+def test_an_interrupted_evaluation_leaves_the_model_as_it_was(defended, data, monkeypatch) -> None:
+    x, _ = data.batch(torch.arange(4))
+    each = graph_bytes(defended, x[:1])
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 2 * 8 * each)
+    seen = []
+
+    def interrupt(what: str, done: float, total: float) -> None:
+        seen.append(defended.kept_rows)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(defended, data, Linf(0.1), SUITE, progress=interrupt)
+    assert seen == [8]
+    assert defended.kept_rows is None
+
+
 def test_a_container_limits_what_is_free(tmp_path, monkeypatch) -> None:
     (tmp_path / "memory.max").write_text("3000000\n")
     (tmp_path / "memory.current").write_text("1000000\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def _whole(name: str, value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """Names to values, without those that are not given."""
-    if hasattr(value, "__dataclass_fields__"):
+    if is_dataclass(value):
         value = {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, dict):
         plain = {name: _plain(each) for name, each in value.items()}

@@ -62,6 +62,11 @@ class Settings:
         positive(self, "eps", "draws")
         seconds(self.budget)
 
+    @property
+    def trained(self) -> str:
+        """The step of the adversarial training, and its folder."""
+        return {"nothing": "guard", "classifier": "classifier"}[self.retrain]
+
 
 def seconds(text: str) -> float:
     """A length of time such as ``90s``, ``30m`` or ``2h``, in seconds.
@@ -116,8 +121,8 @@ def run(settings: Settings) -> None:
     lines = commands(settings, plan, None if frame is None else frame.height)
     for number, (name, line) in enumerate(lines.items(), 1):
         if name == "judge":
-            trained = settings.out / ("guard" if settings.retrain == "nothing" else "classifier")
-            assemble(settings.out, trained / "weights.safetensors", classifier, settings.draws)
+            weights = settings.out / settings.trained / "weights.safetensors"
+            assemble(settings.out, weights, classifier, settings.draws)
         done = settings.out / "steps" / f"{name}.json"
         if not done.exists():
             note(f"step {number} of {len(lines)}, {name}: {shlex.join(['alp', *line])}")
@@ -166,14 +171,13 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
     def into(name: str, *line: Any) -> list[str]:
         return [*map(str, line), "--out", str(out / name)]
 
-    second = "guard" if settings.retrain == "nothing" else "classifier"
     return {
         "purifier": into(
             "purifier", "train", "purifier", *data, *own, *seed,
             "--purifier", settings.purifier, "--stage.optim.epochs", plan.purifier_epochs, *batch,
         ),
-        second: into(
-            second, "train", recipe, *data, *size, *seed, *behind,
+        settings.trained: into(
+            settings.trained, "train", recipe, *data, *size, *seed, *behind,
             "--stage.adversary.eps", eps, "--stage.optim.epochs", plan.defence_epochs, *batch,
         ),
         "judge": into(

@@ -67,11 +67,10 @@ def explain(kind: type) -> dict[str, str]:
 
 def near(name: str, known: Iterable[str]) -> str:
     """A question whether one of ``known`` was meant; empty where none is like ``name``."""
-    last = name.rpartition(".")[2].lstrip("-")
-    whole = {each: each for each in known}
-    ends = {each.rpartition(".")[2].lstrip("-"): each for each in reversed(whole)}
+    last, known = name.rpartition(".")[2].lstrip("-"), list(known)
+    ends = {each.rpartition(".")[2].lstrip("-"): each for each in reversed(known)}
     if "." in name and last not in ends:
-        found = [whole[each] for each in get_close_matches(name, whole, 1)]
+        found = get_close_matches(name, known, 1)
     else:
         found = [ends[each] for each in get_close_matches(last, ends, 1)]
     return f"; did you mean {found[0]}?" if found else ""

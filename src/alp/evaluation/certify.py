@@ -27,7 +27,7 @@ from alp.evaluation.crew import Crew
 from alp.evaluation.voting import Ballot, Progress, count_all, joined, voted_by
 from alp.executors import Note, Workers, on_threads
 from alp.executors.processes import Processes
-from alp.executors.shares import Share, ShareDone
+from alp.executors.shares import Share, ShareDone, require_folder
 from alp.progress import on_terminal
 from alp.records import SCHEMA, Record, read, write
 from alp.records.certificates import KIND_CERTIFICATE, require_certificate
@@ -199,8 +199,7 @@ def run(
     """
     require_data(data)
     require_same_classes(smoothed, data)
-    if share is not None and resume is None:
-        raise ConfigError(f"the share {share} needs a resume folder that all shares have")
+    require_folder(share, resume)
     crew = crew or Crew()
     with on_threads(crew.size):
         plan, shape = config.plan, tuple(data.images.shape[1:])

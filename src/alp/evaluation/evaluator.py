@@ -52,7 +52,7 @@ from alp.evaluation.schedule import (
 from alp.evaluation.suites import Suite
 from alp.evaluation.tasks import Context, Part, Task
 from alp.executors import Note, device_of, on_threads
-from alp.executors.shares import Share, ShareDone
+from alp.executors.shares import Share, ShareDone, require_folder
 from alp.progress import on_terminal
 from alp.records import Record
 from alp.records.parts import FinishedBatches, finished_batches
@@ -193,8 +193,7 @@ def run(
         raise ConfigError(
             f"surrogates are a {type(surrogates).__name__}; give a name to each, {{'name': model}}"
         )
-    if share is not None and resume is None:
-        raise ConfigError(f"the share {share} needs a resume folder that all shares have")
+    require_folder(share, resume)
     crew = crew or Crew()
     with on_threads(crew.size):
         before = Unchanged([target, *(surrogates or {}).values()])
@@ -209,11 +208,14 @@ def run(
         every = units(tasks, len(data), config.batch_size)
         mine = share_of(share, tasks, every)
         chosen = [unit for unit in every if unit in mine]
-        work.keep_rows(rows_kept(defence, work.first(config.batch_size)[0], plan, crew, note))
-        tracker = Tracker(tasks, probe.rates, chosen, progress)
-        with crew.at_work(work, work.description(computed)) as (executor, prepared):
-            parts = run_tasks(tasks, chosen, executor, prepared(_unit), finished, tracker, note)
-        work.keep_rows(None)
+        x, _ = work.first(config.batch_size)
+        work.keep_rows(rows_kept(defence, x, plan, crew, note))
+        try:
+            tracker = Tracker(tasks, probe.rates, chosen, progress)
+            with crew.at_work(work, work.description(computed)) as (executor, prepared):
+                parts = run_tasks(tasks, chosen, executor, prepared(_unit), finished, tracker, note)
+        finally:
+            work.keep_rows(None)
         before.require()
         if share is not None and finished is not None:
             left = missing(every, finished)
@@ -223,7 +225,6 @@ def run(
         warnings = [] if probe.numbers else [_UNREPEATABLE]
         if work.probabilities and config.outputs == "logits":
             warnings.append(_PROBABILITIES)
-        x, _ = work.first(config.batch_size)
         if shares_draws(defence, x):
             found["shared_draws"] = True
             warnings.append(_shared(-(-len(data) // config.batch_size)))

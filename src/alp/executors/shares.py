@@ -98,6 +98,16 @@ class Share:
         return mine
 
 
+def require_folder(share: Share | None, folder: object) -> None:
+    """Refuse a share without a ``folder`` to put its units into.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if share is not None and folder is None:
+        raise ConfigError(f"the share {share} needs a resume folder that all shares have")
+
+
 def _place(environment: Mapping[str, str]) -> tuple[int, int | None]:
     """Number, from 1, and count of this job in an array of jobs.
 
@@ -112,7 +122,7 @@ def _place(environment: Mapping[str, str]) -> tuple[int, int | None]:
         try:
             return int(text)
         except ValueError as error:
-            raise ConfigError(f"{name} is {text[:100]!r}, which is no number") from error
+            raise ConfigError(f"{name} is {text[:100]!r}, which is no number; {_REPAIR}") from error
 
     index = read("SLURM_ARRAY_TASK_ID")
     if index is not None:
