@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from alp.attacks import NFGSM, PGD, THREATS
+from torch import Tensor, nn
+
+from alp.attacks import BIM, NFGSM, PGD, THREATS, Linf
+from alp.defences.base import classify
 from alp.errors import choose
 from alp.training.stages import AdversaryConfig
-from alp.training.tasks import Perturb
+from alp.training.tasks import Perturb, Source
 
 
 def perturbation(adversary: AdversaryConfig) -> Perturb | None:
@@ -29,3 +33,11 @@ def growing(adversary: AdversaryConfig) -> Callable[[float], Perturb]:
         return perturb
 
     return at
+
+
+def iterated(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, source: Source
+) -> Tensor:
+    """FGSM in ``steps`` steps that reach ``eps`` together (Kurakin et al. 2017)."""
+    target = partial(classify, model)
+    return BIM(steps=steps, step_size=eps / steps)(target, x, y, Linf(eps), source)

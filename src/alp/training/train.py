@@ -1,7 +1,4 @@
-"""A stage's settings and images in, weights and their record out.
-
-Trainings get their adversary here, since ``training`` may not know ``attacks``.
-"""
+"""A stage's settings and images in, weights and their record out."""
 
 from __future__ import annotations
 
@@ -9,21 +6,19 @@ import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from alp import seeding
-from alp.attacks import BIM, Linf
 from alp.config import EngineConfig, PurifierConfig, digest, to_dict
 from alp.data import Images
 from alp.defences import Defended, InputNoise, Purifier, ResNetLite
-from alp.defences.base import Defence, Model, classify
+from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.classes import require_same_classes
 from alp.defences.diffusion import Diffusion
@@ -42,7 +37,7 @@ from alp.errors import AlpError, CheckpointError, ConfigError, TrainingError
 from alp.executors import is_first_process
 from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
 from alp.training.adapting import doubts_of
-from alp.training.adversary import growing, perturbation
+from alp.training.adversary import growing, iterated, perturbation
 from alp.training.certified import CertifiedTask
 from alp.training.diffusion import DiffusionTask
 from alp.training.guard import GuardTask
@@ -59,7 +54,7 @@ from alp.training.stages import (
     PurifierStage,
     Stage,
 )
-from alp.training.tasks import ClassifierTask, JointTask, PurifierTask, Source, Task
+from alp.training.tasks import ClassifierTask, JointTask, PurifierTask, Task
 from alp.training.trackers import open_trackers, require_trackers
 from alp.version import __version__
 
@@ -342,20 +337,12 @@ def _hgd_task(
     digests = [weights_digest(each) for each in sources]
     parents = {"classifier": digests[0]}
     parents |= {f"source-{number}": each for number, each in enumerate(digests[1:], 1)}
-    return HGDTask(stage, model, sources, _iterated), parents
+    return HGDTask(stage, model, sources, iterated), parents
 
 
 def _kept(classifier: Path | Trainable) -> Trainable:
     """A classifier that stays as it is."""
     return load_kind(classifier, ResNetLite) if isinstance(classifier, Path) else classifier
-
-
-def _iterated(
-    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, source: Source
-) -> Tensor:
-    """FGSM in ``steps`` steps that reach ``eps`` together (Kurakin et al. 2017)."""
-    target = partial(classify, model)
-    return BIM(steps=steps, step_size=eps / steps)(target, x, y, Linf(eps), source)
 
 
 def _guard_task(
