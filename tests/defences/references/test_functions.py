@@ -69,6 +69,7 @@ def test_callables_that_are_no_modules(place, new_images) -> None:
         ("net.py:make,classes=a:a:b:c:d", ConfigError, "two classes have the name 'a'"),
         ("net.py:make,size=8,interpolation=magic", ConfigError, "magic"),
         ("net.py:make,crop=0.5", ConfigError, "crop needs a size"),
+        ("net.py:make,size=8,crop=0.5:0.9", ConfigError, "crop=0.5:0.9: give one share"),
         ("net.py:make,size=0", ConfigError, "FrameConfig.height is 0"),
     ],
 )

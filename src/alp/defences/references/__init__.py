@@ -135,6 +135,8 @@ class Reference:
             raise ConfigError(f"size={self.settings['size']}: give {SETTINGS['size']}")
         sides = (found.height, found.width) if size is None and found else (size or ())
         crop = self.numbers("crop")
+        if crop is not None and len(crop) > 1:
+            raise ConfigError(f"crop={self.settings['crop']}: give one {SETTINGS['crop']}")
         return FrameConfig(
             int(sides[0]),
             int(sides[-1]),
