@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from functools import partial
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,7 @@ CAPABILITIES = frozenset({"masked", "bpda", "bare", "purify", "rejects"})
 class Defence(nn.Module, ABC):
     """A classifier, defended or not: images (B,3,H,W) in [0,1] -> logits (B,K)."""
 
-    classifies = True
+    classifies: Literal[True] = True
     """Tells a defence from a purifier alone, which is a model too."""
 
     draws: int = 1
@@ -366,9 +366,10 @@ class PurifierBase(nn.Module, ABC):
     """A purifier alone: images (B,3,H,W) in [0,1] -> purified images of the same shape, another
     one for every draw. It is trained, saved and loaded, and it stands in front of a classifier."""
 
-    classifies = False
+    classifies: Literal[False] = False
     draws = 1
     frame: FrameConfig | None = None
+    classes: None = None
 
     @property
     @abstractmethod

@@ -323,11 +323,15 @@ def load_purifier(path: str | Path) -> Purifier:
         CheckpointError: it is missing or damaged.
         ConfigError: there is none in it.
     """
-    model = load(path)
+    return require_purifier(load(path), str(path))
+
+
+def require_purifier(model: Model, name: str) -> Purifier:
+    """The purifier that ``model``, called ``name``, is or has; else a ConfigError."""
     if isinstance(model, Defended):
         return model.purifier
     if not isinstance(model, Purifier):
-        raise ConfigError(f"{path} holds a classifier; give a purifier or a defended classifier")
+        raise ConfigError(f"{name} holds a classifier; give a purifier or a defended classifier")
     return model
 
 

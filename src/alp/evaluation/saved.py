@@ -61,8 +61,7 @@ def about(
 
 def _described(model: Model) -> dict[str, Any]:
     """What a registered defence is, for the leaderboard; empty of anything else."""
-    kind = DEFENCES.name_of(type(model)) if isinstance(model, Defence) else None
-    if kind is None:
+    if not model.classifies or (kind := DEFENCES.name_of(type(model))) is None:
         return {}
     parameters = sum(each.numel() for each in model.parameters())
     return {"kind": kind, "settings": model.settings, "parameters": parameters}

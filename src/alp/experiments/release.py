@@ -25,7 +25,7 @@ from alp import seeding
 from alp.config import digest, to_dict
 from alp.data import Images
 from alp.data.quality import psnr
-from alp.defences.base import Defence, Model
+from alp.defences.base import Model
 from alp.defences.checkpoint import (
     half_kernels,
     load_model,
@@ -349,7 +349,7 @@ class _Packing:
                 "draws": packed.draws,
                 "sigma": packed.sigma,
                 "digest": weights_digest(packed),
-                "classes": packed.classes if isinstance(packed, Defence) else None,
+                "classes": packed.classes,
                 "files": {role: self._once(stored, file) for role, file in files.items()},
                 "precision": to_dict(agreement),
                 "training": training,

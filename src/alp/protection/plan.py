@@ -19,7 +19,7 @@ from alp.config import from_dict
 from alp.defences import Defended, Purifier
 from alp.defences.base import Defence
 from alp.defences.checkpoint import save, weights_digest
-from alp.defences.packaged import load, require_classifier
+from alp.defences.packaged import load, require_defended, require_purifier
 from alp.defences.purifier import with_noise
 from alp.errors import CheckpointError, ConfigError
 from alp.evaluation import EvalConfig
@@ -156,10 +156,12 @@ def assemble(folder: Path, trained: Path, classifier: Defence, draws: int) -> No
             behind its purifier.
     """
     model = load(trained)
-    if isinstance(model, Purifier):
-        model = Defended(classifier, model)
-    defended = require_classifier(model, str(trained))
-    assert isinstance(defended, Defended)
+    name = str(trained)
+    defended = (
+        require_defended(model, name)
+        if model.classifies
+        else Defended(classifier, require_purifier(model, name))
+    )
     quiet = Defended(defended.classifier, with_noise(defended.purifier, 0.0), 1)
     quiet.classes = defended.classes
     for name, each in (("defended", defended.with_draws(draws)), ("noiseless", quiet)):
