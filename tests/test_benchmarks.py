@@ -98,7 +98,17 @@ def test_null_on_images_that_the_model_knows(
     monkeypatch.setitem(SUITES, "quick", lambda norm: small)
     monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
     save(model, tmp_path / "weights.safetensors")
-    tiny = ["--images", f"{images}", "--rand-steps", "1", "--rand-eot", "2", "--rand-draws", "1", "2"]
+    tiny = [
+        "--images",
+        f"{images}",
+        "--rand-steps",
+        "1",
+        "--rand-eot",
+        "2",
+        "--rand-draws",
+        "1",
+        "2",
+    ]
     found = script("null").main(["--weights", str(tmp_path / "weights.safetensors"), *tiny])
     rand = [found["rand, 1 draws an answer"], found["rand, 2 draws an answer"]]
     if sigma < 1:
