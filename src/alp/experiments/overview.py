@@ -73,7 +73,7 @@ def _why(found: dict[str, Judged]) -> tuple[str, ...]:
     agree = _finding(found, "masking.differentiable")
     at, sigma = _finding(found, "hierarchy.at.robust"), _finding(found, "sigma.mean")
     return (
-        f"The attacker. One who heeds the stop-gradient takes {held.words} from the defence, the "
+        f"The attacker. One who follows the stop-gradient takes {held.words} from the defence, the "
         f"worst case of all attacks {worst.words}. The gradient that is hidden is in {agree.words} "
         "with finite differences.",
         f"The comparison. AT alone keeps {at.words} here, and "
