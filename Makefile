@@ -1,5 +1,5 @@
 # make demo: the whole chain on embedded data. make test: all tests. make fast: those that take
-# under two minutes. Each sets up .venv if needed.
+# under two minutes. Each sets up .venv if needed; the demo needs fewer packages than the tests.
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test fast lint install
 .DEFAULT_GOAL := demo
 
-demo: install
+demo: $(or $(wildcard $(VENV)/installed),$(VENV)/runs)
 	$(BIN)/alp demo
 
 test: install
@@ -24,8 +24,10 @@ lint: install
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: EXTRA := dev
+$(VENV)/runs: EXTRA := all
+$(VENV)/installed $(VENV)/runs: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("alp needs Python 3.11 or newer, this is %s; run make PYTHON=python3.12, say" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRA)]'
 	@touch $@
