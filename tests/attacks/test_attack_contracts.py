@@ -18,9 +18,15 @@ from alp.seeding import generator, normal, uniform
 pytestmark = pytest.mark.slow
 
 INSIDE = [name for name, kind in ATTACKS.items() if not getattr(kind, "training", False)]
-DRAWLESS = ["fgsm", "bim", "lbfgs"]
+DRAWLESS = ["fgsm", "bim", "lbfgs", "rays"]
 NEAREST = ["lbfgs"]  # looks for the smallest change, by a loss of its own
-QUICK = {"square": ATTACKS["square"](queries=60), "apgd": ATTACKS["apgd"](steps=20)}
+QUICK = {
+    "square": ATTACKS["square"](queries=60),
+    "apgd": ATTACKS["apgd"](steps=20),
+    "nes": ATTACKS["nes"](queries=120),
+    "spsa": ATTACKS["spsa"](queries=120),
+    "rays": ATTACKS["rays"](queries=150),
+}
 SET = {name: QUICK.get(name, kind()) for name, kind in ATTACKS.items()}
 every_attack = pytest.mark.parametrize("attack", SET.values(), ids=SET)
 every_threat = pytest.mark.parametrize("threat", [kind(0.1) for kind in THREATS.values()], ids=str)

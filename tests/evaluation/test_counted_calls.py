@@ -8,7 +8,21 @@ import torch
 from torch import Tensor
 
 from alp import seeding
-from alp.attacks import APGD, ATTACKS, BIM, FGSM, L2, LBFGS, NFGSM, PGD, Linf, Square
+from alp.attacks import (
+    APGD,
+    ATTACKS,
+    BIM,
+    FGSM,
+    L2,
+    LBFGS,
+    NES,
+    NFGSM,
+    PGD,
+    SPSA,
+    Linf,
+    RayS,
+    Square,
+)
 from alp.attacks.library import (
     FAB,
     FMN,
@@ -106,6 +120,9 @@ OWN = {
     "square": (Square(queries=8), 0, 16),
     "square, scored once": (Square(queries=8, rescored=False), 0, 9),
     "nfgsm": (NFGSM(noise=0.0), 1, 0),
+    "nes": (NES(queries=50, pairs=6), 0, 48),
+    "spsa": (SPSA(queries=48, pairs=6), 0, 48),
+    "rays": (RayS(queries=9), 0, 9),
 }
 """An attack to its calls with a gradient and without one."""
 

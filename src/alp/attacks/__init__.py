@@ -8,11 +8,14 @@ Nothing here imports torch before an attack runs.
 from __future__ import annotations
 
 from alp.attacks.apgd import APGD
+from alp.attacks.asking import Asking
 from alp.attacks.base import ATTACKS, Attack, Loss, Source, Target, Threat
+from alp.attacks.estimates import NES, SPSA
 from alp.attacks.gradients import OBJECTIVES, expected, input_gradient
 from alp.attacks.lbfgs import LBFGS
 from alp.attacks.losses import LOSSES
 from alp.attacks.pgd import BIM, FGSM, NFGSM, PGD
+from alp.attacks.rays import RayS
 from alp.attacks.square import Square
 from alp.attacks.threats import L2, Linf
 
@@ -27,13 +30,17 @@ __all__ = [
     "L2",
     "LBFGS",
     "LOSSES",
+    "NES",
     "NFGSM",
     "OBJECTIVES",
     "PGD",
+    "SPSA",
     "THREATS",
+    "Asking",
     "Attack",
     "Linf",
     "Loss",
+    "RayS",
     "Source",
     "Square",
     "Target",

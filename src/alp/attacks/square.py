@@ -8,10 +8,11 @@ of the source a query.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
+from alp.attacks.asking import Asking
 from alp.attacks.base import ATTACKS, Source, Target, Threat, checked, require_count, require_size
 from alp.attacks.gradients import score
 from alp.attacks.losses import LOSSES
@@ -136,7 +137,7 @@ def _unit(change: Tensor) -> Tensor:
 
 @ATTACKS.register("square", order=4)
 @dataclass(frozen=True)
-class Square:
+class Square(Asking):
     """Square attack (Andriushchenko et al. 2020, algorithms 1 to 3), for random targets too.
 
     It sees no gradient, so that a target which masks its own gains nothing. Differing from the
@@ -166,10 +167,22 @@ class Square:
         """No gradient; a score a query and one of the start, or two a query."""
         return 0, 2 * self.queries if self.rescored else self.queries + 1
 
-    def __call__(
-        self, target: Target, x: Tensor, y: Tensor, threat: Threat, source: Source
-    ) -> Tensor:
-        """Adversarial images like ``x``, (B,3,H,W) in [0,1].
+    def within(self, questions: int) -> Self | None:
+        """With as many candidates as ``questions`` allow; None where they allow none."""
+        candidates = questions // 2 if self.rescored else questions - 1
+        return replace(self, queries=candidates) if candidates > 0 else None
+
+    def search(
+        self,
+        target: Target,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        source: Source,
+        start: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """The incumbents: the start, which is stripes or tiles unless it is given, and the better
+        point after every candidate.
 
         Raises:
             ConfigError: the images, labels or the target's logits cannot be used, or the threat
@@ -184,7 +197,10 @@ class Square:
         x = checked(x, y)
         loss = LOSSES[self.loss]
         height, width = x.shape[2:]
-        point = threat.project(threat.step(x, pattern(x, source), threat.eps), x)
+        if start is None:
+            start = threat.project(threat.step(x, pattern(x, source), threat.eps), x)
+        point = start
+        yield point
         for query in range(self.queries):
             area = share(self.p, query, self.queries) * height * width
             side = min(max(round(area**0.5), 1), height, width)
@@ -195,4 +211,4 @@ class Square:
             better = tried > held
             point = candidate.where(better.view(-1, 1, 1, 1), point)
             held = tried.where(better, held)
-        return point
+            yield point
