@@ -41,7 +41,9 @@ FLAT = [
 ]
 KINDS = [*FLAT, PurifierStage, ClassifierStage, JointStage, GuardStage]
 FIELDS = [
-    (kind, name, hint) for kind in KINDS for name, hint in typing.get_type_hints(kind).items()
+    (kind, each.name, typing.get_type_hints(kind)[each.name])
+    for kind in KINDS
+    for each in dataclasses.fields(kind)
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 

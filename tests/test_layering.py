@@ -86,6 +86,50 @@ def test_every_layer_of_the_table_is_looked_at() -> None:
     assert {part_of(path) for path in FILES} >= set(MAY_IMPORT)
 
 
+def kinds() -> set[str]:
+    """Names of the classes of models, of what votes for them, of stages and of their tasks."""
+    trees = [ast.parse(path.read_text()) for path in FILES]
+    classes = [each for tree in trees for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]
+    found = {"Defence", "PurifierBase", "VoteEngine", "StageBase", "Task"}
+    while more := {
+        each.name
+        for each in classes
+        if each.name not in found and {dotted(base) for base in each.bases} & found
+    }:
+        found |= more
+    return found | {"Model", "Stage"}
+
+
+def told_apart(tree: ast.AST, names: set[str]) -> Iterator[str]:
+    """Where code asks for one of the classes, by isinstance, by its type or by a pattern."""
+    for node in ast.walk(tree):
+        asked: list[ast.AST] = []
+        if isinstance(node, ast.Call) and dotted(node.func) in ("isinstance", "issubclass"):
+            asked = [node.args[1]]
+        elif isinstance(node, ast.Compare) and "type(" in ast.unparse(node.left):
+            asked = list(node.comparators)
+        elif isinstance(node, ast.MatchClass):
+            asked = [node.cls]
+        said = {dotted(each).rpartition(".")[2] for one in asked for each in ast.walk(one)}
+        if said & names:
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def test_nobody_asks_a_model_or_a_stage_for_its_class() -> None:
+    """What a model can do it says itself, and a stage's task is found in the registry. Only the
+    package of the defences tells its own classes apart."""
+    names = kinds()
+    assert names >= {"Defended", "Purifier", "Smoothed", "CompiledClassifier", "MagNetStage"}
+    asked = {
+        path: list(told_apart(ast.parse(path.read_text()), names))
+        for path in FILES
+        if part_of(path) != "defences"
+    }
+    assert {path: found for path, found in asked.items() if found} == {}
+    code = "isinstance(x, A | b.Purifier), type(x) is Defended, issubclass(x, (int, Stage))"
+    assert len(list(told_apart(ast.parse(code), names))) == 3
+
+
 def test_modules_form_no_circle() -> None:
     """Neither at the top nor in functions, where a circle would not be noticed."""
     modules = {

@@ -239,8 +239,9 @@ def check_types(config: Any) -> None:
     A float field takes any finite number and stores a float, so that 3 and 3.0 are one setting
     with one digest. True and False are no numbers.
     """
-    for name, hint in typing.get_type_hints(type(config)).items():
-        value = getattr(config, name)
+    hints = typing.get_type_hints(type(config))
+    for name in (each.name for each in dataclasses.fields(config)):
+        hint, value = hints[name], getattr(config, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if typing.get_origin(hint) is Literal:
             options = typing.get_args(hint)

@@ -66,5 +66,5 @@ def test_the_copies_are_noisy_by_sigma() -> None:
 
 def test_a_purifier_is_refused(toy, parents, engine, short, tmp_path: Path) -> None:
     stage = CertifiedStage(HEAD, optim=short())
-    with pytest.raises(ConfigError, match="give no purifier"):
+    with pytest.raises(ConfigError, match="takes no weights of a purifier; leave purifier out"):
         train(stage, tmp_path, toy, engine=engine, purifier=parents["purifier"])

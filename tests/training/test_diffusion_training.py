@@ -63,5 +63,5 @@ def test_it_learns() -> None:
 
 
 def test_it_starts_from_no_weights(toy, parents, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="DiffusionStage starts from scratch"):
+    with pytest.raises(ConfigError, match="DiffusionStage takes no weights of a classifier"):
         train(DiffusionStage(), tmp_path, toy, classifier=parents["classifier"])

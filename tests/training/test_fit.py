@@ -11,15 +11,16 @@ import torch
 from torch import nn
 
 import alp
-from alp.config import EngineConfig, OptimConfig
+from alp.config import EngineConfig, OptimConfig, RateConfig
 from alp.data import Augment
 from alp.defences import Defended, ResNetLite
 from alp.defences.digests import weights_digest
-from alp.defences.new_head import replace_head
 from alp.defences.referenced import Referenced
+from alp.defences.trainable import replace_head
 from alp.errors import ConfigError
 from alp.training import ClassifierStage, PurifierStage
-from alp.training.adapting import adapted, doubts_of
+from alp.training.adapting import adapted
+from alp.training.tasks import PurifierTask
 
 ENGINE = EngineConfig(accelerator="cpu", precision="32-true", threads=1)
 SHORT = {"epochs": 0.02, "batch_size": 16, "engine": ENGINE}
@@ -151,9 +152,10 @@ def test_recipes_take_as_many_steps_on_fewer_pictures() -> None:
     assert tiny.optim.steps(10) == 702
 
 
-def test_a_purifier_that_falls_short_is_doubted() -> None:
-    stage = PurifierStage()
-    assert not doubts_of(stage, {"mse": [0.01] * 50 + [0.0025] * 50})
-    (doubt,) = doubts_of(stage, {"mse": [0.0126] * 100})
+def test_a_purifier_that_falls_short_is_doubted(new_purifier) -> None:
+    task = PurifierTask(PurifierStage(), new_purifier())
+    assert not task.doubts({"mse": [0.01] * 50 + [0.0025] * 50})
+    (doubt,) = task.doubts({"mse": [0.0126] * 100})
     assert "reaches 19.0 dB, and 26.2 dB were asked for" in doubt
-    assert not doubts_of(ClassifierStage(), {"mse": [0.0126] * 100})
+    free = PurifierTask(PurifierStage(rate=RateConfig("elbo")), new_purifier())
+    assert not free.doubts({"mse": [0.0126] * 100})

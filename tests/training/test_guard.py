@@ -16,9 +16,10 @@ from alp.defences.purifier import with_noise
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, GuardStage
+from alp.training.base import Start, build_task
 from alp.training.guard import GuardTask, ReturningClamp
 from alp.training.tasks import divergence
-from alp.training.train import build_task, train
+from alp.training.train import train
 
 CODE = PurifierConfig(latent_channels=48, width=8, blocks=1)
 HEAD = ClassifierConfig(size="tiny", classes=4)
@@ -66,7 +67,7 @@ def test_the_loss_has_all_parts_at_their_weights(x) -> None:
 def test_the_classifier_stays_as_it_is(toy, parents, engine, short, tmp_path: Path) -> None:
     """Its weights and its batch statistics, while the purifier learns."""
     stage = GuardStage(purifier=CODE, optim=short(optimizer="adamw", lr=2e-3))
-    task, _ = build_task(stage, toy, 0, None, parents["classifier"])
+    task = build_task(stage, Start(toy, classifier=parents["classifier"]))
     before = weights_digest(task.classifiers), weights_digest(task.model)
     optimizer = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], 0.1)
     task.train()
@@ -127,14 +128,14 @@ def test_another_noise_level_is_a_copy_of_the_same_networks(x) -> None:
 
 def test_what_cannot_be_a_guard_is_refused(toy, parents, short, tmp_path: Path) -> None:
     stage = GuardStage(purifier=CODE, optim=short())
-    with pytest.raises(ConfigError, match="give its weights"):
-        build_task(stage, toy, 0, None, None)
+    with pytest.raises(ConfigError, match="GuardStage needs weights of a classifier"):
+        build_task(stage, Start(toy))
     with pytest.raises(ConfigError, match=r"'trades'.*'nfgsm' or 'pgd'"):
         replace(stage, adversary=AdversaryConfig("trades"))
     other = tmp_path / "other.safetensors"
     save(ResNetLite(ClassifierConfig("tiny", 3)), other)
     with pytest.raises(ConfigError, match="3"):
-        build_task(stage, toy, 0, None, parents["classifier"], (other,))
+        build_task(stage, Start(toy, classifier=parents["classifier"], others=(other,)))
     single = ClassifierStage(HEAD)
-    with pytest.raises(ConfigError, match="several classifiers"):
-        build_task(single, toy, 0, None, None, (other,))
+    with pytest.raises(ConfigError, match="takes no further classifiers; leave others out"):
+        build_task(single, Start(toy, others=(other,)))

@@ -77,7 +77,7 @@ def test_the_classifier_stays(toy, parents, engine, short, tmp_path) -> None:
     pairs = zip(model.classifier.state_dict().values(), head.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
     assert set(whole.record["parents"]) == {"classifier", "source-1"}
-    with pytest.raises(ConfigError, match="stands before a classifier; give its weights"):
+    with pytest.raises(ConfigError, match="HGDStage needs weights of a classifier"):
         train(stage, tmp_path / "other", toy)
 
 

@@ -41,9 +41,9 @@ def test_the_autoencoder_learns_and_the_classifier_stays(
 
 
 def test_what_it_needs_is_said(toy, parents, stage, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="give them in validation"):
+    with pytest.raises(ConfigError, match="needs validation images; give them in validation"):
         train(stage, tmp_path, toy, classifier=parents["classifier"])
-    with pytest.raises(ConfigError, match="give its weights alone"):
+    with pytest.raises(ConfigError, match="needs weights of a classifier"):
         train(stage, tmp_path, toy, validation=toy)
-    with pytest.raises(ConfigError, match="looks at no validation images"):
+    with pytest.raises(ConfigError, match="takes no validation images"):
         train(PurifierStage(), tmp_path, toy, validation=toy)

@@ -19,7 +19,6 @@ from alp.training import (
     PurifierStage,
 )
 from alp.training.recipes import RECIPES, SCALES, Recipe, Scale, recipe
-from alp.training.stages import UNLABELLED
 
 ALL = [(name, scale) for name, scales in RECIPES.items() for scale in scales]
 every_recipe = pytest.mark.parametrize(("name", "scale"), ALL)
@@ -52,8 +51,9 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
     kind = own.get(name, ClassifierStage)
     assert type(chosen.stage) is kind
     assert chosen.purifier is (name == "joint" or name.endswith("-purified"))
-    if isinstance(chosen.stage, UNLABELLED):
-        assert not chosen.classifier
+    asked = {part for part in ("purifier", "classifier") if getattr(chosen, part)}
+    assert asked <= kind.needs | kind.takes
+    assert kind.needs - {"validation"} <= asked
 
 
 @every_recipe

@@ -15,9 +15,9 @@ from alp.defences.checkpoint import save
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
+from alp.training.base import Start, build_task
 from alp.training.losses import target_mse
 from alp.training.tasks import ClassifierTask, JointTask, PurifierTask, divergence
-from alp.training.train import build_task
 
 Y = torch.arange(6) % 4
 
@@ -187,7 +187,7 @@ def test_the_purifier_is_trained_in_the_joint_stage_alone(
     front, head = tmp_path / "purifier", tmp_path / "classifier"
     save(purifier, front)
     save(classifier, head)
-    task, _ = build_task(kind(), toy, 0, front, head)
+    task = build_task(kind(), Start(toy, 0, front, head))
     model = task.model.train()
     task(x, x, Y, source())["loss"].backward()
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

@@ -202,11 +202,11 @@ def test_damaged_or_exchanged_weights_of_a_finished_training_are_refused(
 
 def test_stages_and_weights_that_do_not_go_together_are_refused(toy, parents, tmp_path) -> None:
     purifier, classifier = parents["purifier"], parents["classifier"]
-    with pytest.raises(ConfigError, match="give no classifier"):
+    with pytest.raises(ConfigError, match="takes no weights of a classifier; leave classifier out"):
         train(STAGES["purifier"], tmp_path, toy, classifier=classifier)
-    with pytest.raises(ConfigError, match="give its weights"):
+    with pytest.raises(ConfigError, match="JointStage needs weights of a purifier"):
         train(STAGES["joint"], tmp_path, toy, classifier=classifier)
-    with pytest.raises(CheckpointError, match="holds a ResNetLite; give the weights of a Purifier"):
+    with pytest.raises(ConfigError, match="holds a ResNetLite, which has no purifier"):
         train(STAGES["purified"], tmp_path, toy, purifier=classifier)
     with pytest.raises(
         CheckpointError, match="holds a Purifier, which cannot be trained; give the weights"

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ from alp import seeding
 from alp.bench.latency import timed
 from alp.bench.roofline import count, product, sides, with_threads
 from alp.defences.adapters import as_defence
-from alp.defences.base import DEFENCES, Defence
-from alp.defences.preprocessed import Preprocessed
+from alp.defences.base import Defence
 from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose
@@ -164,6 +163,7 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
         ConfigError: one needs what is not installed.
     """
     from alp.bench.published import PUBLISHED, published
+    from alp.defences.assemble import assemble
     from alp.defences.packaged import load_classifier
 
     made: dict[str, Defence] = {}
@@ -173,23 +173,19 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
         elif name in PUBLISHED:
             made[name] = published(classifier, name)
         elif name in baseline_names():
-            made[name] = cast(type[Preprocessed], DEFENCES[name])(classifier)
+            made[name] = assemble(name, classifier)
         else:
             made[name] = load_classifier(Path(name))
     return made
 
 
 def baseline_names() -> list[str]:
-    """Every registered defence that stands in front of any classifier without weights of its own,
-    and those of the published diffusion network."""
+    """Every registered defence that is made of a classifier and nothing else, and those of the
+    published diffusion network."""
     from alp.bench.published import PUBLISHED
+    from alp.defences.assemble import untrained
 
-    alone = [
-        name
-        for name, kind in DEFENCES.items()
-        if issubclass(kind, Preprocessed) and not kind.trained
-    ]
-    return sorted([*alone, *PUBLISHED])
+    return sorted([*untrained(), *PUBLISHED])
 
 
 def baseline_entry(

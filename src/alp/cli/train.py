@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alp.cli import COMMANDS
@@ -12,7 +12,7 @@ from alp.config import EngineConfig
 from alp.errors import ConfigError
 from alp.training.adapting import adapted, steps_word
 from alp.training.recipes import RECIPES, Scale, recipe
-from alp.training.stages import HEADLESS, MagNetStage, Stage
+from alp.training.stages import Stage
 from alp.training.trackers import TRACKERS
 
 
@@ -83,7 +83,7 @@ def run(settings: Settings) -> None:
     usual = recipe(settings.recipe, settings.scale).stage
     stage = settings.stage
     validation = None
-    if isinstance(stage, MagNetStage):
+    if "validation" in stage.needs:
         validation = load_data(settings.data, "validation", frame=frame)
     if settings.scale in ("cpu", "gpu") and stage.optim == usual.optim:
         # Whoever sets the length gets that length.
@@ -91,8 +91,8 @@ def run(settings: Settings) -> None:
         if fitted != stage:
             note(f"fitted to {len(images):,} pictures: {steps_word(fitted, len(images))}")
         stage = fitted
-    if not isinstance(stage, HEADLESS) and classifier is None:
-        stage = replace(stage, classifier=replace(stage.classifier, classes=len(images.classes)))
+    if classifier is None:
+        stage = stage.for_classes(len(images.classes))
     batch = stage.optim.batch_size
     with progress("steps") as bar:
         trained = train(

@@ -23,6 +23,11 @@ def assemblable() -> list[str]:
     return [name for name, kind in DEFENCES.items() if _models(kind)]
 
 
+def untrained() -> list[str]:
+    """The names of the defences that are made of a classifier and nothing else."""
+    return [name for name, kind in DEFENCES.items() if _models(kind) == ("classifier",)]
+
+
 def assemble(
     name: str,
     classifier: nn.Module,
@@ -65,8 +70,10 @@ def assemble(
 
 
 def _models(kind: type[Defence]) -> tuple[str, ...]:
-    """Which of ``MODELS`` a defence is made of; none where it needs something else."""
+    """Which of ``MODELS`` a defence is made of; none where it needs something else, such as a
+    training."""
     parameters = signature(kind).parameters
     found = tuple(each for each in MODELS if each in parameters)
     needed = tuple(name for name, each in parameters.items() if each.default is each.empty)
-    return found if found and needed == found else ()
+    alone = found == ("classifier",)
+    return () if needed != found or (alone and kind.trained) else found

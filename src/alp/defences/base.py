@@ -60,6 +60,9 @@ class Defence(nn.Module, ABC):
     classifies: Literal[True] = True
     """Tells a defence from a purifier alone, which is a model too."""
 
+    trained = False
+    """Whether it has weights of its own beside those of a classifier that it is made of."""
+
     draws: int = 1
     """Draws that the deployed prediction averages."""
 
@@ -368,6 +371,7 @@ class PurifierBase(nn.Module, ABC):
 
     classifies: Literal[False] = False
     draws = 1
+    capabilities = frozenset({"purify"})
     frame: FrameConfig | None = None
     classes: None = None
 
@@ -375,6 +379,12 @@ class PurifierBase(nn.Module, ABC):
     @abstractmethod
     def sigma(self) -> float:
         """The noise level, in the units of what the noise is added to."""
+
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        """As :meth:`Defence.purify`, with its exact gradient: a stop-gradient in its code does not
+        bind who holds the weights."""
+        image: Tensor = self(x, source)
+        return image
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

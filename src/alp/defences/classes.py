@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import torch
+from torch import Tensor
+
+from alp import seeding
 from alp.defences.base import Defence
+from alp.defences.classifier import ResNetLite
 from alp.errors import ConfigError
 
 _SHOWN = 12
@@ -52,6 +57,14 @@ def require_same_classes(model: Any, data: Labelled, count: int | None = None) -
         f"the model was trained on the classes{_listed(names)}, and {data.name} has"
         f"{_listed(data.classes)}: give data of the same classes, or rename them"
     )
+
+
+def count_classes(model: Defence, image: Tensor) -> int:
+    """The number of logits K; ``image`` (1,3,H,W) is for a model that does not say it itself."""
+    if isinstance(model, ResNetLite):
+        return model.config.classes
+    with torch.no_grad():
+        return model.predict(image, seeding.entropy(), 1).shape[1]
 
 
 def _listed(names: tuple[str, ...] | None) -> str:

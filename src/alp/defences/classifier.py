@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, from_dict, to_dict
-from alp.defences.base import DEFENCES, Deterministic, in_own_precision
-from alp.defences.new_head import replace_head
+from alp.defences.base import DEFENCES, in_own_precision
 from alp.defences.pretrained import Pretrained
+from alp.defences.trainable import Trainable, replace_head
 
 
 class PreActBlock(nn.Module):
@@ -73,7 +73,7 @@ MEAN, STD = 0.47, 0.25
 
 @final
 @DEFENCES.register("classifier")
-class ResNetLite(Pretrained, Deterministic):
+class ResNetLite(Pretrained, Trainable):
     """Pre-activation ResNet (He et al. 2016b): x (B, 3, H, W) in [0,1] -> logits (B, classes).
 
     Normalisation is inside, so that every attack works in pixel space. Any size of image works.
@@ -105,8 +105,6 @@ class ResNetLite(Pretrained, Deterministic):
         return logits
 
     def with_new_head(self, classes: int) -> None:
-        """Replace the last layer by a fresh one, in place; its weights come from torch's global
-        generator."""
         replace_head(self, classes)
         self.config, self._classes = replace(self.config, classes=classes), None
 

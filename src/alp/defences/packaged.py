@@ -13,7 +13,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 from alp.config import digest
 from alp.defences.base import Defence, Model, PurifierBase
@@ -331,20 +331,31 @@ def require_purifier(model: Model, name: str) -> Purifier:
     if isinstance(model, Defended):
         return model.purifier
     if not isinstance(model, Purifier):
-        raise ConfigError(f"{name} holds a classifier; give a purifier or a defended classifier")
+        raise ConfigError(
+            f"{name} holds a {type(model).__name__}, which has no purifier; give a purifier or a "
+            "defended classifier"
+        )
     return model
 
 
 def require_classifier(model: Model, name: str) -> Defence:
     """``model``, called ``name``, if it classifies; raises a ConfigError if it does not."""
     if not isinstance(model, Defence):
-        if not isinstance(model, PurifierBase):
-            raise ConfigError(f"{name} is a {type(model).__name__}; give a model of alp's")
+        if not is_model(model):
+            raise ConfigError(
+                f"{name} is a {type(model).__name__}; give a model of alp's, such as "
+                "alp.as_defence(...) of it"
+            )
         raise ConfigError(
             f"{name} is a purifier alone, which classifies nothing; give a classifier, or train "
             "one behind it with 'alp train standard-purified'"
         )
     return model
+
+
+def is_model(thing: object) -> TypeGuard[Model]:
+    """Whether what a user hands in is one of alp's models."""
+    return isinstance(thing, Defence | PurifierBase)
 
 
 def packages() -> list[str]:

@@ -19,9 +19,6 @@ class Preprocessed(Defence):
 
     capabilities = frozenset({"bare", "purify", "bpda"})
 
-    trained = False
-    """Whether it has weights of its own beside the classifier's."""
-
     def __init__(self, classifier: nn.Module, draws: int = 1) -> None:
         super().__init__()
         self.classifier = classifier

@@ -218,6 +218,10 @@ class Purifier(Pretrained, PurifierBase):
         size = (x.shape[-2], x.shape[-1])
         return self.draw(self.encode(x), source, size, sigma=sigma, stop_gradient=stop_gradient)
 
+    def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
+        image: Tensor = self(x, source, stop_gradient=False)
+        return image
+
     def describe(self) -> dict[str, Any]:
         return {"kind": "purifier", "config": to_dict(self.config)}
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from alp import seeding
 from alp.config import FrameConfig, from_dict, to_dict
 from alp.defences.adapters import are_probabilities, log_probabilities, logits_of
-from alp.defences.base import DEFENCES, Defence, Deterministic, classify
+from alp.defences.base import DEFENCES, Defence, classify
 from alp.defences.digests import weights_digest
-from alp.defences.new_head import replace_head
 from alp.defences.references import CODE, REFERENCES, Found, Reference, parsed
+from alp.defences.trainable import Trainable, replace_head, require_trainable
 from alp.errors import AlpError, CheckpointError, ConfigError
 from alp.files import exists, expanded
 
@@ -32,7 +32,7 @@ _PROBES = 2
 
 @final
 @DEFENCES.register("reference")
-class Referenced(Deterministic):
+class Referenced(Trainable):
     """x (B,3,H,W) in [0,1] -> logits (B,K) of a classifier that is not alp's own.
 
     It is normalised inside. Probabilities become their logarithm.
@@ -104,13 +104,10 @@ class Referenced(Deterministic):
             )
         )
 
-    def with_new_head(self, classes: int) -> None:
-        """Replace the last layer by a fresh one, in place; its weights come from torch's global
-        generator.
+    def begin_training(self) -> None:
+        self.retrained = True
 
-        Raises:
-            ConfigError: it has no such layer.
-        """
+    def with_new_head(self, classes: int) -> None:
         replace_head(self.module, classes)
         self.head, self.retrained, self._classes = classes, True, None
 
@@ -198,6 +195,27 @@ def of_module(module: nn.Module, frame: FrameConfig | None = None) -> Referenced
         model.outputs = "probabilities"
     model.retrained = True
     return model
+
+
+def trainable_copy(module: nn.Module, frame: FrameConfig) -> Trainable:
+    """A copy of a classifier at hand that can be trained, see :func:`of_module`.
+
+    Args:
+        frame: how pictures become its images, where it does not say so itself.
+
+    Raises:
+        ConfigError: it is a defence around a classifier, or answers no logits.
+        CheckpointError: it has no gradient.
+    """
+    if isinstance(module, Defence) and not isinstance(module, Trainable):
+        raise ConfigError(
+            f"the classifier is a {type(module).__name__}; give the classifier inside, such as "
+            "defended.classifier"
+        )
+    copied = deepcopy(module)
+    if not isinstance(copied, Trainable):
+        copied = of_module(copied.eval(), frame)
+    return require_trainable(copied, "the classifier")
 
 
 def open_reference(reference: Reference) -> Defence:

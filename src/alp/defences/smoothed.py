@@ -64,6 +64,11 @@ class VoteEngine(ABC):
         """``backend``, ``precision``, ``threads`` and what else makes it another base, as JSON
         values for records."""
 
+    def made_of(self, classifier: nn.Module | None) -> VoteEngine:
+        """The same engine of a copy of its classifier; of none where it is sent to another process
+        without one."""
+        return self
+
 
 @final
 @DEFENCES.register("smoothed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -33,8 +33,8 @@ class CompiledClassifier(VoteEngine):
         AlpError: what the backend needs is not installed.
     """
 
-    classifier: nn.Module
-    """Images to logits, in evaluation mode."""
+    classifier: nn.Module | None
+    """Images to logits, in evaluation mode; None on the way to another process."""
     backend: str
     """A name of ``alp.deploy.BACKENDS``."""
     precision: str = "float32"
@@ -86,9 +86,13 @@ class CompiledClassifier(VoteEngine):
             told["calibration"] = hashlib.sha256(self.calibration.tobytes()).hexdigest()
         return told
 
+    def made_of(self, classifier: nn.Module | None) -> CompiledClassifier:
+        return replace(self, classifier=classifier)
+
     @cached_property
     def _network(self) -> Callable[[Floats], Floats]:
         backend = usable(self.backend, self.precision)
+        assert self.classifier is not None
         try:
             options = BuildOptions(self.threads, self.precision, self.size, self.calibration)
             return backend.network(self.classifier, options)

@@ -7,7 +7,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,7 @@ from alp.defences.lattice import to_lattice
 from alp.defences.packaged import loaded
 from alp.defences.plan import SamplingPlan, State
 from alp.defences.sending import reference
-from alp.defences.smoothed import Smoothed, certify_points
-from alp.deploy.compiled import CompiledClassifier
+from alp.defences.smoothed import Smoothed, VoteEngine, certify_points
 from alp.evaluation.crew import Crew
 from alp.evaluation.probe import require_same_numbers
 from alp.executors import Note, SerialExecutor
@@ -45,29 +44,27 @@ class Voter:
 
     base: Any
     """Its classifier, or where that was loaded from."""
+    whole: bool
+    """Whether the smoothed classifier itself was loaded from there."""
     settings: Mapping[str, Any]
     """Noise level, draws and precision."""
-    engine: Any
+    engine: VoteEngine | None
     """What computes the votes, without the classifier; None for torch."""
 
     @classmethod
     def of(cls, smoothed: Smoothed) -> Voter:
         """The voter of a smoothed classifier."""
-        base = reference(smoothed)
-        if base is smoothed:
-            base = reference(smoothed.classifier)
-        engine = smoothed.engine
-        if isinstance(engine, CompiledClassifier):
-            engine = replace(engine, classifier=None)  # type: ignore[arg-type]
-        return cls(base, smoothed.settings, engine)
+        sent = reference(smoothed)
+        whole = sent is not smoothed
+        base = sent if whole else reference(smoothed.classifier)
+        engine = smoothed.engine and smoothed.engine.made_of(None)
+        return cls(base, whole, smoothed.settings, engine)
 
     def smoothed(self) -> Smoothed:
         """The smoothed classifier."""
-        base, engine = loaded(self.base, "cpu"), self.engine
-        if isinstance(base, Smoothed):
-            base = base.classifier
-        if isinstance(engine, CompiledClassifier):
-            engine = replace(engine, classifier=base)
+        found = loaded(self.base, "cpu")
+        base = found.classifier if self.whole else found
+        engine = self.engine and self.engine.made_of(base)
         return Smoothed(base, **self.settings, engine=engine)
 
 

@@ -15,7 +15,7 @@ from alp.defences import Defended
 from alp.defences.base import Model
 from alp.defences.packaged import require_defended
 from alp.experiments.workspace import Workspace
-from alp.training.recipes import recipe
+from alp.training.recipes import recipe, stage_of
 from alp.training.stages import PurifierStage, Stage
 from alp.training.train import Trained
 
@@ -87,29 +87,27 @@ def variant(workspace: Workspace, wanted: Variant) -> Defended:
     channels, psnr = settings(workspace, wanted)
     place = f"c{channels}-{psnr:g}dB"
 
-    def purifying(stage: Stage) -> Stage:
-        assert isinstance(stage, PurifierStage)
-        return replace(
-            _shorter(stage, SHORTER),
-            purifier=replace(stage.purifier, latent_channels=channels),
-            rate=replace(stage.rate, psnr=psnr),
-        )
-
-    front = workspace.train(f"purifier-{place}", "purifier", change=purifying)
+    scale = workspace.protocol.scale
+    usual = stage_of("purifier", scale, PurifierStage)
+    purifying = replace(
+        _shorter(usual, SHORTER),
+        purifier=replace(usual.purifier, latent_channels=channels),
+        rate=replace(usual.rate, psnr=psnr),
+    )
+    front = workspace.train(f"purifier-{place}", "purifier", stage=purifying)
     made = workspace.train(
         f"defended-{place}",
         "adversarial-purified",
         purifier=front.path,
         classifier=adversarial(workspace).path,
-        change=lambda stage: _shorter(stage, 0.5),
+        stage=_shorter(recipe("adversarial-purified", scale).stage, 0.5),
     )
     return with_draws(made.model, workspace.protocol.draws)
 
 
 def settings(workspace: Workspace, wanted: Variant) -> tuple[int, float]:
     """Channels and dB of a variant."""
-    usual = recipe("purifier", workspace.protocol.scale).stage
-    assert isinstance(usual, PurifierStage)
+    usual = stage_of("purifier", workspace.protocol.scale, PurifierStage)
     return wanted.channels or usual.purifier.latent_channels, wanted.psnr or usual.rate.psnr
 
 

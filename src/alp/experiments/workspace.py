@@ -26,7 +26,7 @@ from alp.experiments.protocol import Protocol
 from alp.records import Record
 from alp.records.once import made_once
 from alp.training.recipes import recipe
-from alp.training.stages import HEADLESS, Stage
+from alp.training.stages import Stage
 from alp.training.train import Trained, in_brief, train
 
 Report = Callable[[str, int, int, str], None]
@@ -144,9 +144,10 @@ class Workspace:
         trial: int = 0,
         purifier: Path | None = None,
         classifier: Path | None = None,
-        change: Callable[[Stage], Stage] = lambda stage: stage,
+        stage: Stage | None = None,
     ) -> Trained:
-        """Train recipe ``name`` into ``models/place`` with the seed of ``trial``.
+        """Train recipe ``name`` into ``models/place`` with the seed of ``trial``; ``stage`` holds
+        other settings than the recipe's.
 
         Raises:
             ShareDone: it is missing, and the first share trains it.
@@ -156,18 +157,15 @@ class Workspace:
             raise ShareDone(
                 f"share {share} of {self.item} waits for models/{place}, which share 1 trains"
             )
-        stage = change(recipe(name, self.protocol.scale).stage)
-        if not isinstance(stage, HEADLESS):
-            classes = len(self.training_images.classes)
-            head = replace(stage.classifier, classes=classes)
-            stage = replace(stage, classifier=head)
+        usual = stage or recipe(name, self.protocol.scale).stage
+        wanted = usual.for_classes(len(self.training_images.classes))
 
         def report(step: int, steps: int, scalars: dict[str, float]) -> None:
-            batch = stage.optim.batch_size
+            batch = wanted.optim.batch_size
             self.report(f"train {place}", step * batch, steps * batch, in_brief(scalars))
 
         return train(
-            stage,
+            wanted,
             self.root / "models" / place,
             self.training_images,
             seed=self.protocol.seed + trial,

@@ -8,14 +8,14 @@ one draw; the deployed mean over draws is that of an :class:`alp.Defended` given
 
 from __future__ import annotations
 
-from typing import Any, cast, final
+from typing import Any, final
 
 from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from torch import Tensor
 
 from alp import seeding
-from alp.defences import Defended, Purifier
-from alp.defences.base import Defence, PurifierBase
+from alp.defences.base import Model
+from alp.defences.packaged import is_model
 from alp.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ class ArtPurifier(PreprocessorPyTorch):  # type: ignore[misc]
 
     def __init__(
         self,
-        purifier: PurifierBase | Defence,
+        purifier: Model,
         source: seeding.Source | None = None,
         *,
         apply_fit: bool = False,
@@ -44,14 +44,13 @@ class ArtPurifier(PreprocessorPyTorch):  # type: ignore[misc]
         Raises:
             ConfigError: it purifies nothing.
         """
-        if isinstance(purifier, Defended):
-            raise ConfigError("a defended model has a classifier too; give its purifier")
-        purifies = isinstance(purifier, Defence) and "purify" in purifier.capabilities
-        if not purifies and not isinstance(purifier, PurifierBase):
+        if not is_model(purifier) or "purify" not in purifier.capabilities:
             raise ConfigError(
                 f"a {type(purifier).__name__} purifies nothing; give a purifier, such as "
                 "alp.load('cifar10-lite/purifier')"
             )
+        if "purifier" in purifier.parts():
+            raise ConfigError("a defended model has a classifier too; give its purifier")
         device = next(purifier.parameters()).device
         super().__init__(
             device_type="cpu" if device.type == "cpu" else "gpu",
@@ -65,9 +64,4 @@ class ArtPurifier(PreprocessorPyTorch):  # type: ignore[misc]
     def forward(self, x: Tensor, y: Any | None = None) -> tuple[Tensor, Any | None]:
         """One purified draw of ``x``, and ``y`` as it is."""
         noise = seeding.entropy(x.device) if self.source is None else self.source
-        if isinstance(self.purifier, Defence):
-            return self.purifier.purify(x, noise), y
-        if isinstance(self.purifier, Purifier):
-            # A stop-gradient in the purifier's code does not bind who holds its weights.
-            return cast(Tensor, self.purifier(x, noise, stop_gradient=False)), y
-        return cast(Tensor, self.purifier(x, noise)), y
+        return self.purifier.purify(x, noise), y

@@ -11,7 +11,7 @@ module needs MAITE for its types alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from torch import Tensor
 
 from alp import seeding
 from alp.data import Images
-from alp.defences.base import Defence, PurifierBase, require_images
+from alp.defences.base import Defence, Model, require_images
+from alp.defences.packaged import is_model, require_classifier
 from alp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,11 +108,7 @@ def to_model(
     Raises:
         ConfigError: it is no defence.
     """
-    if not isinstance(defence, Defence):
-        raise ConfigError(
-            f"a {type(defence).__name__} is no defence; give alp.as_defence(...) of it"
-        )
-    return MaiteModel(defence, name, source)
+    return MaiteModel(require_classifier(defence, "the defence"), name, source)
 
 
 def to_dataset(images: Images) -> MaiteDataset:
@@ -120,7 +117,7 @@ def to_dataset(images: Images) -> MaiteDataset:
 
 
 def to_augmentation(
-    change: PurifierBase | Defence | Callable[[Tensor, Tensor], Tensor],
+    change: Model | Callable[[Tensor, Tensor], Tensor],
     name: str = "alp",
     source: seeding.Source | None = None,
 ) -> MaiteAugmentation:
@@ -132,17 +129,15 @@ def to_augmentation(
         name: its identifier there.
         source: generator of a purifier's noise; without it the operating system seeds the noise.
     """
-    if not isinstance(change, PurifierBase | Defence):
+    if not is_model(change):
         return MaiteAugmentation(change, name)
-    module = change
+    model = change
 
     def purified(x: Tensor, labels: Tensor) -> Tensor:
-        x = x.to(_device(module))
+        x = x.to(_device(model))
         noise = seeding.entropy(x.device) if source is None else source
         with torch.no_grad():
-            if isinstance(module, Defence):
-                return module.purify(x, noise)
-            return cast(Tensor, module(x, noise))
+            return model.purify(x, noise)
 
     return MaiteAugmentation(purified, name)
 

@@ -24,7 +24,8 @@ from alp.config import FrameConfig, from_dict
 from alp.data.framing import framed
 from alp.defences.base import Defence
 from alp.defences.hub import fetch
-from alp.errors import CheckpointError, ConfigError
+from alp.defences.packaged import require_classifier
+from alp.errors import ConfigError
 
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 
@@ -57,14 +58,12 @@ class AlpForImageClassification(PreTrainedModel):  # type: ignore[misc]
             options: those of the hub, such as ``revision``, and ``dtype``.
 
         Raises:
-            CheckpointError: there is no such model, or it classifies nothing.
+            CheckpointError: there is no such model.
+            ConfigError: it classifies nothing.
         """
         place = str(folder_or_repository)
         where = {name: options[name] for name in _HUB_OPTIONS if name in options}
-        model = fetch(place, **where)
-        if not isinstance(model, Defence):
-            kind = type(model).__name__
-            raise CheckpointError(f"{place} holds a {kind}, which classifies nothing")
+        model = require_classifier(fetch(place, **where), place)
         made: Self = cls(config or AlpConfig.from_pretrained(place, **where), model)
         dtype = options.get("dtype", options.get("torch_dtype"))
         if isinstance(dtype, torch.dtype):

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 from alp.data.augment import Augment
-from alp.training.stages import PurifierStage, Stage
+from alp.training.stages import Stage
 
 PICTURES = 45_000
 """Training images of CIFAR-10, which the recipes were made for."""
 
 SIDE = 32
 """Their height and width."""
-
-FAR = 3.0
-"""Decibels below the reconstruction that was asked for from which a purifier is doubted."""
 
 
 def adapted(stage: Stage, images: int, size: tuple[int, int]) -> Stage:
@@ -45,22 +41,6 @@ def fitted(augment: Augment, size: tuple[int, int]) -> Augment:
     )
 
 
-def doubts_of(stage: Stage, scalars: dict[str, list[float]]) -> list[str]:
-    """What is doubtful about a finished training, in sentences, by the curves of its scalars."""
-    if not isinstance(stage, PurifierStage) or not scalars.get("mse"):
-        return []
-    last = scalars["mse"][-max(1, len(scalars["mse"]) // 20) :]
-    mse = sum(last) / len(last)
-    reached = -10 * math.log10(mse) if mse > 0 else math.inf
-    if stage.rate.objective != "constrained" or reached > stage.rate.psnr - FAR:
-        return []
-    return [
-        f"the purifier reaches {reached:.1f} dB, and {stage.rate.psnr:.1f} dB were asked for: what "
-        "it makes of a picture is far from it, and a classifier behind it loses much; train it for "
-        "longer (optim.epochs), on more pictures, or start from a packaged one"
-    ]
-
-
-def steps_word(stage: Any, images: int) -> str:
+def steps_word(stage: Stage, images: int) -> str:
     """How long a training is, in words."""
     return f"{stage.optim.steps(images):,} steps of {stage.optim.batch_size} pictures"

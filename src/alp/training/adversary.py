@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from alp.attacks import BIM, NFGSM, PGD, THREATS, Linf
 from alp.defences.base import classify
 from alp.errors import choose
+from alp.training.base import Perturb, Source
 from alp.training.stages import AdversaryConfig
-from alp.training.tasks import Perturb, Source
 
 
 def perturbation(adversary: AdversaryConfig) -> Perturb | None:

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from alp import seeding
 from alp.defences.base import Deterministic
+from alp.training.base import TASKS, Source, Start, Task
 from alp.training.stages import CertifiedStage
-from alp.training.tasks import Source, Task
 
 
 class CertifiedTask(Task):
@@ -42,6 +42,12 @@ class CertifiedTask(Task):
             "disagreement": disagreement,
             "entropy": entropy,
         }
+
+
+@TASKS.register("CertifiedStage")
+def certified_task(stage: CertifiedStage, start: Start) -> CertifiedTask:
+    """The given classifier, or a new one."""
+    return CertifiedTask(stage, start.classifier_of(stage.classifier))
 
 
 def consistency(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from alp import seeding
 from alp.defences.diffusion import Diffusion
+from alp.training.base import TASKS, Source, Start, Task
 from alp.training.losses import distortion
-from alp.training.tasks import Source, Task
+from alp.training.stages import DiffusionStage
 
 
 class DiffusionTask(Task):
@@ -26,3 +27,10 @@ class DiffusionTask(Task):
         noise = seeding.normal(x.shape, source).to(x.device)
         predicted = self.model.predict(self.model.noised(x, times, noise), times).float()
         return {"loss": distortion(predicted, noise).mean()}
+
+
+@TASKS.register("DiffusionStage")
+def diffusion_task(stage: DiffusionStage, start: Start) -> DiffusionTask:
+    """A new model."""
+    with seeding.initialising(start.seed, "diffusion"):
+        return DiffusionTask(Diffusion(stage.diffusion))

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from alp.config import EngineConfig, FrameConfig, require_number
+from alp.config import EngineConfig, FrameConfig, from_dict, require_number, to_dict
 from alp.data.images import require_data
 from alp.defences.base import Defence
-from alp.defences.classifier import ResNetLite
 from alp.defences.packaged import load
 from alp.defences.purifier import Purifier
-from alp.defences.referenced import Referenced, of_module
+from alp.defences.referenced import trainable_copy
+from alp.defences.trainable import require_trainable
 from alp.errors import ConfigError, choose
 from alp.progress import on_terminal
 from alp.training.adapting import adapted
 from alp.training.recipes import recipe
-from alp.training.stages import AdversaryConfig, CertifiedStage, ClassifierStage
+from alp.training.stages import Stage
 
 if TYPE_CHECKING:
     from alp.data.images import Images
@@ -91,24 +89,23 @@ def fit(
 
     require_data(images)
     needs_purifier = method in ("purified", "joint")
-    stage = recipe(choose(METHODS, method, "method"), "cpu").stage
-    assert isinstance(stage, ClassifierStage | CertifiedStage)
-    stage = cast(
-        "ClassifierStage | CertifiedStage",
-        adapted(stage, len(images), (images.images.shape[2], images.images.shape[3])),
-    )
-    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-    optim = replace(
-        stage.optim,
-        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
-    )
-    stage = replace(stage, optim=optim)
-    if isinstance(stage, CertifiedStage):
-        stage = replace(stage, sigma=stage.sigma if sigma is None else sigma)
-    else:
-        stage = replace(stage, adversary=_adversary(stage.adversary, eps, norm))
+    usual = recipe(choose(METHODS, method, "method"), "cpu").stage
     _require_fit(method, eps, norm, sigma, purifier)
-    head = _head(classifier, images)
+    size = (images.images.shape[2], images.images.shape[3])
+    changes = {
+        "optim.epochs": epochs,
+        "optim.batch_size": batch_size,
+        "optim.lr": lr,
+        "adversary.eps": eps,
+        "adversary.norm": norm,
+        "sigma": sigma,
+    }
+    stage = _changed(adapted(usual, len(images), size), changes)
+    head = (
+        trainable_copy(classifier, FrameConfig(*size))
+        if isinstance(classifier, nn.Module)
+        else require_trainable(load(classifier), str(classifier))
+    )
     front = purifier
     if needs_purifier and front is None:
         front = "cifar10-lite/purifier"
@@ -124,7 +121,7 @@ def fit(
             images,
             seed=seed,
             engine=engine,
-            purifier=front if front is None or isinstance(front, Purifier) else Path(front),
+            purifier=Path(front) if isinstance(front, str) else front,
             classifier=head,
             new_head=new_head,
             report=told,
@@ -136,9 +133,14 @@ def fit(
         return run(Path(place))
 
 
-def _adversary(adversary: AdversaryConfig, eps: float | None, norm: str | None) -> AdversaryConfig:
-    changed = {"eps": eps, "norm": norm}
-    return replace(adversary, **{key: each for key, each in changed.items() if each is not None})  # type: ignore[arg-type]
+def _changed(stage: Stage, changes: Mapping[str, object]) -> Stage:
+    """``stage`` with other values of dotted names, those that are not None."""
+    values = to_dict(stage)
+    for name, value in changes.items():
+        part, _, field = name.rpartition(".")
+        if value is not None:
+            (values[part] if part else values)[field] = value
+    return from_dict(type(stage), values)
 
 
 def _require_fit(
@@ -164,25 +166,3 @@ def _require_fit(
             raise ConfigError(f"the method {method!r} has no {name}; leave it out")
     if eps is not None:
         require_number("eps", eps, 0, above=True)
-
-
-def _head(classifier: nn.Module | str | Path, images: Images) -> ResNetLite | Referenced:
-    """The classifier as one of alp's, a copy."""
-    if not isinstance(classifier, nn.Module):
-        loaded = load(classifier)
-    elif isinstance(classifier, ResNetLite | Referenced):
-        loaded = deepcopy(classifier)
-    elif isinstance(classifier, Defence):
-        raise ConfigError(
-            f"the classifier is a {type(classifier).__name__}; give the classifier inside, such as "
-            "defended.classifier"
-        )
-    else:
-        frame = FrameConfig(images.images.shape[2], images.images.shape[3])
-        loaded = of_module(deepcopy(classifier).eval(), frame)
-    if not isinstance(loaded, ResNetLite | Referenced) or not loaded.differentiable:
-        raise ConfigError(
-            f"{classifier} holds a {type(loaded).__name__}, which cannot be trained; give a "
-            "module, or a reference to one with gradients"
-        )
-    return loaded

@@ -17,9 +17,14 @@ from torch.nn import functional as F
 
 from alp.defences import Purifier
 from alp.defences.base import Defence, classify
+from alp.defences.packaged import load_classifier
+from alp.defences.purifier import with_noise
+from alp.errors import ConfigError
+from alp.training.adversary import growing
+from alp.training.base import TASKS, Perturb, Source, Start, Task
 from alp.training.losses import distortion
 from alp.training.stages import GuardStage
-from alp.training.tasks import Perturb, Source, Task, divergence
+from alp.training.tasks import divergence
 
 
 class ReturningClamp(torch.autograd.Function):
@@ -113,3 +118,22 @@ class GuardTask(Task):
 
     def observe(self, scalars: Mapping[str, float]) -> None:
         self.step += 1
+
+
+@TASKS.register("GuardStage")
+def guard_task(stage: GuardStage, start: Start) -> GuardTask:
+    """The given purifier, or a new one, before the given classifiers.
+
+    Raises:
+        ConfigError: a classifier has no gradient.
+    """
+    heads = start.frozen(load_classifier)
+    for head, given in zip(heads, (start.classifier, *start.others), strict=True):
+        if not head.differentiable:
+            raise ConfigError(
+                f"{given} has no gradient, through which a guard is trained; give the classifier "
+                "as weights, timm:NAME or FILE.pt2"
+            )
+    front = with_noise(start.purifier_of(stage.purifier), stage.sigma)
+    steps = stage.optim.steps(len(start.images))
+    return GuardTask(stage, front, heads, growing(stage.adversary), steps)

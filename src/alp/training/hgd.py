@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from alp import seeding
+from alp.defences import ResNetLite
 from alp.defences.base import Defence, classify
 from alp.defences.hgd import HGD
+from alp.defences.packaged import load_kind
+from alp.training.adversary import iterated
+from alp.training.base import TASKS, Source, Start, Task
 from alp.training.stages import HGDStage
-from alp.training.tasks import Source, Task
 
 Iterated = Callable[[nn.Module, Tensor, Tensor, float, int, Source], Tensor]
 """(model, x, labels, eps, steps, source) -> x attacked by FGSM in so many steps."""
@@ -57,3 +62,15 @@ class HGDTask(Task):
             "loss": (found - wanted).abs().mean(),
             "accuracy": (found.argmax(1) == y).float().mean(),
         }
+
+
+@TASKS.register("HGDStage")
+def hgd_task(stage: HGDStage, start: Start) -> HGDTask:
+    """A new denoiser before the given classifier, which is the first of the source models."""
+    read = partial(load_kind, kind=ResNetLite)
+    sources = start.frozen(read, "source")
+    with seeding.initialising(start.seed, "hgd"):
+        # A copy of its own: the denoiser's classifier is no source model.
+        head = read(start.classifier) if isinstance(start.classifier, Path) else sources[0]
+        model = HGD(head, stage.width)
+    return HGDTask(stage, model, sources, iterated)

@@ -23,9 +23,9 @@ from alp.config import OptimConfig
 from alp.data import Augment, Images
 from alp.defences.base import channels_last
 from alp.errors import ConfigError, TrainingError
+from alp.training.base import Task
 from alp.training.optim import build_optimizer, factor
 from alp.training.state import Progress, load_state, save_state
-from alp.training.tasks import Task
 
 Report = Callable[[int, int, dict[str, float]], object]
 """Called after each step with (finished steps, all steps, scalars of the step)."""

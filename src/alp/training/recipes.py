@@ -9,7 +9,7 @@ without bfloat16 it takes twice as long. Robust accuracies are for PGD-7, Linf 8
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from alp.config import (
     ClassifierConfig,
@@ -32,6 +32,8 @@ from alp.training.stages import (
     PurifierStage,
     Stage,
 )
+
+S = TypeVar("S", bound=Stage)
 
 Scale = Literal["smoke", "demo", "cpu", "gpu"]
 
@@ -296,6 +298,13 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""
+
+
+def stage_of(name: str, scale: str, kind: type[S]) -> S:
+    """The settings of a recipe whose stage is a ``kind``."""
+    stage = recipe(name, scale).stage
+    assert isinstance(stage, kind)
+    return stage
 
 
 def recipe(name: str, scale: str) -> Recipe:

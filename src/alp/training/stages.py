@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Self
 
 from alp.config import (
     MOST_CHANNELS,
@@ -23,9 +23,40 @@ from alp.errors import ConfigError
 Adversary = Literal["none", "nfgsm", "pgd", "trades"]
 
 
+class StageBase:
+    """What a stage says of itself beside its settings."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What has to be given: ``purifier`` or ``classifier``, which are weights, or ``validation``,
+    images that are not trained on."""
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """What else may be given; beside those ``others``, further classifiers, and ``new_head``."""
+    trains_classifier: ClassVar[bool] = False
+
+    def for_classes(self, count: int) -> Self:
+        """The stage for images of ``count`` classes; itself where it trains no classifier."""
+        return self
+
+
 @dataclass(frozen=True)
-class PurifierStage:
+class HeadStage(StageBase):
+    """A stage that trains a classifier."""
+
+    takes = frozenset({"classifier", "new_head"})
+    trains_classifier = True
+
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """The architecture; that of the weights to start from, where there are some, wins."""
+
+    def for_classes(self, count: int) -> Self:
+        return replace(self, classifier=replace(self.classifier, classes=count))
+
+
+@dataclass(frozen=True)
+class PurifierStage(StageBase):
     """Train encoder, noise level and decoder on clean images."""
+
+    takes = frozenset({"purifier"})
 
     purifier: PurifierConfig = field(default_factory=PurifierConfig)
     """The architecture."""
@@ -71,11 +102,11 @@ class AdversaryConfig:
 
 
 @dataclass(frozen=True)
-class ClassifierStage:
+class ClassifierStage(HeadStage):
     """Train a classifier, on raw images or, where a purifier is given, on purified ones."""
 
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
-    """The architecture; that of the weights to start from, where there are some, wins."""
+    takes = HeadStage.takes | {"purifier"}
+
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """Standard or adversarial training."""
     draws: int = 1
@@ -107,6 +138,8 @@ class JointStage(ClassifierStage):
     + ``reconstruction`` * mean squared error of the clean images + ``rate`` * nats a pixel value.
     """
 
+    needs = frozenset({"purifier"})
+
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
     )
@@ -125,11 +158,9 @@ class JointStage(ClassifierStage):
 
 
 @dataclass(frozen=True)
-class CertifiedStage:
+class CertifiedStage(HeadStage):
     """Train a classifier whose hard votes under Gaussian noise can be certified (certified.py)."""
 
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
-    """The architecture; that of the weights to start from, where there are some, wins."""
     sigma: float = 0.25
     """Standard deviation of the noise on the pixels, on images in [0,1]."""
     copies: int = 2
@@ -150,12 +181,15 @@ class CertifiedStage:
 
 
 @dataclass(frozen=True)
-class GuardStage:
+class GuardStage(StageBase):
     """Train a purifier adversarially through frozen classifiers (guard.py).
 
     Loss: cross-entropy of the attacked images + ``agreement`` * KL(clean || attacked)
     + ``reconstruction`` * mean squared error of the clean images.
     """
+
+    needs = frozenset({"classifier"})
+    takes = frozenset({"purifier", "others"})
 
     purifier: PurifierConfig = field(default_factory=PurifierConfig)
     """The architecture; that of the weights to start from, where there are some, wins."""
@@ -188,7 +222,7 @@ class GuardStage:
 
 
 @dataclass(frozen=True)
-class DiffusionStage:
+class DiffusionStage(StageBase):
     """Train a diffusion model of low noise on clean images (diffusion.py)."""
 
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
@@ -205,9 +239,11 @@ class DiffusionStage:
 
 
 @dataclass(frozen=True)
-class MagNetStage:
+class MagNetStage(StageBase):
     """Train the autoencoder of MagNet before a classifier that stays as it is, and choose the
     thresholds of its detectors on the validation split (magnet.py)."""
+
+    needs = frozenset({"classifier", "validation"})
 
     channels: int = 3
     """Channels of the two hidden layers."""
@@ -232,9 +268,12 @@ class MagNetStage:
 
 
 @dataclass(frozen=True)
-class HGDStage:
+class HGDStage(StageBase):
     """Train the denoiser of HGD before a classifier that stays as it is, on attacked images of that
     classifier and of further source models (hgd.py)."""
+
+    needs = frozenset({"classifier"})
+    takes = frozenset({"others"})
 
     width: int = 48
     """Channels of the denoiser at half the resolution."""
@@ -265,9 +304,3 @@ Stage = (
     | MagNetStage
     | HGDStage
 )
-
-UNLABELLED = (PurifierStage, DiffusionStage)
-"""Stages that look at no labels."""
-
-HEADLESS = (*UNLABELLED, GuardStage, MagNetStage, HGDStage)
-"""Stages that train no classifier."""

@@ -1,41 +1,24 @@
-"""What each stage optimises: a module whose forward pass is the loss of a batch.
-
-A task holds the networks; its ``model`` is what is saved. The loop calls ``attack`` first, then
-the task itself, then ``observe`` with the scalars averaged over all processes.
-"""
+"""Training of a purifier, of a classifier, and of both together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from alp import seeding
-from alp.defences import Defended, Purifier
+from alp.defences import Defended, InputNoise, Purifier
 from alp.defences.base import Defence
 from alp.errors import ConfigError
+from alp.training.adversary import perturbation
+from alp.training.base import TASKS, Perturb, Source, Start, Task
 from alp.training.losses import distortion, rate, target_mse, update_multiplier
 from alp.training.stages import ClassifierStage, JointStage, PurifierStage
 
-Source = torch.Generator | seeding.Shard
-Perturb = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Source], Tensor]
-"""(target, x, labels, source) -> attacked x; ``labels`` are classes (B,) or soft ones (B, K)."""
-
-
-class Task(nn.Module):
-    """A stage's networks and loss; see the module."""
-
-    model: nn.Module
-
-    def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
-        """The attacked images of a batch; the clean ones where the stage has no adversary."""
-        return x
-
-    def observe(self, scalars: Mapping[str, float]) -> None:
-        """Update what depends on the scalars of a whole step."""
+FAR = 3.0
+"""Decibels below the reconstruction that was asked for from which a purifier is doubted."""
 
 
 class PurifierTask(Task):
@@ -80,6 +63,25 @@ class PurifierTask(Task):
             self.log_multiplier.copy_(
                 update_multiplier(self.log_multiplier.cpu(), mse, self.target, self.rate.step)
             )
+
+    def doubts(self, history: Mapping[str, Sequence[float]]) -> list[str]:
+        errors = history["mse"]
+        last = errors[-max(1, len(errors) // 20) :]
+        mse = sum(last) / len(last)
+        reached = -10 * math.log10(mse) if mse > 0 else math.inf
+        if self.rate.objective != "constrained" or reached > self.rate.psnr - FAR:
+            return []
+        return [
+            f"the purifier reaches {reached:.1f} dB, and {self.rate.psnr:.1f} dB were asked for: "
+            "what it makes of a picture is far from it, and a classifier behind it loses much; "
+            "train it for longer (optim.epochs), on more pictures, or start from a packaged one"
+        ]
+
+
+@TASKS.register("PurifierStage")
+def purifier_task(stage: PurifierStage, start: Start) -> PurifierTask:
+    """The given purifier, or a new one."""
+    return PurifierTask(stage, start.purifier_of(stage.purifier))
 
 
 class ClassifierTask(Task):
@@ -133,6 +135,29 @@ class ClassifierTask(Task):
         return self.classify(out, self.logits(x, source) if self.agreement else out, y)
 
 
+@TASKS.register("ClassifierStage")
+def classifier_task(stage: ClassifierStage, start: Start) -> ClassifierTask:
+    """A classifier on raw images, or behind a purifier that stays as it is.
+
+    Raises:
+        ConfigError: there are a purifier and noise at the input.
+    """
+    head, front = start.classifier_of(stage.classifier), _purifier_before(stage, start)
+    model: Defence = InputNoise(head, stage.input_noise) if stage.input_noise else head
+    if front is not None:
+        model = Defended(head, front.requires_grad_(False))
+    return ClassifierTask(stage, model, perturbation(stage.adversary))
+
+
+def _purifier_before(stage: ClassifierStage, start: Start) -> Purifier | None:
+    if start.purifier is not None and stage.input_noise:
+        raise ConfigError(
+            f"input_noise is {stage.input_noise}, and a purifier is given; noise goes to the "
+            "input or to the latent: leave one of them out"
+        )
+    return start.purifier_before()
+
+
 class JointTask(ClassifierTask):
     """The classifier's loss, agreement of clean and attacked images, and rate-distortion.
 
@@ -163,6 +188,14 @@ class JointTask(ClassifierTask):
         if self.stage.rate:
             loss = loss + self.stage.rate * rate(mu, sigma).mean() / x[0].numel()
         return scalars | {"loss": loss, "mse": mse, "sigma": sigma.mean()}
+
+
+@TASKS.register("JointStage")
+def joint_task(stage: JointStage, start: Start) -> JointTask:
+    """The given purifier and its classifier, both trained."""
+    head, front = start.classifier_of(stage.classifier), _purifier_before(stage, start)
+    assert front is not None
+    return JointTask(stage, Defended(head, front), perturbation(stage.adversary))
 
 
 def divergence(clean: Tensor, attacked: Tensor) -> Tensor:

@@ -1,11 +1,39 @@
-"""A head for other classes: the last layer of a classifier is replaced by a fresh one."""
+"""Classifiers that can be trained further, with a head for other classes where it is asked for."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from torch import nn
 
-from alp.defences.base import channels_last
-from alp.errors import ConfigError
+from alp.defences.base import Deterministic, channels_last
+from alp.errors import CheckpointError, ConfigError
+
+
+class Trainable(Deterministic):
+    """A classifier that can be trained further, where it has a gradient."""
+
+    def begin_training(self) -> None:
+        """Note that its weights are about to change."""
+
+    @abstractmethod
+    def with_new_head(self, classes: int) -> None:
+        """Replace the last layer by a fresh one, in place; its weights come from torch's global
+        generator.
+
+        Raises:
+            ConfigError: it has no such layer.
+        """
+
+
+def require_trainable(model: nn.Module, name: str) -> Trainable:
+    """``model``, called ``name``, if it can be trained; else a CheckpointError."""
+    if not isinstance(model, Trainable) or not model.differentiable:
+        raise CheckpointError(
+            f"{name} holds a {type(model).__name__}, which cannot be trained; give the weights of "
+            "a ResNetLite, or a module with gradients or a reference to one"
+        )
+    return model
 
 
 def replace_head(classifier: nn.Module, classes: int) -> None:
