@@ -26,8 +26,8 @@ class Settings:
     """The package, such as cifar10-lite."""
     rows: tuple[str, ...]
     """ROW=FOLDER of each training; the rows are purifier, standard, adversarial, standalone,
-    defended, control, input-noise, frozen-sigma, zero-sigma and certified. One has to be
-    defended or certified."""
+    defended, control, input-noise, frozen-sigma, zero-sigma, certified and certified-half. One has
+    to be defended or certified."""
     records: tuple[Path, ...] = ()
     """Folders of records of alp evaluate, alp protocol and alp certify; each finds its row by its
     digests."""

@@ -260,6 +260,7 @@ ROWS = {
     "frozen-sigma": Row("A-ALP + AT, sigma frozen"),
     "zero-sigma": Row("A-ALP + AT, sigma 0", 1),
     "certified": Row("certified votes under noise"),
+    "certified-half": Row("certified votes under noise of 0.5"),
 }
 """Name to row: those of Table II, and the controls."""
 
