@@ -65,6 +65,47 @@ def test_a_record_shares_no_memory_with_the_images(defended, images):
     assert not np.shares_memory(record.columns["label"], images.labels.numpy())
 
 
+def _stopped(defended, images, folder, calls, **options):
+    """An evaluation that ends at one of the calls of its target."""
+    left, logits = calls, type(defended).logits
+
+    def stopping(self, x, source, draws=1):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        return logits(self, x, source, draws)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(defended), "logits", stopping)
+        with pytest.raises(Killed):
+            _evaluate(defended, images, folder, **options)
+
+
+def test_a_batch_that_was_begun_goes_on_from_its_last_step(defended, images, tmp_path):
+    options = {"attack": PGD(steps=40), "batch_size": len(images)}
+    whole = _evaluate(defended, images, tmp_path / "whole", **options)
+    calls = len(defended.seeds["logits"])
+    _stopped(defended, images, tmp_path / "cut", 40, **options)
+    (begun,) = (tmp_path / "cut").glob("*.begun")
+    defended.seeds.clear()
+    assert _evaluate(defended, images, tmp_path / "cut", **options).same(whole)
+    assert len(defended.seeds["logits"]) < calls - 20
+    assert not begun.exists()
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_a_damaged_beginning_is_done_again(defended, images, tmp_path, damage):
+    options = {"attack": PGD(steps=40), "batch_size": len(images)}
+    whole = _evaluate(defended, images, tmp_path / "whole", **options)
+    _stopped(defended, images, tmp_path / "cut", 40, **options)
+    (begun,) = (tmp_path / "cut").glob("*.begun")
+    raw = bytearray(begun.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    begun.write_bytes({"flip": raw, "cut": raw[:-9], "empty": b""}[damage])
+    assert _evaluate(defended, images, tmp_path / "cut", **options).same(whole)
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "swap"])
 def test_a_damaged_batch_is_computed_again(defended, images, tmp_path, damage):
     first = _evaluate(defended, images, tmp_path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from alp.attacks import resumable
 from alp.attacks.base import (
     ATTACKS,
     Loss,
@@ -69,14 +71,16 @@ class APGD:
         """
         x = checked(x, y)
         loss = LOSSES[self.loss]
-        best, best_value = x, x.new_full((len(x),), -math.inf)
-        for _ in range(self.restarts):
+        state = SimpleNamespace(best=x, value=x.new_full((len(x),), -math.inf))
+        for _ in resumable.steps(self.restarts, state):
             start = threat.random_start(x, source)
             point, value = climb(
                 target, start, x, y, threat, steps=self.steps, rho=self.rho, loss=loss
             )
-            better = value > best_value
-            best, best_value = _pick(better, point, best), value.where(better, best_value)
+            better = value > state.value
+            state.best = _pick(better, point, state.best)
+            state.value = value.where(better, state.value)
+        best: Tensor = state.best
         return best
 
 
@@ -115,36 +119,49 @@ def climb(
     import torch
 
     gradient, value = input_gradient(target, start, y, loss)
-    previous = point = best = start
-    best_gradient, best_value = gradient, value
     size = x.new_full((len(x), 1, 1, 1), 2 * threat.eps)
-    last, last_size, last_best = 0, size, best_value
-    rises = torch.zeros_like(value)
+    at = SimpleNamespace(
+        point=start,
+        previous=start,
+        gradient=gradient,
+        value=value,
+        best=start,
+        best_gradient=gradient,
+        best_value=value,
+        size=size,
+        last_size=size,
+        last_best=value,
+        rises=torch.zeros_like(value),
+    )
     marks = checkpoints(steps)
-    for step in range(1, steps + 1):
+    for number in resumable.steps(steps, at):
+        step = number + 1
         # A step of unit length from zero is the direction, which each image scales by its own size.
-        direction = threat.step(torch.zeros_like(x), gradient, 1.0)
-        ascent = threat.project(point + size * direction, x) - point
+        direction = threat.step(torch.zeros_like(x), at.gradient, 1.0)
+        ascent = threat.project(at.point + at.size * direction, x) - at.point
         share = _MOMENTUM if step > 1 else 1.0
-        move = share * ascent + (1 - share) * (point - previous)
-        previous, point = point, threat.project(point + move, x)
-        before = value
-        gradient, value = input_gradient(target, point, y, loss)
-        rises += value > before
+        move = share * ascent + (1 - share) * (at.point - at.previous)
+        at.previous, at.point = at.point, threat.project(at.point + move, x)
+        before = at.value
+        at.gradient, at.value = input_gradient(target, at.point, y, loss)
+        at.rises = at.rises + (at.value > before)
         if step in marks:
-            best_value = score(target, best, y, loss)
-        higher = value > best_value
-        best, best_value = _pick(higher, point, best), value.where(higher, best_value)
-        best_gradient = _pick(higher, gradient, best_gradient)
+            at.best_value = score(target, at.best, y, loss)
+        higher = at.value > at.best_value
+        at.best = _pick(higher, at.point, at.best)
+        at.best_gradient = _pick(higher, at.gradient, at.best_gradient)
+        at.best_value = at.value.where(higher, at.best_value)
         if step in marks:
-            unchanged = (size == last_size).flatten() & (best_value <= last_best)
-            stalled = (rises < rho * (step - last)) | unchanged
-            last, last_size, last_best = step, size, best_value
-            size = _pick(stalled, size / 2, size)
-            point, gradient = _pick(stalled, best, point), _pick(stalled, best_gradient, gradient)
-            value = best_value.where(stalled, value)
-            rises = torch.zeros_like(value)
-    return best, best_value
+            last = max((mark for mark in marks if mark < step), default=0)
+            unchanged = (at.size == at.last_size).flatten() & (at.best_value <= at.last_best)
+            stalled = (at.rises < rho * (step - last)) | unchanged
+            at.last_size, at.last_best = at.size, at.best_value
+            at.size = _pick(stalled, at.size / 2, at.size)
+            at.point = _pick(stalled, at.best, at.point)
+            at.gradient = _pick(stalled, at.best_gradient, at.gradient)
+            at.value = at.best_value.where(stalled, at.value)
+            at.rises = torch.zeros_like(at.value)
+    return at.best, at.best_value
 
 
 def _pick(mask: Tensor, this: Tensor, other: Tensor) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from alp.attacks import resumable
 from alp.attacks.base import ATTACKS, Source, Target, Threat, checked, require, require_count
 from alp.attacks.gradients import input_gradient, score
 from alp.attacks.losses import margin
@@ -54,15 +56,15 @@ class LBFGS:
             AlpError: SciPy is missing.
             ConfigError: the images, labels or the target's logits cannot be used.
         """
-        import torch
-
         require("scipy.optimize", "L-BFGS")
         x = checked(x, y)
-        found = torch.empty_like(x)
-        for index in range(len(x)):
+        state = SimpleNamespace(found=x)
+        for index in resumable.steps(len(x), state):
             one = slice(index, index + 1)
+            found = state.found.clone()
             found[one] = _nearest_wrong(target, x[one], y[one], self.steps, self.searches)
-        return threat.project(found, x)
+            state.found = found
+        return threat.project(state.found, x)
 
 
 def _nearest_wrong(target: Target, x: Tensor, y: Tensor, steps: int, searches: int) -> Tensor:

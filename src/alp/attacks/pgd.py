@@ -12,8 +12,10 @@ N-FGSM: one step from a noisy image, not brought back into the ball; for trainin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from alp.attacks import resumable
 from alp.attacks.base import (
     ATTACKS,
     Loss,
@@ -46,10 +48,11 @@ def ascend(
 ) -> Tensor:
     """``steps`` times: a steepest-ascent step of length ``size``, projected to the threat around
     ``x``. Madry et al. 2018, equation in section 2.1. Calls the target ``steps`` times."""
-    point = start
-    for _ in range(steps):
-        gradient, _ = input_gradient(target, point, y, loss)
-        point = threat.project(threat.step(point, gradient, size), x)
+    state = SimpleNamespace(point=start)
+    for _ in resumable.steps(steps, state):
+        gradient, _ = input_gradient(target, state.point, y, loss)
+        state.point = threat.project(threat.step(state.point, gradient, size), x)
+    point: Tensor = state.point
     return point
 
 

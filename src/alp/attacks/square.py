@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Self
 
+from alp.attacks import resumable
 from alp.attacks.asking import Asking
 from alp.attacks.base import ATTACKS, Source, Target, Threat, checked, require_count, require_size
 from alp.attacks.gradients import score
@@ -199,16 +201,17 @@ class Square(Asking):
         height, width = x.shape[2:]
         if start is None:
             start = threat.project(threat.step(x, pattern(x, source), threat.eps), x)
-        point = start
-        yield point
-        for query in range(self.queries):
+        state = SimpleNamespace(point=start, held=x.new_zeros(len(x)))
+        numbers = resumable.steps(self.queries, state)
+        yield state.point
+        for query in numbers:
             area = share(self.p, query, self.queries) * height * width
             side = min(max(round(area**0.5), 1), height, width)
-            candidate = threat.project(propose(point, x, threat.eps, side, source), x)
+            candidate = threat.project(propose(state.point, x, threat.eps, side, source), x)
             tried = score(target, candidate, y, loss)
             if self.rescored or query == 0:
-                held = score(target, point, y, loss)
-            better = tried > held
-            point = candidate.where(better.view(-1, 1, 1, 1), point)
-            held = tried.where(better, held)
-            yield point
+                state.held = score(target, state.point, y, loss)
+            better = tried > state.held
+            state.point = candidate.where(better.view(-1, 1, 1, 1), state.point)
+            state.held = tried.where(better, state.held)
+            yield state.point

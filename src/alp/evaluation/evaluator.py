@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from alp import seeding
-from alp.attacks import Threat
+from alp.attacks import Threat, resumable
 from alp.data import loaded as data_loaded
 from alp.data.images import Images, require_data
 from alp.defences.adapters import (
@@ -42,6 +42,7 @@ from alp.evaluation.schedule import (
     Progress,
     Tracker,
     Unit,
+    begun_here,
     joined,
     kept_here,
     missing,
@@ -347,8 +348,13 @@ def _again(
 def _unit(
     work: Work, unit: Unit, earlier: list[Part], finished: FinishedBatches | None
 ) -> tuple[Part, bool]:
-    part = work.unit(unit, earlier)
-    return part, kept_here(unit, part, finished)
+    begun = begun_here(unit, finished)
+    with resumable.resumable(begun):
+        part = work.unit(unit, earlier)
+    kept = kept_here(unit, part, finished)
+    if begun is not None:
+        begun.forget()
+    return part, kept
 
 
 def _answers(defence: Defence, x: Tensor) -> Tensor:

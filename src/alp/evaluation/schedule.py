@@ -14,7 +14,7 @@ from alp.evaluation.tasks import Part, Task
 from alp.executors import Note
 from alp.executors.shares import Share
 from alp.executors.units import run_units
-from alp.records.parts import FinishedBatches
+from alp.records.parts import Begun, FinishedBatches
 
 if TYPE_CHECKING:
     from alp.data import Images
@@ -151,6 +151,13 @@ def run_tasks(
     begun = [unit for batch in list(waiting) for unit in ready(batch)]
     run_units(executor, begun, submit, keep, name, note)
     return parts
+
+
+def begun_here(unit: Unit, finished: FinishedBatches | None) -> Begun | None:
+    """Where the steps of a unit are kept, if the folder is seen from here."""
+    if finished is None or not finished.seen():
+        return None
+    return finished.begun(unit.batch, _file(unit))
 
 
 def kept_here(unit: Unit, part: Part, finished: FinishedBatches | None) -> bool:

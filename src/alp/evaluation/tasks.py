@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alp import seeding
-from alp.attacks import Attack, Threat, expected
+from alp.attacks import Attack, Threat, expected, resumable
 from alp.data.quality import WINDOW, psnr, ssim
 from alp.errors import ConfigError
 from alp.evaluation.knowledge import KNOWLEDGE
@@ -56,7 +56,8 @@ def generate(
     noise = seeding.generator(seed, f"draw/{name}", batch, device=x.device)
     source = seeding.generator(seed, f"attack/{name}", batch, device=x.device)
     target = expected(KNOWLEDGE[level](defence, noise, draws), objective)
-    x_adv = attack(target, x, y, threat, source)
+    with resumable.drawing_from(noise, source):
+        x_adv = attack(target, x, y, threat, source)
     _require_inside(x_adv, threat.distance(x_adv, x), threat, attack)
     return x_adv
 

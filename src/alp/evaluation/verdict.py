@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import torch
 from torch import Generator, Tensor
 
 from alp import seeding
+from alp.attacks import resumable
 
 NOT_A_CLASS = -1
 """The prediction where the mean logits are not finite; it is never correct."""
@@ -67,10 +69,12 @@ def outcomes(
 ) -> tuple[Tensor, Tensor]:
     """How many of ``evaluations`` predictions of ``x``, each on fresh draws of its own, are ``y``
     (B,): int16, (B,); and their mean confidence, float32 (B,)."""
-    right = torch.zeros(len(x), dtype=torch.int16, device=x.device)
-    confidence = torch.zeros(len(x), device=x.device)
-    for number in range(evaluations):
+    sums = SimpleNamespace(
+        right=torch.zeros(len(x), dtype=torch.int16, device=x.device),
+        confidence=torch.zeros(len(x), device=x.device),
+    )
+    for number in resumable.steps(evaluations, sums):
         prediction, sure = decide(predict, x, seed, f"{point}/{number}", batch)
-        right += prediction == y
-        confidence += sure / evaluations
-    return right, confidence
+        sums.right = sums.right + (prediction == y)
+        sums.confidence = sums.confidence + sure / evaluations
+    return sums.right, sums.confidence

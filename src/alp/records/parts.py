@@ -17,6 +17,7 @@ from alp.records import Columns
 from alp.records.record import decode, encode
 
 _CONFIGURATION = "configuration.json"
+_DIGEST = 32
 
 
 class FinishedBatches:
@@ -73,10 +74,45 @@ class FinishedBatches:
         path = self._folder / self._name(part, batch, data)
         write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
+    def begun(self, batch: int, part: str) -> Begun:
+        """Where the finished steps of an unfinished batch are kept."""
+        place = f"{part}-{batch:06d}"
+        return Begun(self._folder / f"{place}.begun", place.encode() + self._configuration)
+
     def _name(self, part: str, batch: int, data: bytes) -> str:
         place = f"{part}-{batch:06d}"
         digest = hashlib.sha256(place.encode() + self._configuration + data).hexdigest()
         return f"{place}-{digest[:32]}.parquet"
+
+
+class Begun:
+    """A file with the finished steps of a batch, and a digest of them and of what they are of."""
+
+    def __init__(self, path: Path, of: bytes) -> None:
+        """``of``: the batch and the configuration."""
+        self._path, self._of = path, of
+
+    def load(self) -> bytes | None:
+        """What was saved last; None where there is nothing, or what is there is damaged or of
+        another evaluation."""
+        try:
+            held = self._path.read_bytes()
+        except OSError:
+            return None
+        told, data = held[:_DIGEST], held[_DIGEST:]
+        return data if told == self._digest(data) else None
+
+    def save(self, data: bytes) -> None:
+        """Keep ``data`` in place of what was saved before."""
+        whole = self._digest(data) + data
+        write_atomically(self._path, lambda temporary: temporary.write_bytes(whole))
+
+    def forget(self) -> None:
+        """The batch is finished."""
+        self._path.unlink(missing_ok=True)
+
+    def _digest(self, data: bytes) -> bytes:
+        return hashlib.sha256(self._of + data).digest()
 
 
 def finished_batches(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from alp import seeding
-from alp.attacks import Attack, Target, Threat, expected
+from alp.attacks import Attack, Target, Threat, expected, resumable
 from alp.evaluation.knowledge import KNOWLEDGE
 from alp.evaluation.suites import Probes, Suite
 from alp.evaluation.verdict import counts
@@ -81,9 +81,11 @@ class Scene:
         and the evaluation's unless given. Attacks of one purpose start from the same points and
         meet the same draws, so that what differs is the attacks."""
         draws = self.probes.draws if draws is None else draws
-        target = self.target(purpose, x.device, level, draws)
+        noise = self.source(f"draw/{purpose}", x.device)
         source = self.source(f"attack/{purpose}", x.device)
-        return attack(target, x, y, threat or self.threat, source)
+        target = KNOWLEDGE[level](self.defence, noise, draws)
+        with resumable.drawing_from(noise, source):
+            return attack(target, x, y, threat or self.threat, source)
 
     def right(
         self, x: Tensor, y: Tensor, purpose: str = "fresh", evaluations: int | None = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from alp import seeding
+from alp.attacks import resumable
 from alp.attacks.base import step_length
 from alp.attacks.gradients import score
 from alp.attacks.pgd import ascend
@@ -57,14 +59,15 @@ class Planted:
             raised: Tensor = torch.linalg.vecdot(direction, logits)
             return raised
 
-        best = torch.full_like(logits[:, 0], -torch.inf)
-        for _ in range(CORNERS):
-            guess = seeding.normal(x.shape, source).to(x)
-            corner = threat.project(threat.step(x, guess, threat.eps), x)
-            best = torch.maximum(best, score(target, corner, y, height))
+        best = SimpleNamespace(height=torch.full_like(logits[:, 0], -torch.inf))
+        with resumable.drawing_from(source):
+            for _ in resumable.steps(CORNERS, best):
+                guess = seeding.normal(x.shape, source).to(x)
+                corner = threat.project(threat.step(x, guess, threat.eps), x)
+                best.height = torch.maximum(best.height, score(target, corner, y, height))
         size = step_length(None, threat)
         end = ascend(target, x, x, y, threat, steps=STEPS, size=size, loss=height)
-        return {"found": (score(target, end, y, height) >= best).double()}
+        return {"found": (score(target, end, y, height) >= best.height).double()}
 
     def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
         value, bound = float(own["found"].mean()), FOUND - uncertainty(own["found"])
