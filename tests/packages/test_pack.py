@@ -132,7 +132,11 @@ def test_a_model_agrees_with_itself_and_not_with_another(row: str, package, toy)
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"teapot": "purifier"}, UnknownNameError, "teapot.*certified, certified-half, control, defended"),
+        (
+            {"teapot": "purifier"},
+            UnknownNameError,
+            "teapot.*certified, certified-half, control, defended",
+        ),
         ({"defended": None}, ConfigError, "one has to be 'defended'"),
         ({"defended": "nothing"}, CheckpointError, "nothing.*alp train"),
     ],
