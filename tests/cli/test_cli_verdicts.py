@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alp.cli.words import span
+from alp.cli.tables import span
 
 
 @pytest.mark.parametrize(

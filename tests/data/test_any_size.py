@@ -15,7 +15,7 @@ from PIL import Image
 
 from alp.config import FrameConfig
 from alp.data import Images, load_data, streamed
-from alp.data.framing import framed
+from alp.data.decode import framed
 from alp.data.streamed import Streamed
 from alp.errors import DataError
 

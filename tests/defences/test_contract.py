@@ -23,12 +23,10 @@ from alp.defences.adapters import FixedCallable, HalfPrecision, RandomCallable
 from alp.defences.base import CAPABILITIES, DEFENCES, Defence, Deterministic, classify
 from alp.defences.checkpoint import load_model, save
 from alp.defences.densepure import DensePure
-from alp.defences.diffpure import DiffPure
+from alp.defences.diffpure import GDMP, DiffPure, OneStep
 from alp.defences.diffusion import Diffusion
-from alp.defences.gdmp import GDMP
 from alp.defences.hgd import HGD
 from alp.defences.magnet import MagNet
-from alp.defences.one_step import OneStep
 from alp.defences.referenced import Referenced
 from alp.defences.references import Found, Reference
 from alp.defences.smoothed import Smoothed

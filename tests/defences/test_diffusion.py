@@ -14,10 +14,8 @@ from alp.config import DiffusionConfig
 from alp.defences.chain import SAMPLERS, schedule
 from alp.defences.checkpoint import save
 from alp.defences.densepure import DensePure, time_of
-from alp.defences.diffpure import DiffPure
+from alp.defences.diffpure import GDMP, DiffPure, OneStep
 from alp.defences.diffusion import Diffusion, alpha_bar, deviation
-from alp.defences.gdmp import GDMP
-from alp.defences.one_step import OneStep
 from alp.errors import ConfigError, UnknownNameError
 from alp.seeding import Common, generator, initialising, normal
 

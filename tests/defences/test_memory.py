@@ -13,7 +13,7 @@ from alp.defences import memory as sizes
 from alp.defences.adapters import HalfPrecision
 from alp.defences.memory import available_bytes, graph_bytes, keep_at_most
 from alp.errors import ConfigError
-from alp.evaluation import Entry, Probes, Suite, evaluate, memory
+from alp.evaluation import Entry, Probes, Suite, evaluate, probe
 from alp.seeding import Common, Rows, generator
 
 DRAWS = 6
@@ -78,20 +78,20 @@ def test_an_evaluation_fits_into_what_is_free(defended, data, monkeypatch) -> No
     whole = evaluate(defended, data, Linf(0.1), SUITE)
     x, _ = data.batch(torch.arange(4))
     each = graph_bytes(defended, x[:1])
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 2 * 8 * each)
+    monkeypatch.setattr(probe, "available_bytes", lambda device: 2 * 8 * each)
     small = evaluate(defended, data, Linf(0.1), SUITE)
     assert small.same(whole)
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 2 * 3 * each)
+    monkeypatch.setattr(probe, "available_bytes", lambda device: 2 * 3 * each)
     with pytest.raises(ConfigError, match=r"give a batch_size of 3 \(--batch_size\)"):
         evaluate(defended, data, Linf(0.1), SUITE)
-    monkeypatch.setattr(memory, "available_bytes", lambda device: None)
+    monkeypatch.setattr(probe, "available_bytes", lambda device: None)
     evaluate(defended, data, Linf(0.1), SUITE)
 
 
 def test_an_interrupted_evaluation_leaves_the_model_as_it_was(defended, data, monkeypatch) -> None:
     x, _ = data.batch(torch.arange(4))
     each = graph_bytes(defended, x[:1])
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 2 * 8 * each)
+    monkeypatch.setattr(probe, "available_bytes", lambda device: 2 * 8 * each)
     seen = []
 
     def interrupt(what: str, done: float, total: float) -> None:

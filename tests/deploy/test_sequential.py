@@ -8,7 +8,7 @@ import torch
 
 from alp.defences.adapters import as_defence
 from alp.deploy import Consensus, SequentialDefended
-from alp.deploy.sequential import vote
+from alp.deploy.deployment import vote
 from alp.errors import ConfigError
 from alp.seeding import Common, Rows, generator, normal
 

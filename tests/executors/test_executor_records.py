@@ -19,7 +19,7 @@ from alp.data import Images, load_data
 from alp.data.origin import DataOrigin
 from alp.defences import ResNetLite
 from alp.defences.checkpoint import weights_digest
-from alp.defences.origin import ModelOrigin
+from alp.defences.identity import ModelOrigin
 from alp.defences.sending import reference
 from alp.errors import AlpError, ConfigError
 from alp.evaluation import About, Entry, Probes, Suite

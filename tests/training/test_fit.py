@@ -14,7 +14,7 @@ import alp
 from alp.config import EngineConfig, OptimConfig, RateConfig
 from alp.data import Augment
 from alp.defences import Defended, ResNetLite
-from alp.defences.digests import weights_digest
+from alp.defences.identity import weights_digest
 from alp.defences.referenced import Referenced
 from alp.defences.trainable import replace_head
 from alp.errors import ConfigError

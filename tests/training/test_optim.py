@@ -8,7 +8,7 @@ from torch import nn
 
 from alp.config import ClassifierConfig, OptimConfig, PurifierConfig
 from alp.defences import Defended, Purifier, ResNetLite
-from alp.training.optim import build_optimizer
+from alp.training.loop import build_optimizer
 
 
 def groups_of(model: nn.Module, config: OptimConfig) -> dict[str, dict]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alp.training.optim import factor
+from alp.training.loop import factor
 
 
 @given(total=st.integers(1, 300), warmup=st.floats(0, 1))

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from alp.config import OptimConfig
 from alp.errors import CheckpointError
 from alp.seeding import initialising
-from alp.training.optim import build_optimizer
+from alp.training.loop import build_optimizer
 from alp.training.state import Progress, load_state, save_state
 
 

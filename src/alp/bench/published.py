@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from alp import seeding
 from alp.config import DIFFUSION_STEPS, DiffusionConfig
 from alp.defences.base import channels_last
-from alp.defences.diffpure import DiffPure
+from alp.defences.diffpure import DiffPure, OneStep
 from alp.defences.diffusion import Diffusion
-from alp.defences.one_step import OneStep
 from alp.defences.preprocessed import Preprocessed
 from alp.errors import ConfigError
 

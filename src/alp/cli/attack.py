@@ -181,7 +181,7 @@ def _result(tensors: dict[str, Tensor], images: Images, settings: Settings) -> d
 
 
 def _lines(result: dict[str, Any], settings: Settings) -> Iterator[str]:
-    from alp.cli.words import protocol_lines
+    from alp.cli.tables import protocol_lines
     from alp.records.statistics import few_images
     from alp.report.format import attack_words, count, interval, percent
 

@@ -73,9 +73,14 @@ def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
     from alp.cli.console import note, progress, show, warn
     from alp.cli.gather import remember_command, show_shares
-    from alp.cli.plans import plan_lines, plan_values
-    from alp.cli.verdicts import evaluation_lines, verdict_lines, verdict_table
-    from alp.cli.words import span
+    from alp.cli.tables import (
+        evaluation_lines,
+        plan_lines,
+        plan_values,
+        span,
+        verdict_lines,
+        verdict_table,
+    )
     from alp.deploy.deployment import Deployment
     from alp.evaluation import EvalConfig
     from alp.evaluation.planning import estimate

@@ -17,7 +17,7 @@ import torch
 from alp import seeding
 from alp.config import FrameConfig, class_names
 from alp.data.arrays import labels_of, pixels_of, require_labels, require_pixels
-from alp.data.framing import Pixels
+from alp.data.decode import Pixels
 from alp.data.origin import DataOrigin
 from alp.data.streamed import Pictures, Streamed, is_large
 from alp.errors import ConfigError, DataError

@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 
 from alp.config import FrameConfig, to_dict
-from alp.data.decode import REPAIR, decode_one
-from alp.data.framing import Pixels, framed
+from alp.data.decode import REPAIR, Pixels, decode_one, framed
 from alp.errors import DataError
 
 LIMIT = 2**30

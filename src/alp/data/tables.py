@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 import torch
 
 from alp.data.cache import cache_folder, file_key
-from alp.data.decode import decode_one
-from alp.data.framing import Pixels
+from alp.data.decode import Pixels, decode_one
 from alp.data.streamed import Pictures
 from alp.errors import DataError
 from alp.files import exists, write_atomically

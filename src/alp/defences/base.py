@@ -24,7 +24,7 @@ from torch.fx import Proxy
 from alp import seeding
 from alp.config import FrameConfig, class_names, require_number
 from alp.defences.answers import tensor_of
-from alp.defences.origin import ModelOrigin
+from alp.defences.identity import ModelOrigin
 from alp.defences.recomputed import recomputed
 from alp.errors import ConfigError
 from alp.registry import Registry

@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 from alp.config import digest
 from alp.defences.base import DEFENCES, PURIFIERS, Defence, Model, PurifierBase, channels_last
-from alp.defences.digests import tensors_digest as tensors_digest
-from alp.defences.digests import weights_digest as weights_digest
+from alp.defences.identity import tensors_digest as tensors_digest
+from alp.defences.identity import weights_digest as weights_digest
 from alp.defences.referenced import Referenced, external_tensors, open_references, references_of
 from alp.errors import CheckpointError, ConfigError
 from alp.files import exists, write_atomically

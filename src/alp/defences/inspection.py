@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from alp.defences.base import Defence, Wrapper
-from alp.defences.digests import weights_digest
+from alp.defences.identity import weights_digest
 from alp.errors import ConfigError
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeGuard, TypeVar, cast
 from alp.config import digest
 from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
-from alp.defences.origin import ModelOrigin
+from alp.defences.identity import ModelOrigin
 from alp.defences.purified import Defended, defend
 from alp.defences.purifier import Purifier
 from alp.defences.referenced import open_reference

@@ -18,7 +18,7 @@ from alp import seeding
 from alp.config import FrameConfig, from_dict, to_dict
 from alp.defences.adapters import are_probabilities, log_probabilities, logits_of
 from alp.defences.base import DEFENCES, Defence, classify
-from alp.defences.digests import weights_digest
+from alp.defences.identity import weights_digest
 from alp.defences.references import CODE, REFERENCES, Found, Reference, parsed
 from alp.defences.trainable import Trainable, replace_head, require_trainable
 from alp.errors import AlpError, CheckpointError, ConfigError

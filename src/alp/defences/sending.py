@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alp.defences.base import Defence
-from alp.defences.digests import weights_digest
-from alp.defences.origin import ModelOrigin
+from alp.defences.identity import ModelOrigin, weights_digest
 from alp.errors import AlpError
 from alp.files import exists
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from alp.deploy.backends import BACKENDS, Backend, build
     from alp.deploy.compiled import CompiledClassifier
     from alp.deploy.consensus import Consensus, Outcome
+    from alp.deploy.deployment import SequentialDefended
     from alp.deploy.engine import Engine
     from alp.deploy.export import export_onnx
     from alp.deploy.runtime import Runtime
-    from alp.deploy.sequential import SequentialDefended
     from alp.deploy.target import EngineTarget
 
 __all__ = [
@@ -43,7 +43,7 @@ __getattr__ = lazily(
         "alp.deploy.engine": ("Engine",),
         "alp.deploy.export": ("export_onnx",),
         "alp.deploy.runtime": ("Runtime",),
-        "alp.deploy.sequential": ("SequentialDefended",),
+        "alp.deploy.deployment": ("SequentialDefended",),
         "alp.deploy.target": ("EngineTarget",),
     },
 )

@@ -35,8 +35,7 @@ from alp.evaluation.config import EvalConfig
 from alp.evaluation.crew import Crew
 from alp.evaluation.grid import Grid
 from alp.evaluation.header import About, header
-from alp.evaluation.memory import rows_kept
-from alp.evaluation.probe import Probe, computed_by, probed, require_same_numbers
+from alp.evaluation.probe import Probe, computed_by, probed, require_same_numbers, rows_kept
 from alp.evaluation.protocol import PaperProtocol
 from alp.evaluation.schedule import (
     Progress,

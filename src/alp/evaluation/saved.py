@@ -23,7 +23,7 @@ from alp.executors import Note
 from alp.executors.shares import Share
 from alp.files import read_json, write_json
 from alp.records import Record
-from alp.records.once import made_once
+from alp.records.parts import made_once
 
 if TYPE_CHECKING:
     from alp.data import Images

@@ -24,7 +24,7 @@ from alp.executors.processes import Serial
 from alp.executors.shares import Share, ShareDone
 from alp.experiments.protocol import Protocol
 from alp.records import Record
-from alp.records.once import made_once
+from alp.records.parts import made_once
 from alp.training.recipes import recipe
 from alp.training.stages import Stage
 from alp.training.train import Trained, in_brief, train

@@ -21,7 +21,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.processing_utils import ImagesKwargs
 
 from alp.config import FrameConfig, from_dict
-from alp.data.framing import framed
+from alp.data.decode import framed
 from alp.defences.base import Defence
 from alp.defences.hub import fetch
 from alp.defences.packaged import require_classifier

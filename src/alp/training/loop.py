@@ -1,8 +1,8 @@
-"""The one training loop, for all stages.
+"""The one training loop, for all stages, and its optimiser.
 
 Every step's randomness is a function of (seed, step): data order, augmentation, attacks and noise.
-A resumed run therefore needs no random state and gives bit-identical weights, and several
-processes draw what one process would (seeding.Shard).
+So is the learning rate of the step. A resumed run therefore needs no random state and no scheduler,
+and gives bit-identical weights, and several processes draw what one process would (seeding.Shard).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from alp import seeding
@@ -24,8 +24,11 @@ from alp.data import Augment, Images
 from alp.defences.base import channels_last
 from alp.errors import ConfigError, TrainingError
 from alp.training.base import Task
-from alp.training.optim import build_optimizer, factor
 from alp.training.state import Progress, load_state, save_state
+
+SIGMA_LR = 10.0
+"""Learning rate of the noise level relative to the weights': one scalar has to travel as far as
+its start is from its optimum, so that the end does not depend on the start."""
 
 Report = Callable[[int, int, dict[str, float]], object]
 """Called after each step with (finished steps, all steps, scalars of the step)."""
@@ -151,3 +154,38 @@ def _means(scalars: dict[str, Tensor], fabric: Fabric) -> dict[str, float]:
     averaged = fabric.all_reduce(stacked, reduce_op="mean")
     assert isinstance(averaged, Tensor)
     return dict(zip(scalars, averaged.tolist(), strict=True))
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser of ``model``'s trainable parameters; ``scale`` of a group multiplies its rate.
+
+    Weight decay is for the weights of convolutions and linear layers alone: on a bias or a norm it
+    does nothing useful, and on sigma's ``rho`` it would set the noise level.
+    """
+    decayed, free, noise = [], [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.endswith("noise.rho"):
+            noise.append(parameter)
+        elif name.endswith("weight") and parameter.ndim > 1:
+            decayed.append(parameter)
+        else:
+            free.append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay, "scale": 1.0},
+        {"params": free, "weight_decay": 0.0, "scale": 1.0},
+        {"params": noise, "weight_decay": 0.0, "scale": SIGMA_LR},
+    ]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
+
+
+def factor(step: int, total: int, warmup: float) -> float:
+    """Share of the peak learning rate at ``step`` of ``total``: linear up, then a cosine to zero
+    (Loshchilov and Hutter 2017, equation 5, without restarts)."""
+    rise = max(1, round(warmup * total))
+    if step < rise:
+        return (step + 1) / rise
+    return (1 + math.cos(math.pi * (step - rise) / max(1, total - rise))) / 2

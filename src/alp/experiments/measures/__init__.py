@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures import hierarchy, honest, points, psnr, speed, widths
+from alp.experiments.measures import hierarchy, honest, points, psnr, speed
 from alp.experiments.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -43,7 +43,7 @@ MEASURES: dict[str, Measure] = {
     "psnr spread": psnr.spread,
     "displaced": points.displaced,
     "returned": points.returned,
-    "passed": widths.passed,
+    "passed": points.passed,
     "times slower": speed.diffusion,
 }
 """Name of a quantity to what measures it."""

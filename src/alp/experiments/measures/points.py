@@ -1,4 +1,4 @@
-"""Measures of the experiments that take one model to many settings."""
+"""Measures of experiments that take one model to many settings, or latents of several widths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures.base import Runs, Value, difference, named, over_trials, same_images
+from alp.experiments.measures.base import (
+    Runs,
+    Value,
+    difference,
+    difference_of_means,
+    named,
+    over_trials,
+    same_images,
+)
 from alp.records import (
     KIND_EMBEDDING,
     KIND_POINTS,
@@ -129,3 +137,29 @@ def _best(points: Sequence[Measured]) -> float | None:
 
 def _sigma(point: Measured) -> float:
     return 0.0 if point.sigma is None else point.sigma
+
+
+def passed(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points by which the ``wide`` latent lets more of an attack through than the ``narrow`` one,
+    as shares of its length."""
+    records = [each for each in runs.get(claim.items[0], ()) if each.record.kind == KIND_POINTS]
+    of_width = {_channels(each): each for each in records}
+    setting = claim.setting or {}
+    wide, narrow = (of_width.get(int(setting[name])) for name in ("wide", "narrow"))
+    if wide and narrow and same_images([wide, narrow]):
+        for level in claim.protocols:
+            yield from _apart(level, narrow, wide)
+
+
+def _apart(level: str, narrow: Kept, wide: Kept) -> Iterator[Value]:
+    ends: Sequence[Kept] = (wide, narrow)
+    shares = [
+        point.passed for each in ends for point in measured(each.record) if point.level == level
+    ]
+    if len(shares) == len(ends):
+        words = f"{level}, {_channels(wide)} over {_channels(narrow)} channels"
+        yield difference_of_means(words, shares[0], shares[1], ends)
+
+
+def _channels(kept: Kept) -> int:
+    return int(kept.record.header["extra"]["latent_channels"])

@@ -1,8 +1,14 @@
-"""Digests by which weights are known."""
+"""By what a model is known: the digest of its weights, and where it was loaded from.
+
+Another process or machine loads it from there, and need not be sent its weights.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,3 +28,17 @@ def tensors_digest(tensors: dict[str, Tensor]) -> str:
 def weights_digest(model: torch.nn.Module) -> str:
     """sha256 (hex) of all parameters and buffers."""
     return tensors_digest(model.state_dict())
+
+
+@dataclass(frozen=True)
+class ModelOrigin:
+    """A weights file, or the name of a packaged model, and what is in it."""
+
+    place: str
+    """Whole path, or name."""
+    digest: str
+    """sha256 of the weights."""
+    description: Mapping[str, Any] = field(repr=False)
+    """The architecture and the names of the classes."""
+    draws: int = 1
+    """Draws of the deployed prediction."""

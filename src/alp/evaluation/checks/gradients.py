@@ -1,10 +1,12 @@
-"""The gradient that the attacker is shown is the slope of what the target computes."""
+"""The gradient that attackers follow is not zero and is the slope; a declared surrogate leads
+uphill."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +18,52 @@ from alp.evaluation.suites import Suite
 
 if TYPE_CHECKING:
     from alp.defences.base import Defence
+
+
+BLIND = 0.01
+"""Share of images on which the attacker may be blind."""
+
+
+@CHECKS.register("zero-gradient", order=7)
+class ZeroGradient:
+    """The averaged gradient of the cross-entropy is zero everywhere for next to no image, neither
+    at the image nor at a random start. A stop-gradient makes it zero, and so does confidence:
+    where the softmax is exact in float32 the cross-entropy has nothing to tell (Carlini and
+    Wagner 2017, section IV)."""
+
+    name = "zero-gradient"
+
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return True
+
+    def cost(self, suite: Suite) -> tuple[float, float]:
+        return 2 * suite.probes.draws, 0
+
+    def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        start = scene.threat.random_start(x, scene.source(self.name, x.device))
+        return {
+            f"{key}": self._zeros(scene, point, y)
+            for key, point in {"clean": x, "start": start}.items()
+        }
+
+    def _zeros(self, scene: Scene, x: Tensor, y: Tensor) -> Tensor:
+        """The share of a gradient's entries that are zero, (B,)."""
+        target = scene.target(self.name, x.device, "eot", scene.probes.draws)
+        gradient, _ = input_gradient(target, x, y, LOSSES["ce"])
+        return (gradient == 0).flatten(1).double().mean(1)
+
+    def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
+        most = np.maximum(own["clean"], own["start"])
+        blind = most == 1
+        value, bound = float(blind.mean()), BLIND + uncertainty(blind)
+        words = f"the gradient is zero everywhere for {percent(value)} of the images"
+        if value > bound:
+            words = f"gradient masking suspected: {words}"
+        elif most.mean() > value:
+            words += f", and {percent(most.mean())} of all its entries are"
+        inequality = f"share of images with a zero gradient <= {percent(BLIND)} + tau"
+        return Finding(self.name, value <= bound, value, bound, inequality, words)
+
 
 AGREE = 0.9
 """Least share of images on which gradient and slope have to agree; a kink may be near others."""
@@ -96,3 +144,52 @@ def _agrees(target: Target, x: Tensor, y: Tensor, random: Tensor) -> Tensor:
         larger = torch.maximum(slope.abs(), predicted.abs())
         good &= (slope - predicted).abs() <= TOLERANCE * larger + allowed
     return good
+
+
+UPHILL = 0.9
+"""Least share of images on which a step along the surrogate raises the loss more than one the
+other way."""
+STEP = 0.25
+"""Length of the step in radii of the threat: that of the attacks' steps."""
+
+
+@CHECKS.register("surrogate", order=8)
+class Surrogate:
+    """Of a target that declares its gradient to be a surrogate (BPDA's; Athalye et al. 2018,
+    section 4.1): a step of an attack along it raises the margin of what the target really
+    computes more than the same step the other way, and more than a random one.
+
+    It stands in for ``finite-difference``: a surrogate is not the slope, and need not be.
+    """
+
+    name = "surrogate"
+
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return bool(defence.surrogate)
+
+    def cost(self, suite: Suite) -> tuple[float, float]:
+        return suite.probes.draws, 3 * suite.probes.draws
+
+    def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        target, loss = scene.frozen(self.name, x.device), LOSSES["margin"]
+        gradient, _ = input_gradient(target, x, y, loss)
+        random = seeding.normal(x.shape, scene.source(self.name, x.device)).to(x)
+        length = STEP * scene.threat.eps
+        ahead, behind, aside = (
+            score(target, scene.threat.step(x, way, length).clamp(0, 1), y, loss)
+            for way in (gradient, -gradient, random)
+        )
+        higher = (ahead > behind) & (ahead > aside)
+        return {"uphill": higher.double()}
+
+    def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
+        value, bound = float(own["uphill"].mean()), UPHILL - uncertainty(own["uphill"])
+        share = percent(value)
+        words = f"a step along the declared surrogate leads uphill for {share} of the images"
+        if value < bound:
+            words = (
+                f"the declared surrogate is of little use to an attacker: {words}; declare one "
+                "that follows what the target computes, and believe no accuracy before"
+            )
+        inequality = f"share of images whose surrogate leads uphill >= {percent(UPHILL)} - tau"
+        return Finding(self.name, value >= bound, value, bound, inequality, words)
