@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +13,18 @@ import torch
 
 import alp
 from alp.attacks import PGD
+from alp.config import DiffusionConfig
 from alp.data.images import Images
 from alp.defences import Defended, InputNoise
 from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.diffpure import DiffPure
+from alp.defences.diffusion import Diffusion
+from alp.defences.quantise import quantise
 from alp.errors import ConfigError
 from alp.evaluation import About
 from alp.evaluation.suites import SUITES, Entry, Probes, Suite
 from alp.records import read, robust_share, write
+from alp.seeding import generator, initialising, normal
 
 pytest.importorskip("pyautoattack")
 
@@ -301,3 +307,62 @@ def test_a_simulated_cluster_loses_to_chains_and_start_up() -> None:
     assert one == pytest.approx(total + scaling.START)
     assert total / 512 < many < total / 100
     assert scaling.spread_of({"a": [1.0, 1.0], "b": [2.0, 2.0]}) == 0
+
+
+def diffused(classifier) -> DiffPure:
+    """A chain whose every weight counts."""
+    with initialising(0, "diffusion"):
+        model = Diffusion(DiffusionConfig(width=2)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * normal(parameter.shape, generator(0, "stir"))
+    return DiffPure(classifier, model, steps=4, gradient_steps=4).eval()
+
+
+def test_the_error_of_a_chain_is_followed_step_by_step(new_classifier, new_images) -> None:
+    growth, chain = script("quantisation").growth, diffused(new_classifier())
+    x = new_images(4, 8, 8)
+    other = quantise(chain, new_images(32, 8, 8), 4, 4, "minmax").inner
+    one = growth(chain, other, x, 1)
+    assert one["difference"] == one["fresh"]
+    assert one["amplification"] == pytest.approx(1)
+    four = growth(chain, other, x, 4)
+    assert four["difference"][0] == four["fresh"][0]
+    assert four["difference"][1] != four["fresh"][1]
+    assert min(four["fresh"]) > 0
+    same = growth(chain, chain, x, 4)
+    assert same["difference"] == same["fresh"] == [0.0] * 4
+    with pytest.raises(ConfigError, match="not followed over 101 steps"):
+        growth(chain, other, x, 101)
+
+
+def test_quantised_models_are_compared_with_their_float_one(
+    new_classifier, new_images, tmp_path, monkeypatch, capsys
+) -> None:
+    quantisation, chain = script("quantisation"), diffused(new_classifier())
+    monkeypatch.setattr(quantisation, "LENGTHS", (1, 2, 170))
+    small = Suite("quick", (Entry("single", PGD(1)),), (), 1, Probes(images=0))
+    monkeypatch.setitem(SUITES, "quick", lambda norm: small)
+    pixels = (255 * new_images(8, 8, 8)).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(8) % 4, list("abcd"), "toy", "test")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    save(chain, tmp_path / "float.safetensors")
+    paths = []
+    for bits in (2, 8):
+        made = quantise(chain, new_images(32, 8, 8), bits, bits, "minmax")
+        paths.append(str(tmp_path / f"{bits}.safetensors"))
+        save(made, paths[-1])
+    line = ["--float", str(tmp_path / "float.safetensors"), "--quantised", *paths]
+    found = quantisation.main([*line, "--attack", "6", "--out", str(tmp_path / "out")])
+    assert json.loads((tmp_path / "out" / "quantisation.json").read_text()) == found
+    plain, two, eight = found["models"].values()
+    assert plain["difference"] == 0
+    assert 0 < eight["difference"] < two["difference"]
+    assert abs(eight["psnr"] - plain["psnr"]) < 0.5
+    assert [each["steps"] for each in two["chains"]] == [1, 2]
+    assert two["verdict"]["low"] <= two["verdict"]["difference"] <= two["verdict"]["high"]
+    assert plain["verdict"]["difference"] == 0
+    assert read(tmp_path / "out" / "records" / "float").header["images"] == 6
+    assert "amplification" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="is not quantised"):
+        quantisation.main([*line[:2], "--quantised", line[1], "--out", str(tmp_path / "o")])

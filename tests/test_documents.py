@@ -44,6 +44,7 @@ SMOKE = {
     "gather": "",
     "protect": "--budget 1s --draws 1",
     "defend": "",
+    "quantise": "--data tiny --steps 2",
 }
 """Options that are added to a command. What is said last counts."""
 

@@ -113,7 +113,8 @@ def save(model: Model, path: str | Path, *, half: bool = False) -> str:
 def half_kernels(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``tensors`` with the kernels of convolutions and linear layers as float16."""
     return {
-        name: value.half() if value.ndim in (2, 4) else value for name, value in tensors.items()
+        name: value.half() if value.is_floating_point() and value.ndim in (2, 4) else value
+        for name, value in tensors.items()
     }
 
 

@@ -56,6 +56,9 @@ class UNet(nn.Module):
     widths that are no multiples of 4 are padded by replication and cropped back.
     """
 
+    concatenated = ("up2.conv1", "up2.skip", "up1.conv1", "up1.skip")
+    """Layers whose input is a concatenation of two halves."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width, wide, size = width, 2 * width, 4 * width
