@@ -113,7 +113,7 @@ def growth(chain: Chain, quantised: Chain, x: Tensor, steps: int) -> dict[str, A
 
 def rms(x: Tensor) -> float:
     """Root mean square."""
-    return math.sqrt(float(x.square().mean()))
+    return math.sqrt(float(x.detach().square().mean()))
 
 
 def verdicts(models: dict[str, Defence], count: int, folder: Path) -> dict[str, dict[str, float]]:

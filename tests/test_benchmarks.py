@@ -353,6 +353,7 @@ def test_quantised_models_are_compared_with_their_float_one(
         paths.append(str(tmp_path / f"{bits}.safetensors"))
         save(made, paths[-1])
     line = ["--float", str(tmp_path / "float.safetensors"), "--quantised", *paths]
+    line += ["--images", "8"]
     found = quantisation.main([*line, "--attack", "6", "--out", str(tmp_path / "out")])
     assert json.loads((tmp_path / "out" / "quantisation.json").read_text()) == found
     plain, two, eight = found["models"].values()

@@ -282,9 +282,8 @@ def test_the_same_seed_gives_the_same_bytes(defended, tmp_path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
 
 
-@pytest.mark.slow
 def test_a_quantised_chain_comes_back_with_its_halves(chain, tmp_path) -> None:
-    made = quantise(chain, smooth(32), 4, 8, steps=1)
+    made = Quantised(chain, 4, 8).eval()
     save(made, tmp_path / "weights")
     back = load_model(tmp_path / "weights")
     parts = [each.parts for each in back.modules() if isinstance(each, QuantisedLayer)]
