@@ -17,7 +17,7 @@ from alp.config import require_number
 from alp.defences.base import Defence, require_images
 from alp.defences.chain import Chain
 from alp.defences.quantised import Method, Quantised, QuantisedLayer, networks_of
-from alp.defences.quantisers import activation_grid
+from alp.defences.quantisers import activation_grid, in_parts
 from alp.defences.reconstruction import blocks_of, reconstruct
 
 SAMPLES = 256
@@ -112,7 +112,7 @@ def _recorded(
 
 
 def _batches(inputs: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    return list(zip(*(each.split(BATCH) for each in inputs), strict=True))
+    return list(zip(*(torch.split(each, BATCH) for each in inputs), strict=True))
 
 
 def _set_grids(
@@ -127,7 +127,7 @@ def _set_grids(
     seen: dict[str, list[Tensor]] = {name: [] for name in layers}
 
     def keep(name: str, x: Tensor) -> None:
-        values = x.unflatten(1, (layers[name].parts, -1)).transpose(0, 1).flatten(1)
+        values = in_parts(x, layers[name].parts).transpose(0, 1).flatten(1)
         some = values[:, :: max(1, values.shape[1] // VALUES)]
         ends = torch.stack(values.aminmax(dim=1), 1)
         seen[name].append(torch.cat([some, ends], 1))

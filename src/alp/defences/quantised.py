@@ -15,7 +15,7 @@ from alp.defences.base import DEFENCES, Defence, Wrapper
 from alp.defences.chain import Chain
 from alp.defences.diffusion import UNet
 from alp.defences.purified import Defended
-from alp.defences.quantisers import codes_of, fake_quantised, weight_steps
+from alp.defences.quantisers import codes_of, fake_quantised, in_parts, weight_steps
 from alp.errors import ConfigError, choose
 
 Method: TypeAlias = Literal["reconstructed", "minmax"]
@@ -62,9 +62,10 @@ class QuantisedLayer(nn.Module):
         """
         super().__init__()
         self.weights, self.activations, self.parts = weights, activations, parts
-        convolution = isinstance(layer, nn.Conv2d)
-        self.stride = layer.stride if convolution else None
-        self.padding = layer.padding if convolution else None
+        self.place: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        if isinstance(layer, nn.Conv2d):
+            assert not isinstance(layer.padding, str)
+            self.place = layer.stride, layer.padding
         self.bias = layer.bias
         weight = self.apart(layer.weight.detach())
         steps = weight_steps(weight, weights, search=search)
@@ -87,11 +88,10 @@ class QuantisedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shape = (self.parts, *(1,) * (x.ndim - 1))
         grid = self.step.view(shape), self.zero.view(shape)
-        halves = x.unflatten(1, (self.parts, -1))
-        x = fake_quantised(halves, *grid, self.activations).flatten(1, 2)
-        if self.stride is None:
+        x = fake_quantised(in_parts(x, self.parts), *grid, self.activations).flatten(1, 2)
+        if self.place is None:
             return F.linear(x, self.weight, self.bias)
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return F.conv2d(x, self.weight, self.bias, *self.place)
 
 
 @final

@@ -67,7 +67,7 @@ def weight_steps(weight: Tensor, bits: int, *, search: bool) -> Tensor:
         bits: of a code, from -2^(bits-1) to 2^(bits-1) - 1.
         search: take the share of the range with the least squared error, not the whole range.
     """
-    whole = (weight.abs().amax(2) / (2 ** (bits - 1) - 1)).clamp(min=SMALLEST)
+    whole = (weight.abs().amax(2) / code_range(bits)[1]).clamp(min=SMALLEST)
     if not search:
         return whole
     step = whole
@@ -82,12 +82,19 @@ def weight_steps(weight: Tensor, bits: int, *, search: bool) -> Tensor:
 
 def codes_of(weight: Tensor, steps: Tensor, bits: int) -> Tensor:
     """The nearest codes of ``weight`` (outputs,parts,N), float, of the same shape."""
-    return (weight / steps[..., None]).round().clamp(*code_range(bits))
+    low, high = code_range(bits)
+    return (weight / steps[..., None]).round().clamp(low, high)
 
 
 def code_range(bits: int) -> tuple[int, int]:
     """The smallest and the largest code of a weight."""
-    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    half: int = 2 ** (bits - 1)
+    return -half, half - 1
+
+
+def in_parts(x: Tensor, parts: int) -> Tensor:
+    """(B,C,...) as (B,parts,C/parts,...)."""
+    return x.reshape(len(x), parts, x.shape[1] // parts, *x.shape[2:])
 
 
 def _asymmetric(low: Tensor, high: Tensor, bits: int) -> tuple[Tensor, Tensor]:

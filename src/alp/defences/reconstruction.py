@@ -95,7 +95,7 @@ def reconstruct(
 
     def error() -> float:
         with torch.no_grad():
-            parts = zip(*(each.split(ROWS) for each in inputs), strict=True)
+            parts = zip(*(torch.split(each, ROWS) for each in inputs), strict=True)
             out = torch.cat([block(*part) for part in parts])
         return float((out - target).square().mean())
 
