@@ -23,8 +23,10 @@ import alp
 from alp.attacks import ATTACKS, OBJECTIVES, THREATS
 from alp.attacks.library import LIBRARY_ATTACKS
 from alp.config import to_dict
+from alp.evaluation.askers import askers
 from alp.evaluation.checks import CHECKS
 from alp.evaluation.knowledge import BLACK_BOX, KNOWLEDGE, NEEDS, PAPER
+from alp.evaluation.queries import Queries
 from alp.evaluation.suites import SUITES, Entry, Suite, suite_for
 from alp.experiments.claims import Claim, claims
 from alp.experiments.findings import judge
@@ -87,7 +89,29 @@ def suites() -> dict[str, Any]:
         "objectives": list(OBJECTIVES),
         "checks": list(CHECKS),
     }
-    return {"knowledge": plain(knowledge), "suites": whole, "fitted": fitted}
+    return {
+        "knowledge": plain(knowledge),
+        "suites": whole,
+        "fitted": fitted,
+        "queries": _queries(Queries()),
+    }
+
+
+def _queries(suite: Queries) -> dict[str, Any]:
+    """The suite of attackers who only ask."""
+    return {
+        "budget": suite.queries,
+        "checkpoints": list(suite.checkpoints),
+        "evaluations": suite.evaluations,
+        "a random target with a surrogate": {
+            each.name: {"sees": each.sees, "attack": plain(each.attack)}
+            for each in askers(True, suite.answers, suite.queries, ("a",))
+        },
+        "a deterministic target": {
+            each.name: {"sees": each.sees, "attack": plain(each.attack)}
+            for each in askers(False, (1,), suite.queries, ())
+        },
+    }
 
 
 def _suite(suite: Suite) -> dict[str, Any]:

@@ -56,6 +56,16 @@ def resumable(store: Store | None, every: float = EVERY) -> Iterator[None]:
 
 
 @contextmanager
+def apart() -> Iterator[None]:
+    """The loops inside are not kept: they run as if nothing had been begun."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def drawing_from(*sources: Source) -> Iterator[None]:
     """The loops inside draw from ``sources``, whose state is kept with each step."""
     keeper = _current.get()

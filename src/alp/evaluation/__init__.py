@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from alp.evaluation.grid import Grid, Point
     from alp.evaluation.header import About
     from alp.evaluation.protocol import PaperProtocol
+    from alp.evaluation.queries import Queries
     from alp.evaluation.suites import SUITES, Entry, Probes, Suite
     from alp.evaluation.tasks import generate
     from alp.evaluation.verdict import counts, judge
@@ -31,6 +32,7 @@ __all__ = [
     "PaperProtocol",
     "Point",
     "Probes",
+    "Queries",
     "Suite",
     "counts",
     "evaluate",
@@ -46,6 +48,7 @@ __getattr__ = lazily(
         "alp.evaluation.grid": ("Grid", "Point"),
         "alp.evaluation.header": ("About",),
         "alp.evaluation.protocol": ("PaperProtocol",),
+        "alp.evaluation.queries": ("Queries",),
         "alp.evaluation.suites": ("SUITES", "Entry", "Probes", "Suite"),
         "alp.evaluation.tasks": ("generate",),
         "alp.evaluation.verdict": ("counts", "judge"),

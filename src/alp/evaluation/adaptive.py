@@ -17,7 +17,7 @@ from alp.evaluation.checks import CHECKS, Check, Scene
 from alp.evaluation.header import attack_settings
 from alp.evaluation.knowledge import BLACK_BOX, describe
 from alp.evaluation.suites import Entry, Suite, suite_for
-from alp.evaluation.tasks import ALL, Context, Part, Task, as_columns, generate, quality
+from alp.evaluation.tasks import ALL, Context, Judged, Part, Task, as_columns, generate, quality
 from alp.records import KIND_VERDICT, Columns
 
 NOTHING_ATTACKED = {
@@ -121,7 +121,7 @@ class CleanTask:
     """The clean images: how often they are right, and what purification does to them."""
 
     context: Context
-    suite: Suite
+    suite: Judged
     name = "clean"
     images = ALL
     after = 0

@@ -16,7 +16,8 @@ from alp.errors import ConfigError, choose
 from alp.evaluation.grid import Grid
 from alp.evaluation.knowledge import ATTACK_PRECISIONS
 from alp.evaluation.protocol import PaperProtocol
-from alp.evaluation.suites import SUITES, Suite
+from alp.evaluation.queries import BUDGET, Queries
+from alp.evaluation.suites import QUERIES, SUITE_NAMES, Suite
 
 OUTPUTS = ("logits", "probabilities")
 
@@ -25,12 +26,15 @@ OUTPUTS = ("logits", "probabilities")
 class EvalConfig:
     """What makes two evaluations comparable, beside their target and their images."""
 
-    suite: str | Suite | PaperProtocol | Grid = "quick"
+    suite: str | Suite | Queries | PaperProtocol | Grid = "quick"
     """What is done: the name of a suite, a suite of one's own, the paper's protocol, or a grid."""
     threat: Threat = field(default_factory=Linf)
     """What the attacker may change."""
     draws: int | None = None
     """Answers that the deployed prediction averages; by default as the target says."""
+    queries: int | None = None
+    """Answers of the model that an attacker of the suite ``queries`` may pay for an image; by
+    default 1,000."""
     attack_precision: str = "float32"
     """What attackers compute in. bfloat16 takes half the time where the processor multiplies it;
     what is judged is never rounded."""
@@ -49,7 +53,15 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         if isinstance(self.suite, str):
-            choose(SUITES, self.suite, "suite")
+            choose(dict.fromkeys(SUITE_NAMES), self.suite, "suite")
+        if self.queries is not None:
+            require_count("queries", self.queries)
+            if self.suite != QUERIES:
+                told = self.suite if isinstance(self.suite, str) else self.suite.kind
+                raise ConfigError(
+                    f"queries is {self.queries}, a number for the suite {QUERIES!r}, and the suite "
+                    f"is {told!r}; give suite={QUERIES!r} (--suite {QUERIES}) or leave queries out"
+                )
         choose(dict.fromkeys(ATTACK_PRECISIONS), self.attack_precision, "attack precision")
         choose(dict.fromkeys(OUTPUTS), self.outputs, "kind of output")
         if not hasattr(self.threat, "project"):
@@ -68,6 +80,11 @@ class EvalConfig:
             if hasattr(settings, each.name)
         }
         return cls(**own | changes)
+
+    @property
+    def plan(self) -> Suite | Queries | PaperProtocol | Grid | str:
+        """What is done, with the budget of questions."""
+        return Queries(self.queries or BUDGET) if self.suite == QUERIES else self.suite
 
     @property
     def norm(self) -> str:

@@ -37,6 +37,7 @@ from alp.evaluation.grid import Grid
 from alp.evaluation.header import About, header
 from alp.evaluation.probe import Probe, computed_by, probed, require_same_numbers, rows_kept
 from alp.evaluation.protocol import PaperProtocol
+from alp.evaluation.queries import Queries
 from alp.evaluation.schedule import (
     Progress,
     Tracker,
@@ -84,7 +85,7 @@ def evaluate(
     target: Any,
     data: Images,
     threat: Threat,
-    suite: str | Suite | PaperProtocol | Grid = "quick",
+    suite: str | Suite | Queries | PaperProtocol | Grid = "quick",
     *,
     surrogates: Mapping[str, Any] | None = None,
     about: About | None = None,
@@ -110,8 +111,8 @@ def evaluate(
             random or not.
         data: the images to attack.
         threat: what the attacker may change.
-        suite: ``quick``, ``standard``, ``full``, a suite of one's own, the paper's protocol or a
-            grid.
+        suite: ``quick``, ``standard``, ``full``, ``queries`` (attackers who only ask), a suite
+            of one's own, the paper's protocol or a grid.
         surrogates: name to other targets, whose adversarial images are tried on this one.
         about: what the record has to say beyond what can be seen.
         progress: called with (what is being done, seconds of work done, seconds of all work); by
@@ -125,15 +126,16 @@ def evaluate(
             default those of torch here, of several processes the cores shared out among them, and
             1 with an ``executor``.
         share: ``K/N``: do this share of the batches into the ``resume`` folder, and no more.
-        settings: the other fields of :class:`EvalConfig`: ``draws``, ``attack_precision``,
-            ``outputs``, ``surrogate``, ``seed``, ``batch_size``, ``device``.
+        settings: the other fields of :class:`EvalConfig`: ``draws``, ``queries``,
+            ``attack_precision``, ``outputs``, ``surrogate``, ``seed``, ``batch_size``, ``device``.
 
     Returns:
-        A record; of a suite its kind is ``verdict``, and :func:`alp.conclude` makes accuracies of
-        it. Columns, one row an image: ``index``, ``label``, ``psnr`` (dB) and ``ssim`` of one
-        purified draw, ``clean_select`` and ``clean_fresh`` (how many of R predictions are right),
-        ``clean_confidence`` (mean softmax of the classes predicted on fresh draws), for each entry
-        ``<entry>_attacked`` (whether it was: an image that is wrong already is not),
+        A record, of which :func:`alp.conclude` makes accuracies. Of the suite ``queries`` its kind
+        is ``queries`` (:mod:`alp.records.queries` has the columns), of another suite ``verdict``.
+        Columns of a verdict, one row an image: ``index``, ``label``, ``psnr`` (dB) and ``ssim`` of
+        one purified draw, ``clean_select`` and ``clean_fresh`` (how many of R predictions are
+        right), ``clean_confidence`` (mean softmax of the classes predicted on fresh draws), for
+        each entry ``<entry>_attacked`` (whether it was: an image that is wrong already is not),
         ``<entry>_select``, ``<entry>_fresh`` (-1 where nothing was predicted: the attack did no
         better than the clean image), ``<entry>_confidence`` (NaN there) and ``<entry>_distance``,
         and the numbers of the checks, ``<check>_<number>``, NaN beyond the images that they looked
@@ -284,7 +286,7 @@ class Work:
         context = Context(self.defence, self.surrogates, config.threat, config.seed)
         answers = _answers(self.defence, x[:_FEW])
         self.probabilities = are_probabilities(answers)
-        suite, classes = config.suite, answers.shape[1]
+        suite, classes = config.plan, answers.shape[1]
         require_same_classes(self.defence, data, classes)
         for surrogate in self.surrogates.values():
             require_same_classes(surrogate, data)

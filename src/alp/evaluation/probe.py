@@ -116,7 +116,7 @@ class Averaging(Protocol):
 
     @property
     def averaged(self) -> int:
-        """Most draws that an attacker averages at a call."""
+        """Most draws that an attacker averages at a call; 0 where none takes a gradient."""
 
 
 def rows_kept(defence: Defence, x: Tensor, plan: Averaging, crew: Crew, note: Note) -> int | None:
@@ -127,7 +127,7 @@ def rows_kept(defence: Defence, x: Tensor, plan: Averaging, crew: Crew, note: No
         ConfigError: those of a single draw do not fit; the message says which batch does.
     """
     free = available_bytes(x.device)
-    if free is None or not defence.differentiable:
+    if free is None or not defence.differentiable or not plan.averaged:
         return None
     keep_at_most(defence, None)
     workers = crew.count if crew.executor is None else 1

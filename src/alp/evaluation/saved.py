@@ -17,6 +17,7 @@ from alp.evaluation.crew import Crew
 from alp.evaluation.evaluator import run
 from alp.evaluation.header import About
 from alp.evaluation.protocol import PaperProtocol
+from alp.evaluation.queries import Queries
 from alp.evaluation.schedule import Progress
 from alp.evaluation.suites import Suite
 from alp.executors import Note
@@ -142,12 +143,13 @@ def evaluate_into(
 
 def _identity(config: EvalConfig) -> dict[str, Any]:
     """The keys of a header by which a finished record is known to be of this configuration."""
-    suite = config.suite
-    if isinstance(suite, str | Suite):
+    suite = config.plan
+    if isinstance(suite, str | Suite | Queries):
         name = suite if isinstance(suite, str) else suite.name
         ball = {"name": config.norm, "eps": config.threat.eps}
         found = {"suite": name, "attack_precision": config.attack_precision, "threat": ball}
-        return found | ({"surrogate": config.surrogate} if config.surrogate else {})
+        budget = {"queries": suite.queries} if isinstance(suite, Queries) else {}
+        return found | budget | ({"surrogate": config.surrogate} if config.surrogate else {})
     own = suite.own(config.threat, [], config.attack_precision)
     keys = ("attack", "knowledge") if isinstance(suite, PaperProtocol) else ("attack", "points")
     return {key: own[key] for key in keys}

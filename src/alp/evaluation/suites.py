@@ -190,6 +190,12 @@ def _full(norm: str) -> Suite:
 SUITES = {"quick": _quick, "standard": _standard, "full": _full}
 """Name to the function that makes a suite for the norm of a threat."""
 
+QUERIES = "queries"
+"""The suite of attackers who only ask (:mod:`alp.evaluation.queries`)."""
+
+SUITE_NAMES = (*SUITES, QUERIES)
+"""What an evaluation may be called by."""
+
 
 def suite_for(
     name: str, norm: str, defence: Defence, surrogates: Iterable[str] = (), classes: int = 10

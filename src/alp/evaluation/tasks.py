@@ -58,11 +58,11 @@ def generate(
     target = expected(KNOWLEDGE[level](defence, noise, draws), objective)
     with resumable.drawing_from(noise, source):
         x_adv = attack(target, x, y, threat, source)
-    _require_inside(x_adv, threat.distance(x_adv, x), threat, attack)
+    require_inside(x_adv, threat.distance(x_adv, x), threat, attack)
     return x_adv
 
 
-def _require_inside(x_adv: Tensor, distance: Tensor, threat: Threat, attack: Attack) -> None:
+def require_inside(x_adv: Tensor, distance: Tensor, threat: Threat, attack: Attack) -> None:
     """Rounding aside, the attack has to keep to the budget that its result is quoted for."""
     farthest = float(distance.max())
     if not farthest <= threat.eps * (1 + 1e-4) + 1e-6:
@@ -121,6 +121,14 @@ class Context:
         source = seeding.generator(self.seed, "purify", batch, device=x.device)
         with torch.no_grad():
             return self.defence.purify(x, source)
+
+
+class Judged(Protocol):
+    """A plan whose points are predicted several times."""
+
+    @property
+    def evaluations(self) -> int:
+        """Predictions that select, and again as many that judge."""
 
 
 class Task(Protocol):

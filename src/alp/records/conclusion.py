@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from alp.errors import RecordError
 from alp.records.calibration import Calibration, calibration
-from alp.records.record import KIND_ROBUSTNESS, KIND_VERDICT, Columns, Record
-from alp.records.statistics import clustered, few_images, mean_sd, wilson
+from alp.records.queries import conclude_queries
+from alp.records.record import KIND_QUERIES, KIND_ROBUSTNESS, KIND_VERDICT, Columns, Record
+from alp.records.statistics import accuracy_with_interval, few_images, mean_sd
 
 
 def worst(columns: Columns, entries: Iterable[str], evaluations: int) -> NDArray[Any]:
@@ -46,7 +47,8 @@ def _chosen(columns: Columns, entries: Iterable[str], part: str) -> NDArray[Any]
 
 
 def conclude(record: Record) -> dict[str, Any]:
-    """The accuracies of a verdict record.
+    """The accuracies of a verdict record; of one of queries those of
+    :func:`alp.records.queries.conclude_queries`.
 
     Returns:
         ``name``, ``trial``, ``draws``, ``images``, ``suite``, ``evaluations``, ``sigma``;
@@ -61,13 +63,15 @@ def conclude(record: Record) -> dict[str, Any]:
         of those that failed, ``warnings`` the record's.
 
     Raises:
-        RecordError: it is no verdict record.
+        RecordError: it is neither.
     """
     if not isinstance(record, Record):
         raise RecordError(
             f"a {type(record).__name__} is no record; give what alp.evaluate returned, or what "
             "alp.records.read read"
         )
+    if record.kind == KIND_QUERIES:
+        return conclude_queries(record)
     header, columns = record.header, record.columns
     _require_verdict(record)
     evaluations = header["evaluations"]
@@ -81,7 +85,7 @@ def conclude(record: Record) -> dict[str, Any]:
         return whole(shares)
 
     def whole(shares: NDArray[Any]) -> dict[str, float]:
-        return _accuracy(shares.mean(), len(shares), shares, batches)
+        return accuracy_with_interval(shares.mean(), len(shares), shares, batches)
 
     headline = worst(columns, (each["name"] for each in header["entries"]), evaluations)
     psnr = float(columns["psnr"].mean(dtype=np.float64))
@@ -209,9 +213,11 @@ def summarise(record: Record) -> dict[str, Any]:
         "trial": header["trial"],
         "draws": header["draws"],
         "images": len(record),
-        "clean": _accuracy(clean.mean(), len(record)),
-        "robust": {level: _accuracy(correct[level].mean(), len(record)) for level in levels},
-        "worst": _accuracy(worst.mean(), len(record)),
+        "clean": accuracy_with_interval(clean.mean(), len(record)),
+        "robust": {
+            level: accuracy_with_interval(correct[level].mean(), len(record)) for level in levels
+        },
+        "worst": accuracy_with_interval(worst.mean(), len(record)),
         "psnr": psnr if math.isfinite(psnr) else None,
         "ssim": float(columns["ssim"].mean(dtype=np.float64)),
         "sigma": header["sigma"],
@@ -252,7 +258,7 @@ def aggregate(records: Sequence[Record]) -> dict[str, Any]:
 
     def accuracy(values: list[dict[str, float]]) -> dict[str, float | None]:
         mean, sd = _mean_sd([value["value"] for value in values])
-        return {**_accuracy(mean, images), "sd": sd}
+        return {**accuracy_with_interval(mean, images), "sd": sd}
 
     def number(key: str) -> dict[str, float | None] | None:
         values = [summary[key] for summary in summaries]
@@ -275,20 +281,6 @@ def aggregate(records: Sequence[Record]) -> dict[str, Any]:
         **{key: number(key) for key in ("psnr", "ssim", "sigma", "latency_ms")},
         "warnings": list(dict.fromkeys(text for each in summaries for text in each["warnings"])),
     }
-
-
-def _accuracy(
-    share: float,
-    images: int,
-    shares: NDArray[Any] | None = None,
-    batches: NDArray[Any] | None = None,
-) -> dict[str, float]:
-    """A share with its interval; of outcomes that go together in ``batches``, that of these."""
-    if batches is None or shares is None:
-        interval = wilson(float(share) * images, images)
-    else:
-        interval = clustered(shares, batches)
-    return {"value": float(share), "low": interval.low, "high": interval.high}
 
 
 def _mean_sd(values: list[float]) -> tuple[float, float | None]:

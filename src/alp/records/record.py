@@ -90,8 +90,12 @@ KIND_ROBUSTNESS = "robustness"
 KIND_VERDICT = "verdict"
 """The kind of record that :func:`alp.evaluation.evaluate` makes of a suite."""
 
-_PREDICTED = ("select", "fresh", "prediction")
-"""How the names of columns end that have -1 where nothing was predicted."""
+KIND_QUERIES = "queries"
+"""The kind of record that :func:`alp.evaluation.evaluate` makes of the suite ``queries``
+(queries.py has the columns)."""
+
+_PREDICTED = ("select", "fresh", "prediction", "queries")
+"""How the names of columns end that have -1 where nothing was predicted, or found."""
 
 KIND_BENCH = "bench"
 """The kind of record that :func:`alp.bench.bench` makes."""

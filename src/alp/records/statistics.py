@@ -111,6 +111,22 @@ def clustered(shares: NDArray[Any], clusters: NDArray[Any], confidence: float = 
     return _score_interval(mean, worth, quantile)
 
 
+def accuracy_with_interval(
+    share: float,
+    images: int,
+    shares: NDArray[Any] | None = None,
+    batches: NDArray[Any] | None = None,
+) -> dict[str, float]:
+    """A share of images and its 95 % interval, as a dict of ``value``, ``low`` and ``high``: by
+    Wilson, or, of outcomes ``shares`` (n,) that go together in ``batches`` (n,), that of
+    :func:`clustered`."""
+    if batches is None or shares is None:
+        interval = wilson(float(share) * images, images)
+    else:
+        interval = clustered(shares, batches)
+    return {"value": float(share), "low": interval.low, "high": interval.high}
+
+
 def mean_sd(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation (n - 1); the deviation of a single value is NaN.
 
