@@ -180,9 +180,21 @@ def test_your_classifier_your_pictures(net: Path) -> None:
         exec(compile(code, "docs/classifiers.md", "exec"), names)
     assert names["record"].kind == "verdict"
     names |= {"classifier": names["robust"], "images": names["test"].take(4)}
-    (code,) = blocks("docs/judging.md", "python")
+    code, asking = blocks("docs/judging.md", "python")
     exec(compile(code, "docs/judging.md", "exec"), names)
     assert names["record"].header["surrogate"] == "the identity in place of rounding"
+    asking = asking.replace("queries=100", "queries=10")
+    exec(compile(asking, "docs/judging.md", "exec"), names)
+    assert names["record"].kind == "queries"
+
+
+@pytest.mark.slow
+def test_attackers_who_only_ask(folder: Path) -> None:
+    found = commands("docs/judging.md")
+    assert len(found) == 2
+    for line in found:
+        run(line.replace("1000", "20"))
+    assert (folder / "queries" / "figures" / "queries.svg").exists()
 
 
 @pytest.mark.slow

@@ -68,6 +68,32 @@ def test_json(alp, finished) -> None:
     assert not errors
 
 
+def test_attackers_who_only_ask(alp, weights, pictures: Path, tmp_path: Path) -> None:
+    line = options(weights, pictures, tmp_path)
+    line += ["--suite", "queries", "--queries", 24, "--surrogates", weights.classifier]
+    told = alp(*line)
+    assert told.status == 0, told.err
+    words = " ".join(told.out.split())
+    for part in (
+        "up to 24 answers of the model an image",
+        "labels: The attacker sees the class that the deployed model predicts",
+        "square (scores; k = 1, 2, 4, 8): SQUARE: margin loss",
+        "rays from plain (labels; k = 1, 2, 4, 8): RAYS",
+        "verdict defended: after 24 queries of the best attacker",
+        "difference defended keeps",
+    ):
+        assert part in words, part
+    plain, defended = json.loads(alp(*line, "--json").out)["models"]
+    assert [row["queries"] for row in plain["curve"]] == [0, 10, 24]
+    assert list(plain["attackers"]["rays"]) == ["1"]
+    assert list(defended["attackers"]["rays"]) == ["1", "2", "4", "8"]
+    changed = alp(*line, "--queries", 30)
+    assert changed.status == 1
+    assert "queries" in changed.err
+    wrong = alp(*options(weights, pictures, tmp_path), "--queries", 24)
+    assert "a number for the suite 'queries', and the suite is 'quick'" in wrong.err
+
+
 def test_two_processes_make_the_same_record(alp, weights, pictures, tmp_path: Path) -> None:
     """More images than one batch holds, so that both have something to do."""
     made = []

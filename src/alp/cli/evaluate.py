@@ -14,7 +14,7 @@ from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.errors import ConfigError
 from alp.evaluation.knowledge import ATTACK_PRECISIONS
-from alp.evaluation.suites import SUITES
+from alp.evaluation.suites import QUERIES, SUITE_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,14 @@ class Settings(Attacked, Spread):
     """How many images, a fixed class-balanced choice; by default 256, or all of a smaller
     split."""
     usual = 256
-    suite: str = field(default="quick", metadata=among(SUITES))
-    """quick: minutes on two cores; standard: hours; full: every attack, for a GPU."""
+    suite: str = field(default="quick", metadata=among(SUITE_NAMES))
+    """quick: minutes on two cores; standard: hours; full: every attack, for a GPU; queries:
+    attackers who only ask, by the number of questions (docs/judging.md)."""
+    queries: int | None = None
+    """Answers that an attacker of the suite queries may pay for an image; by default 1000."""
     surrogates: tuple[Path, ...] = ()
-    """Weights of other classifiers, whose adversarial images are tried on each model."""
+    """Weights of other classifiers, whose adversarial images are tried on each model, or, in the
+    suite queries, are where attackers start."""
     sequential: bool = False
     """Predict by the sequential consensus, which stops drawing once it is decided."""
     backend: str | None = field(default=None, metadata=among(BACKENDS))
@@ -73,6 +77,7 @@ def run(settings: Settings) -> None:
     """Evaluate each model, then print the protocol, the table and the verdicts."""
     from alp.cli.console import note, progress, show, warn
     from alp.cli.gather import remember_command, show_shares
+    from alp.cli.queries import curve_table, query_lines, query_sentences
     from alp.cli.tables import (
         evaluation_lines,
         plan_lines,
@@ -145,11 +150,11 @@ def run(settings: Settings) -> None:
         return
     conclusions = [conclude(record) for record in records]
     folder = settings.out / "records"
-    show(
-        settings.json,
-        {"models": conclusions, "records": str(folder)},
-        *evaluation_lines(records),
-        verdict_table(conclusions),
-        *verdict_lines(conclusions),
-        f"records    {folder}",
+    asked = settings.suite == QUERIES
+    shown = (
+        [*query_lines(records), curve_table(conclusions), *query_sentences(records)]
+        if asked
+        else [*evaluation_lines(records), verdict_table(conclusions), *verdict_lines(conclusions)]
     )
+    result = {"models": conclusions, "records": str(folder)}
+    show(settings.json, result, *shown, f"records    {folder}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
+from alp.records import KIND_BENCH, KIND_QUERIES, KIND_ROBUSTNESS, KIND_VERDICT, Kept
 from alp.records.certificates import KIND_CERTIFICATE
 from alp.report.figures.style import inline
 from alp.report.refusal import Refused, refusal, trouble
@@ -76,7 +76,7 @@ def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Dr
 
 def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
     # Records that other commands make are of no experiment, but of the form of one.
-    made = (KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH, KIND_CERTIFICATE, KIND_CURVES)
+    made = {KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH, KIND_CERTIFICATE, KIND_CURVES, KIND_QUERIES}
     free = each.item == "" and each.record.kind in made
     of_kind = each.record.kind in drawing.kinds and drawing.takes(each.record)
     return of_kind and (each.item == name or free)

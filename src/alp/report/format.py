@@ -73,6 +73,21 @@ def entry_words(entry: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
     return words + ("; on what is left" if entry["closing"] else "")
 
 
+def asker_words(header: Mapping[str, Any]) -> list[str]:
+    """The attackers of a record of queries, such as ``square (scores; k = 1, 2): SQUARE: ...``.
+    How many steps each k allows follows from the budget."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for each in header["attackers"]:
+        found.setdefault(each["label"], []).append(each)
+    words = []
+    for label, same in found.items():
+        answers = ", ".join(str(each["answers"]) for each in same)
+        attack = {key: value for key, value in same[0]["attack"].items() if key != "queries"}
+        told = attack_words(attack, header["threat"])
+        words.append(f"{label} ({same[0]['sees']}; k = {answers}): {told}")
+    return words
+
+
 def run_words(run: str, *details: str) -> str:
     """Which run a part of the page is of: ``verdicts, suite quick, 512 images``."""
     return ", ".join([run, *details] if run else details)

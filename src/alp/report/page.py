@@ -14,13 +14,21 @@ from typing import Any
 
 from alp.errors import AlpError
 from alp.files import write_atomically
-from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept, read_tree
+from alp.records import (
+    KIND_BENCH,
+    KIND_QUERIES,
+    KIND_ROBUSTNESS,
+    KIND_VERDICT,
+    Kept,
+    read_tree,
+)
 from alp.report.bench import bench_parts
 from alp.report.claims import Judged, claims_part
 from alp.report.drawing import Drawn, drawn
 from alp.report.format import count
 from alp.report.leaderboard import leaderboards
 from alp.report.overview import Overview, overview_part
+from alp.report.queries import query_parts
 from alp.report.tables import Published, Publisher, robustness_parts
 from alp.report.trainings import read_trainings
 from alp.report.verdicts import verdict_parts
@@ -59,10 +67,11 @@ def write_report(
     """Make the page from every record below ``folder``, and its figures in ``figures`` beside it;
     the curves of trainings are read from their ``training.json``.
 
-    Verdicts of one suite share a table, and so do robustness records of one protocol (data, threat,
-    attack); trials of one name and number of draws share a row of the latter. Records of different
-    folders are never mixed. Refused records are listed with the reason; records of kinds that
-    nothing shows are counted. The same records give the same bytes.
+    Verdicts of one suite share a table, and so do records of queries of one budget, and robustness
+    records of one protocol (data, threat, attack); trials of one name and number of draws share a
+    row of the latter. Records of different folders are never mixed. Refused records are listed with
+    the reason; records of kinds that nothing shows are counted. The same records give the same
+    bytes.
 
     Args:
         title: of the page; by default it names the data.
@@ -92,22 +101,24 @@ def write_report(
         (e for e in tabled if e.record.kind == KIND_ROBUSTNESS), published or {}
     )
     benches, untimed = bench_parts(e for e in kept if e.record.kind == KIND_BENCH)
-    unusable = unjudged | unmeasured | untimed | undrawn
+    asked, unasked = query_parts(e for e in kept if e.record.kind == KIND_QUERIES)
+    unusable = unjudged | unmeasured | untimed | unasked | undrawn
     boards = leaderboards(each for each in kept if each.path not in unusable)
     claims = tuple(judge(kept))
     overview = explain(kept, claims)
     errors = (*map(str, [*refused, *unread]), *unusable.values())
     shown = {path for each in figures for path in each.records}
-    shown |= {row["record"] for part in (*verdicts, *tables) for row in part["provenance"]}
+    shown |= {row["record"] for part in (*verdicts, *asked, *tables) for row in part["provenance"]}
     shown |= {part["record"] for part in benches}
-    charts = _with_charts((*verdicts, *tables, *benches), figures)
+    charts = _with_charts((*verdicts, *asked, *tables, *benches), figures)
     page = _render(
         title=_title(kept) if title is None else title,
-        contents=_contents(claims, charts, boards, verdicts, tables, benches, errors),
+        contents=_contents(claims, charts, boards, verdicts, asked, tables, benches, errors),
         overview=overview_part(overview) if overview else None,
         claims=claims_part(claims, readings) if claims else None,
         leaderboards=boards,
         verdicts=verdicts,
+        asked=asked,
         tables=tables,
         benches=benches,
         figures=charts,
@@ -160,6 +171,7 @@ def _contents(
     figures: Sequence[Drawn],
     boards: Sequence[dict[str, Any]],
     verdicts: Sequence[dict[str, Any]],
+    asked: Sequence[dict[str, Any]],
     tables: Sequence[dict[str, Any]],
     benches: Sequence[dict[str, Any]],
     errors: Sequence[str],
@@ -170,6 +182,7 @@ def _contents(
         ("figures", figures, "figure"),
         ("leaderboard", boards, "leaderboard"),
         ("adaptive", verdicts, "adaptive evaluation"),
+        ("queries", asked, "table of query-limited attackers"),
         ("attack", tables, "attack table"),
         ("speed", benches, "benchmark"),
         ("refused", errors, "refused record"),
