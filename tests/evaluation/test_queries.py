@@ -355,3 +355,28 @@ def test_a_plan_that_cannot_be_is_named() -> None:
     context = Context(LinearDefence(torch.ones(48, 2)), {}, Linf(0.1), 0)
     with pytest.raises(ConfigError, match="starts from 'public'; give it in surrogates"):
         own.fitted(context, "linf", 2)
+
+
+def test_an_attacker_that_is_interrupted_inside_a_batch_asks_from_the_start(
+    defended, images, tmp_path
+) -> None:
+    """What was paid for so far is no state of the attack's loop: to go on there would give away
+    questions."""
+
+    class Stopping(LinearDefence):
+        left = 10**9
+
+        def predict(self, x, source, draws):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().predict(x, source, draws)
+
+    few = images.take(10)
+    stopping = Stopping(defended.weight, sigma=0.05)
+    whole = made(stopping, few)
+    stopping.left = 90
+    with pytest.raises(KeyboardInterrupt):
+        made(stopping, few, tmp_path)
+    stopping.left = 10**9
+    assert made(stopping, few, tmp_path).same(whole)
