@@ -150,11 +150,11 @@ def run(settings: Settings) -> None:
         return
     conclusions = [conclude(record) for record in records]
     folder = settings.out / "records"
-    asked = settings.suite == QUERIES
-    shown = (
-        [*query_lines(records), curve_table(conclusions), *query_sentences(records)]
-        if asked
-        else [*evaluation_lines(records), verdict_table(conclusions), *verdict_lines(conclusions)]
-    )
+    if settings.suite == QUERIES:
+        lines, shown = query_lines(records), curve_table(conclusions)
+        ends = query_sentences(records)
+    else:
+        lines, shown = evaluation_lines(records), verdict_table(conclusions)
+        ends = verdict_lines(conclusions)
     result = {"models": conclusions, "records": str(folder)}
-    show(settings.json, result, *shown, f"records    {folder}")
+    show(settings.json, result, *lines, shown, *ends, f"records    {folder}")

@@ -57,7 +57,8 @@ class EvalConfig:
         if self.queries is not None:
             require_count("queries", self.queries)
             if self.suite != QUERIES:
-                told = self.suite if isinstance(self.suite, str) else self.suite.kind
+                own = getattr(self.suite, "name", type(self.suite).__name__)
+                told = self.suite if isinstance(self.suite, str) else own
                 raise ConfigError(
                     f"queries is {self.queries}, a number for the suite {QUERIES!r}, and the suite "
                     f"is {told!r}; give suite={QUERIES!r} (--suite {QUERIES}) or leave queries out"

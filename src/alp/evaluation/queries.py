@@ -55,8 +55,8 @@ class Queries:
     def __post_init__(self) -> None:
         require_count("queries", self.queries)
         require_count("evaluations", self.evaluations)
-        for each in self.answers:
-            require_count("answers", each)
+        for number in self.answers:
+            require_count("answers", number)
         if not self.answers or len(set(self.answers)) < len(self.answers):
             raise ConfigError(
                 f"answers are {list(self.answers)}; give one number or more, each once, such as "

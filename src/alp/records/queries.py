@@ -132,14 +132,14 @@ def query_difference(first: Record, second: Record, queries: int) -> tuple[float
     Raises:
         RecordError: they are of other images, threats or kinds, or have no such checkpoint.
     """
-    left = [best_attacker(each, queries)[1] for each in (first, second)]
+    left, other = (best_attacker(each, queries)[1] for each in (first, second))
     for key in _SAME:
         if first.header[key] != second.header[key]:
             raise RecordError(
                 f"the records {first.name!r} and {second.name!r} differ in {key}; compare models "
                 "on the same images under the same threat"
             )
-    return paired_difference(*left)
+    return paired_difference(left, other)
 
 
 def require_queries(record: Record) -> None:
