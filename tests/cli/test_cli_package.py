@@ -49,7 +49,7 @@ def test_what_it_says(alp, weights, pictures, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [["defended"], ["defended=a", "defended=b"], ["=a"]])
 def test_rows_are_given_with_their_folders(alp, tmp_path: Path, rows: list[str]) -> None:
     told = alp("package", "small", "--out", tmp_path, "--rows", *rows)
-    assert told.status == 1
+    assert told.status == 2
     assert "ROW=FOLDER" in told.err
 
 

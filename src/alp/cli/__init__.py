@@ -60,9 +60,7 @@ def _run(given: list[str]) -> int:
             print(_overview())
             return 0 if given else 2
         elif given[0] in COMMANDS:
-            run = COMMANDS[given[0]]
-            settings = parse(given[0], typing.get_type_hints(run)["settings"], given[1:])
-            return _execute(run, settings, given)
+            return _execute(COMMANDS[given[0]], settings_of(*given), given)
         else:
             raise UsageError(
                 f"unknown command {given[0]!r}{near(given[0], COMMANDS)} "
@@ -79,6 +77,12 @@ def _run(given: list[str]) -> int:
             raise
         return 1  # the first process has ended, and said why
     return 0
+
+
+def settings_of(command: str, *arguments: str) -> Any:
+    """The settings of a command from its arguments; raises as :func:`alp.cli.settings.parse`."""
+    kind = typing.get_type_hints(COMMANDS[command])["settings"]
+    return parse(command, kind, list(arguments))
 
 
 def _execute(run: Callable[[Any], None], settings: Any, given: list[str]) -> int:

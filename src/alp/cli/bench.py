@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alp.cli import COMMANDS
-from alp.cli.common import calibration_images, frame_for, images_of, name_of, require_images
+from alp.cli.common import Sized, calibration_images, frame_for, images_of, name_of
 from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import positive, require_number
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -27,7 +27,7 @@ CALIBRATION = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Sized):
     """Time a defended model: one draw, all draws and the sequential consensus, in every backend,
     with the share of the measured matrix peak, and other defences beside them. All that is
     compared takes turns in one run. The folder gets the raw timings (bench.json, bench.parquet)
@@ -38,8 +38,6 @@ class Settings:
     data: str = "cifar10"
     """Images to time on: a data set, such as cifar10, or a folder of pictures laid out
     class/file. The draws of the consensus depend on them."""
-    size: int | None = None
-    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     """Images a call."""
     backends: tuple[str, ...] = field(
@@ -67,12 +65,10 @@ class Settings:
     """auto, cpu, cuda or mps."""
     out: Path = field(metadata=WRITTEN)
     """Folder for the record and the plot."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "rounds", "seconds")
-        require_images(None, self.size)
         for name in ("batches", "threads"):
             for value in getattr(self, name):
                 require_number(name, value, int(name == "batches"), whole=True)

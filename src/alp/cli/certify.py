@@ -11,30 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal
 from alp.cli import COMMANDS
 from alp.cli.common import (
     CALIBRATION,
+    Chosen,
     calibration_images,
     frame_for,
-    images_of,
     load_named,
-    require_images,
 )
-from alp.cli.settings import POSITIONAL, RESUMED, among
+from alp.cli.settings import POSITIONAL, among
 from alp.cli.spread import Spread
 from alp.config import positive, within
-from alp.data import SPLITS
 from alp.deploy.backends import BACKENDS, PRECISIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.table import Table
-
-
-USUAL = 500
-"""Images that are certified where nobody says how many."""
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Spread):
+class Settings(Chosen, Spread):
     """Certify classifiers under Gaussian noise on the pixels: by votes, a lower bound on their
     accuracy under every attack in L2 (Cohen et al. 2019). Each model gets a record in the folder;
     interrupted, the same command goes on where it stopped, and with a larger --budget it casts more
@@ -58,30 +50,19 @@ class Settings(Spread):
     """What the classifier computes in, as the backend can; by default that of a smoothed model, or
     float32. Two precisions are two classifiers too. int8 is calibrated on 512 training images
     under noise."""
-    data: str = "cifar10"
-    """cifar10, shapes (embedded), or a folder of pictures laid out class/file."""
-    split: str = field(default="test", metadata=among(SPLITS))
-    """Which split."""
-    size: int | None = None
-    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     images: int | None = None
     """How many images, a fixed class-balanced choice; by default 500, or all of a smaller
     split."""
-    seed: int = 0
-    """Seed of the choice of images and of the noise."""
+    usual = 500
     batch_size: int = 32
     """Images of a unit, which share their noise; it changes no vote."""
     attack: int = 0
     """Certified images that are attacked in L2 at 0.99 of their radius; the command fails where
     the decision of one changes."""
-    out: Path = field(metadata=RESUMED)
-    """Folder for the records."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require_images(self.images, self.size)
+        Chosen.__post_init__(self)
+        Spread.__post_init__(self)
         positive(self, "batch_size")
         within(self, 0, 10**9, "attack")
 
@@ -93,7 +74,7 @@ class Settings(Spread):
 )
 def run(settings: Settings) -> None:
     """Certify each model, attack certificates where asked to, and print what is proved."""
-    from alp.cli.console import note, progress, show, warn
+    from alp.cli.console import note, progress, show, table, warn
     from alp.cli.gather import remember_command, show_shares
     from alp.defences.plan import SamplingPlan
     from alp.evaluation.certificate_attack import attack_certificates
@@ -106,7 +87,7 @@ def run(settings: Settings) -> None:
     crew = voters(settings.processes, settings.threads or None, settings.workers)
     models = load_named(settings.weights)
     frame = frame_for(models.values(), settings.size)
-    images = images_of(settings.data, settings.split, settings.images, USUAL, settings.seed, frame)
+    images = settings.chosen_images(models.values())
     ranges = None
     if settings.precision == "int8":
         ranges = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
@@ -169,27 +150,24 @@ def run(settings: Settings) -> None:
     show(
         settings.json,
         {"models": told, "records": str(folder)},
-        table(told),
+        table(certified_rows(told)),
         *lines(told),
         f"records    {folder}",
     )
 
 
-def table(summaries: Sequence[Mapping[str, Any]]) -> Table:
-    """Certified accuracy at each radius, a row each."""
-    from rich.table import Table
-
-    found = Table("model", "radius (L2)", "implied Linf", "certified", "95 % interval")
+def certified_rows(summaries: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """Headings, and certified accuracy at each radius, a row each."""
+    yield ["model", "radius (L2)", "implied Linf", "certified", "95 % interval"]
     for each in summaries:
         for row in each["certified"]:
-            found.add_row(
+            yield [
                 each["name"],
                 f"{row['radius']:g}",
                 f"{255 * row['linf']:.2f}/255",
                 f"{100 * row['value']:.1f} %",
                 f"{100 * row['low']:.1f} to {100 * row['high']:.1f}",
-            )
-    return found
+            ]
 
 
 def lines(summaries: Sequence[Mapping[str, Any]]) -> list[str]:

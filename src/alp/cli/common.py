@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from alp.attacks import ATTACKS, THREATS, Attack, Threat
 from alp.attacks.library import LIBRARY_ATTACKS
-from alp.cli.settings import RESUMED, among, given
+from alp.cli.settings import RESUMED, Printed, among, given
 from alp.config import MOST_PIXELS, FrameConfig, require_number
 from alp.data import SPLITS, load_data
 from alp.errors import ConfigError
@@ -30,56 +30,60 @@ def methods() -> dict[str, type[Attack]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attacked:
-    """The settings of a command that attacks models."""
+class Sized(Printed):
+    """The settings of a command that brings pictures to one size."""
+
+    size: int | None = None
+    """Height and width that pictures are brought to; by default the classifier's, or their own."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            require_number("size", self.size, 1, MOST_PIXELS, whole=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Sized):
+    """The settings of a command that asks models about images of a data set."""
 
     data: str = "cifar10"
     """A data set, such as cifar10 or shapes (embedded), or a folder: of pictures laid out
     class/file, or a data set of Hugging Face's."""
     split: str = field(default="test", metadata=among(SPLITS))
     """Which split."""
-    size: int | None = None
-    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     images: int | None = None
     """How many images, a fixed class-balanced choice; by default 1000, or all of a smaller
     split."""
+    seed: int = 0
+    """Seed of the choice of images and of all that is drawn."""
+    out: Path = field(metadata=RESUMED)
+    """Folder for the records."""
+
+    usual: ClassVar[int] = 1000
+    """How many images where nobody says."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.images is not None:
+            require_number("images", self.images, 1, whole=True)
+
+    def chosen_images(self, models: Iterable[Defence]) -> Images:
+        """The images, of the size of the models."""
+        frame = frame_for(models, self.size)
+        return images_of(self.data, self.split, self.images, self.usual, self.seed, frame)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attacked(Chosen):
+    """The settings of a command that attacks models."""
+
     draws: int | None = None
     """Draws of the deployed prediction; by default as the weights file says."""
     norm: str = field(default="linf", metadata=among(THREATS))
     """The norm of the threat; it decides about --threat."""
     threat: Threat = field(metadata=given(lambda by: THREATS[by["norm"]](), "norm"))
     """The ball of the attacker."""
-    seed: int = 0
-    """Seed of the choice of images, the attacks and the draws."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
-    out: Path = field(metadata=RESUMED)
-    """Folder for the records."""
-    json: bool = False
-    """Print JSON."""
-
-    usual: ClassVar[int] = 1000
-    """How many images where nobody says."""
-
-    def __post_init__(self) -> None:
-        require_images(self.images, self.size)
-
-    def chosen_images(self, models: Iterable[Defence]) -> Images:
-        """The images that are attacked, of the size of the models."""
-        frame = frame_for(models, self.size)
-        return images_of(self.data, self.split, self.images, self.usual, self.seed, frame)
-
-
-def require_images(images: int | None, size: int | None) -> None:
-    """Refuse a number of images or a size that is none.
-
-    Raises:
-        ConfigError: so it is.
-    """
-    if images is not None:
-        require_number("images", images, 1, whole=True)
-    if size is not None:
-        require_number("size", size, 1, MOST_PIXELS, whole=True)
 
 
 def images_of(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alp.cli import COMMANDS
-from alp.cli.common import frame_for
+from alp.cli.common import Sized, frame_for
 from alp.cli.settings import POSITIONAL, among
 from alp.data import DATASETS, SPLITS, load_data
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Sized):
     """Describe a data set: images of each class, size, digest, and where it came from."""
 
     name: str = field(metadata=POSITIONAL)
@@ -28,8 +28,6 @@ class Settings:
     """Which splits."""
     size: int | None = None
     """Height and width that pictures are brought to; by default their own."""
-    json: bool = False
-    """Print JSON."""
 
 
 @COMMANDS.register("data", order=0, summary="describe a data set: sizes, classes, digests")

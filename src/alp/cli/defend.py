@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from alp.cli import COMMANDS
-from alp.cli.settings import POSITIONAL, WRITTEN
-from alp.errors import ConfigError
+from alp.cli.settings import POSITIONAL, WRITTEN, Printed, pairs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """Put a defence that needs no training of its own in front of a trained classifier. What is
     written is a weights file like any other: evaluate, certify and bench take it."""
 
@@ -30,8 +29,6 @@ class Settings:
     """Settings of the defence as NAME=VALUE, such as steps=50."""
     out: Path = field(metadata=WRITTEN)
     """Folder for weights.safetensors."""
-    json: bool = False
-    """Print JSON."""
 
 
 @COMMANDS.register(
@@ -45,7 +42,8 @@ def run(settings: Settings) -> None:
     from alp.defences.diffusion import Diffusion
     from alp.defences.packaged import load_classifier, load_kind, load_purifier
 
-    chosen = dict(map(_setting, settings.set))
+    given = pairs("set", settings.set, "NAME=VALUE, such as steps=50")
+    chosen = {name: _plain(value) for name, value in given.items()}
     made = assemble(
         settings.defence,
         load_classifier(settings.classifier),
@@ -66,16 +64,9 @@ def run(settings: Settings) -> None:
     )
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """NAME=VALUE as a name and a plain value; what is no JSON is a text.
-
-    Raises:
-        ConfigError: there is no =.
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"the setting {text!r} has no value; give NAME=VALUE, such as steps=50")
+def _plain(text: str) -> Any:
+    """A plain value; what is no JSON is a text."""
     try:
-        return name, json.loads(value)
+        return json.loads(text)
     except ValueError:
-        return name, value
+        return text

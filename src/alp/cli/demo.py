@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alp.cli import COMMANDS
 from alp.cli.reproduce import show_experiments
-from alp.cli.settings import RESUMED
+from alp.cli.settings import RESUMED, Printed
 from alp.experiments.protocol import Protocol
 
 PROTOCOL = Protocol(scale="demo", trials=2, images=500)
@@ -15,15 +15,13 @@ PROTOCOL = Protocol(scale="demo", trials=2, images=500)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """The whole chain in minutes, without a download: 'alp reproduce hierarchy grids --scale demo
     --trials 2 --images 500' on the embedded shapes. The paper's numbers are for CIFAR-10 and
     stand beside the measurements of 'alp reproduce hierarchy'."""
 
     out: Path = field(default=Path("runs/demo"), metadata=RESUMED)
     """Folder for models, records, table.json and report.html."""
-    json: bool = False
-    """Print JSON."""
 
 
 @COMMANDS.register("demo", order=12, summary="the whole chain on embedded data, in minutes")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from alp.cli import COMMANDS
-from alp.cli.common import CALIBRATION, calibration_images, frame_for, require_images
+from alp.cli.common import CALIBRATION, Sized, calibration_images, frame_for
 from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import FrameConfig, positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Sized):
     """Write a defended classifier as ONNX models with a description, export.json, beside them.
     ONNX Runtime computes each model before it is written; one that differs from torch by more
     than 1e-4 is refused. alp.deploy.Runtime runs the folder without torch."""
@@ -37,12 +37,10 @@ class Settings:
     """Seed of their choice."""
     out: Path = field(metadata=WRITTEN)
     """Folder for the files."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "images")
-        require_images(None, self.size)
 
 
 @COMMANDS.register(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alp.cli import COMMANDS
+from alp.cli import COMMANDS, settings_of
 from alp.cli.configuration import options_text, read_options
-from alp.cli.settings import POSITIONAL, WRITTEN, parse
+from alp.cli.settings import POSITIONAL, WRITTEN
 from alp.cli.spread import Spread, Started
 from alp.data import DATASETS
 from alp.errors import ConfigError
@@ -30,8 +29,6 @@ class Settings(Started):
 
     folder: Path = field(metadata=POSITIONAL | WRITTEN)
     """The folder that the shares were given as --out."""
-    json: bool = False
-    """Print JSON."""
 
 
 @COMMANDS.register("gather", order=3, summary="collect the shares of an evaluation")
@@ -47,11 +44,10 @@ def run(settings: Settings) -> None:
     (command,) = options.pop("command", ["none"])
     if command not in SHARED:
         raise ConfigError(f"{path} names the command {command!r}; it has to be one with shares")
-    kind = typing.get_type_hints(COMMANDS[command])["settings"]
-    texts = [*_arguments(options), "--out", str(settings.folder)]
+    asked = settings_of(command, *_arguments(options), "--out", str(settings.folder))
     own = {each.name: getattr(settings, each.name) for each in fields(Started)}
-    own["threads"] = own["threads"] or parse(command, kind, texts).threads
-    chosen = replace(parse(command, kind, texts), **own, json=settings.json, share="all")
+    own["threads"] = own["threads"] or asked.threads
+    chosen = replace(asked, **own, share="all")
     COMMANDS[command](chosen)
 
 
@@ -59,7 +55,7 @@ def remember_command(command: str, settings: Any, share: Share | None) -> None:
     """Write down what ``alp gather`` has to do, where the command does a share."""
     if share is None:
         return
-    left_out = {each.name for each in fields(Spread) if each.name != "threads"} | {"out", "json"}
+    left_out = {each.name for each in fields(Spread) if each.name != "threads"} | {"out"}
     chosen = {
         each.name: _whole(each.name, getattr(settings, each.name))
         for each in fields(settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alp.cli import COMMANDS
-from alp.cli.settings import POSITIONAL
+from alp.cli.settings import POSITIONAL, Printed
 from alp.training.recipes import RECIPES, SCALES
 
 if TYPE_CHECKING:
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """List the packaged models, and architectures and recipes with their cost and result; or
     describe one model, of which every digest is verified."""
 
     file: Path | None = field(default=None, metadata=POSITIONAL)
     """A weights file, or the name of a packaged model; without one, the lists."""
-    json: bool = False
-    """Print JSON."""
 
 
 @COMMANDS.register(

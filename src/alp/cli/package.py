@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alp.cli import COMMANDS
-from alp.cli.settings import POSITIONAL, WRITTEN
+from alp.cli.settings import POSITIONAL, WRITTEN, Printed, pairs
 from alp.config import positive
-from alp.errors import ConfigError
 
 if TYPE_CHECKING:
     from alp.experiments.release import Agreement
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """Write a package: the weights of finished trainings in half precision where that costs
     nothing, a manifest with digests, trainings and evaluations, and the model card made from it.
     To quote evaluations of the very weights that are packaged: package, evaluate the package,
@@ -37,8 +36,6 @@ class Settings:
     """How many of them, a fixed class-balanced choice; at most all."""
     out: Path = field(metadata=WRITTEN)
     """Folder that gets a folder of the package's name."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
         positive(self, "images")
@@ -55,7 +52,8 @@ def run(settings: Settings) -> None:
     from alp.records import read_all
     from alp.report.card import render_card
 
-    trained = folders(settings.rows)
+    rows = pairs("rows", settings.rows, "ROW=FOLDER")
+    trained = {row: Path(folder) for row, folder in rows.items()}
     records = []
     for folder in settings.records:
         found, refused = read_all(folder)
@@ -80,21 +78,6 @@ def run(settings: Settings) -> None:
         *(f"{row:<13}{words(each)}" for row, each in agreements.items()),
         f"package      {package.folder}, {sum(sizes.values()):,} bytes in {len(sizes)} files",
     )
-
-
-def folders(rows: tuple[str, ...]) -> dict[str, Path]:
-    """Row to folder, from ``ROW=FOLDER`` each.
-
-    Raises:
-        ConfigError: one is written otherwise, or a row is given twice.
-    """
-    found: dict[str, Path] = {}
-    for text in rows:
-        row, _, folder = text.partition("=")
-        if not row or not folder or row in found:
-            raise ConfigError(f"--rows has {text!r}; give ROW=FOLDER, each row once")
-        found[row] = Path(folder)
-    return found
 
 
 def words(agreement: Agreement) -> str:

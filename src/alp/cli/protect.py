@@ -6,15 +6,14 @@ import re
 import shlex
 import sys
 import time
-import typing
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from alp.cli import COMMANDS
-from alp.cli.common import frame_for
-from alp.cli.settings import POSITIONAL, RESUMED, parse
+from alp.cli import COMMANDS, settings_of
+from alp.cli.common import Sized, frame_for
+from alp.cli.settings import POSITIONAL, RESUMED
 from alp.cli.values import worded
 from alp.config import positive, require_number
 from alp.errors import ConfigError
@@ -26,7 +25,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Sized):
     """Put a purifier before a classifier and train it on your pictures; then judge it against
     attackers of every knowledge, certify some images, export it to ONNX, time it, and write one
     page, README.md, that says what the defence is worth and against whom. Each step is a command
@@ -47,18 +46,15 @@ class Settings:
     before it; classifier: it is fine-tuned adversarially behind the purifier."""
     purifier: Path = Path("cifar10-lite/purifier")
     """Weights file, or packaged name, of the purifier to start from."""
-    size: int | None = None
-    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     eps: float = 8 / 255
     """Radius of the threat in Linf, on images in [0,1]."""
     draws: int = 8
     """Draws of the noise that a prediction averages."""
     seed: int = 0
     """Seed of all that is random."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "eps", "draws")
         seconds(self.budget)
 
@@ -145,9 +141,8 @@ def _step(done: Path, line: list[str]) -> None:
     from alp.files import write_json
 
     start = time.monotonic()
-    command = COMMANDS[line[0]]
     with redirect_stdout(sys.stderr):
-        command(parse(line[0], typing.get_type_hints(command)["settings"], line[1:]))
+        COMMANDS[line[0]](settings_of(*line))
     write_json(done, {"seconds": round(time.monotonic() - start, 1)})
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alp.cli import COMMANDS
-from alp.cli.settings import POSITIONAL, WRITTEN
+from alp.cli.settings import POSITIONAL, WRITTEN, Printed
 from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """Write purified copies of pictures: NAME-purified.png for each, in sRGB, of the same size,
     transparency, EXIF data and time of modification; what a copy lacks is said. What cannot be
     purified is refused with its reason, and the others are written all the same. Of a folder all
@@ -40,8 +40,6 @@ class Settings:
     seed: int | None = None
     """Seed of the noise, by which the copy of a picture depends on nothing else; by default the
     operating system's entropy, as in serving, which is faster where pictures are small."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
         if self.watch and not all(os.path.isdir(path) for path in self.pictures):

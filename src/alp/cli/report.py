@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alp.cli import COMMANDS
-from alp.cli.settings import POSITIONAL
+from alp.cli.settings import POSITIONAL, Printed
 from alp.files import require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """Make one HTML page of every record below a folder: verdicts and their checks, tables,
     figures, and the paper's claims beside what was measured. It needs no model and no data; the
     page needs nothing else. The figures lie beside it as SVG, PDF and PNG. A damaged record is
@@ -23,8 +23,6 @@ class Settings:
     """The page; by default report.html in the folder."""
     title: str | None = None
     """Its title; by default it names the data."""
-    json: bool = False
-    """Print JSON."""
 
 
 @COMMANDS.register("report", order=9, summary="make one page of every record in a folder")

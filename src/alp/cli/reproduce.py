@@ -29,8 +29,6 @@ class Settings(Protocol, Spread):
     (figure 4), reliability (figure 5), grids (appendix), and what the paper lacks."""
     out: Path = field(metadata=RESUMED)
     """Folder for models, records and report.html."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
         Protocol.__post_init__(self)

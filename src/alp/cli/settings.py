@@ -13,7 +13,7 @@ import inspect
 import textwrap
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -48,6 +48,29 @@ def among(names: Collection[str]) -> dict[str, Any]:
 def given(make: Callable[[Mapping[str, str]], Any], *names: str) -> dict[str, Any]:
     """Metadata of a nested field whose class and defaults ``make`` makes from fields ``names``."""
     return {"given": make, "by": names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """The settings of a command that prints a result."""
+
+    json: bool = False
+    """Print JSON."""
+
+
+def pairs(option: str, texts: Iterable[str], form: str) -> dict[str, str]:
+    """The values of an option that is given as ``form``, such as NAME=VALUE, by their names.
+
+    Raises:
+        UsageError: one is written otherwise, or its name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value or name in found:
+            raise UsageError(f"--{option} has {text[:100]!r}; give {form}, each name once")
+        found[name] = value
+    return found
 
 
 @cache
@@ -206,9 +229,14 @@ class _Parser(argparse.ArgumentParser):
         return values if option.many else values[0]
 
     def _add(self, group: Any, kind: type, defaults: Any, prefix: str) -> None:
-        """Add the options of ``kind``; ``defaults`` is an instance of it, or None for its own."""
-        hints, texts = typing.get_type_hints(kind), explain(kind)
-        for each in fields(kind):
+        """Add the options of ``kind``, those that it shares with others at the end; ``defaults``
+        is an instance of it, or None for its own."""
+        hints, texts, own = (
+            typing.get_type_hints(kind),
+            explain(kind),
+            inspect.get_annotations(kind),
+        )
+        for each in sorted(fields(kind), key=lambda each: each.name not in own):
             key, text = f"{prefix}{each.name}", texts[each.name].replace("%", "%%")
             default = self.default(each) if defaults is None else getattr(defaults, each.name)
             if is_dataclass(default):

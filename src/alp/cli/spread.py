@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from alp.cli.settings import among, given
+from alp.cli.settings import Printed, among, given
 from alp.config import positive, within
 from alp.executors import EXECUTORS, Workers
 from alp.executors.shares import Share
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Started:
+class Started(Printed):
     """Where the units of a command run."""
 
     executor: str = field(default="processes", metadata=among(EXECUTORS))

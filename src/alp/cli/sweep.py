@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -10,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from alp.cli import COMMANDS
-from alp.cli.settings import POSITIONAL, RESUMED, UsageError, among, parse
+from alp.cli import COMMANDS, settings_of
+from alp.cli.settings import POSITIONAL, RESUMED, among, pairs
 from alp.cli.spread import Started
 from alp.config import positive
 from alp.data import SPLITS
@@ -49,8 +48,6 @@ class Settings(Started):
     """Of the evaluations."""
     out: Path = field(metadata=RESUMED)
     """Folder for the cells and sweep.json."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,9 +75,9 @@ def run(settings: Settings) -> None:
 
     cells = list(cells_of(settings))
     for cell in cells:  # before hours of training
-        parse("train", _kind("train"), list(cell.train))
+        settings_of("train", *cell.train)
         for _, arguments in cell.evaluate:
-            parse("evaluate", _kind("evaluate"), list(arguments))
+            settings_of("evaluate", *arguments)
     found: dict[str, list[dict[str, Any]]] = {}
     crew = settings.crew
     with (
@@ -118,12 +115,8 @@ def cells_of(settings: Settings) -> Iterator[Cell]:
     Raises:
         UsageError: an entry is no name with values, or is given twice.
     """
-    axes: dict[str, list[str]] = {}
-    for text in settings.grid:
-        name, equals, values = text.partition("=")
-        if not name or not equals or not values or name in axes:
-            raise UsageError(f"--grid has {text[:100]!r}; give NAME=VALUE,VALUE..., each name once")
-        axes[name] = values.split(",")
+    given = pairs("grid", settings.grid, "NAME=VALUE,VALUE...")
+    axes = {name: values.split(",") for name, values in given.items()}
     trained = {name: axes[name] for name in axes if not name.startswith(EVALUATE)}
     judged = {name: axes[name] for name in axes if name.startswith(EVALUATE)}
     for chosen in _combinations(trained):
@@ -159,13 +152,13 @@ def do_cell(cell: Cell) -> list[dict[str, Any]]:
         redirect_stderr(log),
     ):
         try:
-            COMMANDS["train"](parse("train", _kind("train"), list(cell.train)))
+            COMMANDS["train"](settings_of("train", *cell.train))
         except AlpError as error:
             return [{"cell": cell.name, "error": str(error)}]
         for told, arguments in cell.evaluate:
             row: dict[str, Any] = {"cell": " ".join(filter(None, (cell.name, told)))}
             try:
-                COMMANDS["evaluate"](parse("evaluate", _kind("evaluate"), list(arguments)))
+                COMMANDS["evaluate"](settings_of("evaluate", *arguments))
                 (kept,), _ = read_tree(Path(arguments[-1]))
                 found = conclude(kept.record)
                 row |= {name: found[name] for name in ("clean", "worst", "checks", "warnings")}
@@ -173,10 +166,6 @@ def do_cell(cell: Cell) -> list[dict[str, Any]]:
                 row["error"] = str(error)
             rows.append(row)
     return rows
-
-
-def _kind(command: str) -> Any:
-    return typing.get_type_hints(COMMANDS[command])["settings"]
 
 
 def _combinations(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:

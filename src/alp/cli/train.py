@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alp.cli import COMMANDS
-from alp.cli.common import frame_for
+from alp.cli.common import Sized, frame_for
 from alp.cli.settings import POSITIONAL, RESUMED, among, given
 from alp.config import EngineConfig
 from alp.errors import ConfigError
@@ -17,7 +17,7 @@ from alp.training.trackers import TRACKERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Sized):
     """Train by a named recipe; 'alp train RECIPE --help' explains the stage's settings too, with
     the recipe's defaults at the scale. Interrupted, the same command goes on where it stopped."""
 
@@ -32,8 +32,6 @@ class Settings:
     data: str = "cifar10"
     """A data set, such as cifar10 or shapes (embedded), or a folder of pictures laid out
     class/file."""
-    size: int | None = None
-    """Height and width that pictures are brought to; by default the classifier's, or their own."""
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
@@ -58,8 +56,6 @@ class Settings:
     track: tuple[str, ...] = field(default=(), metadata=among(TRACKERS))
     """Trackers that the loss and all else that is measured goes to, step by step; what they keep
     on this machine lies in OUT/tracked."""
-    json: bool = False
-    """Print the training's record as JSON, without its curves."""
 
 
 @COMMANDS.register(
