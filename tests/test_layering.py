@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "serve": BASE | {"data", "defences", "deploy"},
     "bench": BASE | {"defences", "deploy", "records"},
     "report": BASE | {"records"},
-    "protection": BASE | {"attacks", "data", "defences", "evaluation", "records"},
+    "protection": BASE | {"attacks", "data", "defences", "evaluation", "records", "training"},
     "interop": BASE | {"attacks", "data", "defences", "records"},
 }
 UNRESTRICTED = {"__init__", "__main__", "cli", "experiments"}

@@ -291,19 +291,25 @@ def require_number(
 def whole(config: Any, *names: str) -> None:
     """Raise ConfigError unless every named field is a whole number."""
     for name in names:
-        require_number(f"{type(config).__name__}.{name}", getattr(config, name), whole=True)
+        require_number(_called(config, name), getattr(config, name), whole=True)
 
 
 def positive(config: Any, *names: str) -> None:
     """Raise ConfigError unless every named field is a finite number above zero."""
     for name in names:
-        require_number(f"{type(config).__name__}.{name}", getattr(config, name), 0, above=True)
+        require_number(_called(config, name), getattr(config, name), 0, above=True)
 
 
 def within(config: Any, low: float, high: float, *names: str) -> None:
     """Raise ConfigError unless every named field lies in [low, high]."""
     for name in names:
-        require_number(f"{type(config).__name__}.{name}", getattr(config, name), low, high)
+        require_number(_called(config, name), getattr(config, name), low, high)
+
+
+def _called(config: Any, name: str) -> str:
+    """A field in an error; those of a command's settings are options of its own."""
+    kind = type(config).__name__
+    return name if kind == "Settings" else f"{kind}.{name}"
 
 
 def class_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import alp as library
-from alp.cli.protect import Settings, commands, seconds
+from alp.cli.protect import NEEDS, Settings, commands, seconds
 from alp.cli.settings import parse
 from alp.errors import ConfigError
-from alp.protection import Plan, assemble
+from alp.protection import NAMES, Plan, Training, assemble
 from alp.report.protected import page
 
 pytestmark = pytest.mark.slow
@@ -42,7 +45,7 @@ def test_everything_is_there(protection: Path) -> None:
     assert not library.load(protection / "noiseless.safetensors").stochastic
     assert (protection / "exported" / "export.json").exists()
     steps = {path.stem for path in (protection / "steps").iterdir()}
-    assert steps == {"purifier", "guard", "judge", "certify", "export", "bench"}
+    assert steps == {"purifier", "defence", "judge", "certify", "export", "bench"}
 
 
 def test_the_classifier_is_not_changed(protection: Path, weights) -> None:
@@ -68,6 +71,15 @@ def test_the_first_sentence_says_the_worth(protection: Path) -> None:
         assert part in first
 
 
+def test_the_page_compares_the_plan_with_what_was_taken(protection: Path) -> None:
+    text = (protection / "README.md").read_text()
+    rows = text.split("## How long it took")[1]
+    for name in ("reading and measuring", *NAMES, "**all**"):
+        assert f"| {name} |" in rows
+    assert "0.0 min asked" in rows
+    assert "It took longer than was asked for" in rows
+
+
 def test_each_step_is_a_command_of_its_own(alp, protection: Path) -> None:
     """Run again, the commands of the page find their work done, or do it once more."""
     block = (protection / "README.md").read_text().split("```sh\n")[1].split("```")[0]
@@ -89,11 +101,12 @@ def test_a_classifier_may_be_retrained_behind_it(alp, weights, pictures, protect
     settings = parse(
         "protect", Settings, line(weights, pictures, out, "--retrain", "classifier")[1:]
     )
-    steps = commands(settings, Plan(32, 1.0, 1.0, 2, 2), None)
-    assert list(steps) == ["purifier", "classifier", "judge", "certify", "export", "bench"]
-    for name in ("purifier", "classifier"):
+    epoch = Training(32, 1.0)
+    steps = commands(settings, Plan(epoch, epoch, 2, 100, 2), None)
+    assert list(steps) == ["purifier", "defence", "export", "bench", "certify", "judge"]
+    for name in ("purifier", "defence"):
         assert alp(*steps[name]).status == 0
-    assemble(out, out / "classifier" / "weights.safetensors", library.load(weights.classifier), 2)
+    assemble(out, out / "defence" / "weights.safetensors", library.load(weights.classifier), 2)
     kept = library.load(weights.classifier).state_dict()
     inside = library.load(out / "defended.safetensors").classifier.state_dict()
     assert not all(inside[name].equal(value) for name, value in kept.items())
@@ -115,3 +128,48 @@ def test_a_budget_is_a_time(text: str, wanted: float) -> None:
 def test_a_budget_that_is_none(text: str) -> None:
     with pytest.raises(ConfigError, match="90s, 30m or 2h"):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--budget", "0"), "the budget is '0'; give a time such as 90s, 30m or 2h"),
+        (("--eps", "2"), "eps is 2.0; give a finite number from 0 to 1"),
+        (("--draws", "0"), "draws is 0; give a finite number above zero"),
+        (("--size", "0"), "size is 0; give a whole number from 1 to"),
+    ],
+)
+def test_a_setting_out_of_range(alp, weights, pictures, tmp_path, more, said: str) -> None:
+    told = alp(*line(weights, pictures, tmp_path, *more))
+    assert told.status == 1
+    assert f"error: {said}" in told.err
+
+
+def test_pictures_of_other_classes_are_refused_before_anything_is_measured(
+    alp, weights, pictures, tmp_path
+) -> None:
+    shutil.copytree(pictures, tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "grey")
+    told = alp(*line(weights, tmp_path / "two", tmp_path / "out"))
+    assert told.status == 1
+    assert "the model tells 3 classes apart (dark, grey, light), and two has 2" in told.err
+    assert "measuring" not in told.err
+
+
+def test_a_classifier_that_gives_answers_only_is_refused(alp, pictures, tmp_path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)).eval()
+    torch.onnx.export(net, (torch.rand(2, 3, 16, 16),), tmp_path / "net.onnx", dynamo=True)
+    told = alp("protect", tmp_path / "net.onnx", pictures, "--out", tmp_path / "out")
+    assert told.status == 1
+    assert "net.onnx has no gradient" in told.err
+
+
+def test_what_is_not_installed_is_told_at_once(
+    alp, weights, pictures, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setitem(NEEDS, "no_such_library", "onnx")
+    told = alp(*line(weights, pictures, tmp_path))
+    assert told.status == 1
+    assert 'protect needs no_such_library, which is not installed: pip install "alp[onnx]"' in (
+        told.err
+    )

@@ -8,20 +8,35 @@ import sys
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alp.cli import COMMANDS, settings_of
 from alp.cli.common import Sized, frame_for
 from alp.cli.settings import POSITIONAL, RESUMED
+from alp.cli.tables import span
 from alp.cli.values import worded
 from alp.config import positive, require_number
-from alp.errors import ConfigError
+from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
-    from alp.protection import Plan
+    from alp.protection import Plan, Training
+    from alp.protection.measure import Rates
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
+
+NEEDS = {
+    "lightning_fabric": "train",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
+    "matplotlib": "report",
+}
+"""Module to the extra that has it."""
+
+APART = ("out", "json")
+"""Settings that change nothing of what is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +70,14 @@ class Settings(Sized):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self, "eps", "draws")
+        positive(self, "draws")
+        require_number("eps", self.eps, 0, 1, above=True)
         seconds(self.budget)
 
     @property
-    def trained(self) -> str:
-        """The step of the adversarial training, and its folder."""
-        return {"nothing": "guard", "classifier": "classifier"}[self.retrain]
+    def recipe(self) -> str:
+        """The recipe of the adversarial training."""
+        return {"nothing": "guard", "classifier": "adversarial-purified"}[self.retrain]
 
 
 def seconds(text: str) -> float:
@@ -82,48 +98,86 @@ def seconds(text: str) -> float:
     summary="defend a classifier on your pictures: train, judge, certify, export, one page",
 )
 def run(settings: Settings) -> None:
-    """Plan, take each step that is not done yet, and write the page."""
-    from alp.cli.console import note, show
+    """Measure, plan and take each step that is not done yet, and write the page."""
+    import torch
+
+    from alp.attacks import Linf
+    from alp.cli.console import note, quieten_engine, show
     from alp.data import load_data
+    from alp.defences import Defended
+    from alp.defences.checkpoint import weights_digest
+    from alp.defences.classes import count_classes, require_same_classes
     from alp.defences.packaged import load_classifier, load_purifier
-    from alp.files import write_atomically
-    from alp.protection import assemble, planned
+    from alp.evaluation import EvalConfig
+    from alp.executors import device_of
+    from alp.files import require_writable, write_atomically
+    from alp.protection import NAMES, Schedule, assemble
     from alp.protection.facts import facts
+    from alp.protection.measure import judging_rates, measured
     from alp.report.protected import page
 
-    require_number("eps", settings.eps, 0, 1, above=True)
-    classifier = load_classifier(settings.classifier)
+    start = time.monotonic()
+    for module, extra in NEEDS.items():
+        if find_spec(module) is None:
+            raise AlpError(
+                f'protect needs {module}, which is not installed: pip install "alp[{extra}]"'
+            )
+    quieten_engine()
+    classifier, purifier = load_classifier(settings.classifier), load_purifier(settings.purifier)
+    require_writable(settings.out, "plan.json")
     frame = frame_for([classifier], settings.size)
-    train, test = (load_data(settings.pictures, split, frame=frame) for split in ("train", "test"))
-    plan = planned(
-        settings.out,
-        {
-            "classifier": str(settings.classifier),
-            "pictures": str(settings.pictures),
-            "budget": settings.budget,
-            "retrain": settings.retrain,
-            "purifier": str(settings.purifier),
-            "size": settings.size,
-            "eps": settings.eps,
-            "draws": settings.draws,
-            "seed": settings.seed,
-        },
-        seconds(settings.budget),
-        classifier,
-        load_purifier(settings.purifier),
-        train,
-        test,
+    data = [load_data(settings.pictures, split, frame=frame) for split in ("train", "test")]
+    require_same_classes(
+        classifier, data[0], count_classes(classifier, data[0].batch(torch.arange(1))[0])
     )
-    lines = commands(settings, plan, None if frame is None else frame.height)
-    for number, (name, line) in enumerate(lines.items(), 1):
-        if name == "judge":
-            weights = settings.out / settings.trained / "weights.safetensors"
+    if not classifier.differentiable:
+        raise ConfigError(
+            f"{settings.classifier} has no gradient, through which a purifier is trained; give the "
+            "classifier as weights, FILE.pt2, FILE.py:FUNCTION or timm:NAME"
+        )
+    read = time.monotonic()
+    config = EvalConfig("quick", Linf(settings.eps), seed=settings.seed, device=device_of("auto"))
+    attacked = (classifier, Defended(classifier, purifier, settings.draws))
+
+    def measure() -> tuple[Rates, float]:
+        note("measuring how long each step takes here")
+        start_from = settings.purifier, settings.classifier
+        rates = measured(attacked, settings.recipe, start_from, data, config, read - start)
+        return rates, time.monotonic() - start
+
+    def judging() -> tuple[tuple[float, int], ...]:
+        trained = _opened(settings.out / "defended.safetensors", settings.classifier)
+        return judging_rates((classifier, load_classifier(Path(trained))), data[1], config)
+
+    asked = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(settings).items()
+        if name not in APART
+    }
+    asked["weights"] = [weights_digest(each) for each in (classifier, purifier)]
+    asked["data"] = [each.digest for each in data]
+    schedule = Schedule(
+        settings.out, asked, seconds(settings.budget), [len(each) for each in data], measure
+    )
+    for number, name in enumerate(NAMES, 1):
+        if schedule.taken(name) is not None:
+            continue
+        began = time.monotonic()
+        if name == "export":
+            weights = settings.out / "defence" / "weights.safetensors"
             assemble(settings.out, weights, classifier, settings.draws)
-        done = settings.out / "steps" / f"{name}.json"
-        if not done.exists():
-            note(f"step {number} of {len(lines)}, {name}: {shlex.join(['alp', *line])}")
-            _step(done, line)
-    told = facts(settings.out, settings.retrain, {k: ["alp", *v] for k, v in lines.items()})
+        schedule.begin(name, judging)
+        line = commands(settings, schedule.plan, None if frame is None else frame.height)[name]
+        note(
+            f"step {number} of {len(NAMES)}, {name}, about {span(schedule.seconds[name])} "
+            f"({span(schedule.total)} in all): {shlex.join(['alp', *line])}"
+        )
+        _do(line)
+        schedule.done(name, time.monotonic() - began)
+    lines = commands(settings, schedule.plan, None if frame is None else frame.height)
+    told = facts(
+        settings.out, settings.retrain, {k: ["alp", *v] for k, v in lines.items()}, schedule
+    )
     text = page(told)
     write_atomically(settings.out / "README.md", lambda file: file.write_text(text, "utf-8"))
     show(
@@ -136,14 +190,10 @@ def run(settings: Settings) -> None:
     )
 
 
-def _step(done: Path, line: list[str]) -> None:
-    """Run a command, whose results go where progress goes, and note how long it took."""
-    from alp.files import write_json
-
-    start = time.monotonic()
+def _do(line: list[str]) -> None:
+    """Run a command, whose results go where progress goes."""
     with redirect_stdout(sys.stderr):
         COMMANDS[line[0]](settings_of(*line))
-    write_json(done, {"seconds": round(time.monotonic() - start, 1)})
 
 
 def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, list[str]]:
@@ -160,34 +210,37 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
         for name in ("defended", "noiseless")
     )
     eps = worded(settings.eps)
-    batch = ["--stage.optim.batch_size", str(plan.batch_size)]
-    recipe = {"nothing": "guard", "classifier": "adversarial-purified"}[settings.retrain]
 
     def into(name: str, *line: Any) -> list[str]:
         return [*map(str, line), "--out", str(out / name)]
 
+    def long(training: Training) -> list[str]:
+        optim = {"epochs": training.epochs, "batch_size": training.batch_size}
+        return [word for key, value in optim.items() for word in (f"--stage.optim.{key}", value)]
+
     return {
         "purifier": into(
             "purifier", "train", "purifier", *data, *own, *seed,
-            "--purifier", settings.purifier, "--stage.optim.epochs", plan.purifier_epochs, *batch,
+            "--purifier", settings.purifier, *long(plan.adapting),
         ),
-        settings.trained: into(
-            settings.trained, "train", recipe, *data, *size, *seed, *behind,
-            "--stage.adversary.eps", eps, "--stage.optim.epochs", plan.defence_epochs, *batch,
+        "defence": into(
+            "defence", "train", settings.recipe, *data, *size, *seed, *behind,
+            "--stage.adversary.eps", eps, *long(plan.defending),
         ),
-        "judge": into(
-            "judged", "evaluate", settings.classifier, defended, *data, *size, *seed,
-            "--images", plan.judged, "--suite", "quick", "--threat.eps", eps,
+        "export": into("exported", "export", defended, *own),
+        "bench": into(
+            "bench", "bench", defended, *data, *size, *seed, "--batches", 1, "--backends", "eager",
+            "onnxruntime", "--baselines", "bare", "--consensus.draws", settings.draws,
+            "--rounds", 30,
         ),
         "certify": into(
             "certified", "certify", noiseless, *data, *size, *seed,
             "--images", plan.certified, "--sigma", plan.sigma, "--budget", plan.votes,
             "--radii", 0, plan.sigma, 2 * plan.sigma,
         ),
-        "export": into("exported", "export", defended, *own),
-        "bench": into(
-            "bench", "bench", defended, *data, *size, *seed, "--batches", 1, "--backends", "eager",
-            "onnxruntime", "--baselines", "none", "--rounds", 30,
+        "judge": into(
+            "judged", "evaluate", settings.classifier, defended, *data, *size, *seed,
+            "--images", plan.judged, "--suite", "quick", "--threat.eps", eps,
         ),
     }  # fmt: skip
 

@@ -247,13 +247,6 @@ def _shared(batches: int) -> str:
     )
 
 
-def seconds_per_image(target: Any, data: Images, config: EvalConfig) -> float:
-    """How long an evaluation is expected to take for each image, from a few timed calls."""
-    work = Work(target, None, {}, data, config)
-    slow, fast = work.probe().rates
-    return float(sum(task.cost[0] * slow + task.cost[1] * fast for task in work.tasks))
-
-
 class Work:
     """Everything that a process needs to do units."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from alp.protection.plan import Plan, assemble, planned
+from alp.protection.plan import NAMES, Plan, Training
+from alp.protection.schedule import Schedule, assemble
 
-__all__ = ["Plan", "assemble", "planned"]
+__all__ = ["NAMES", "Plan", "Schedule", "Training", "assemble"]

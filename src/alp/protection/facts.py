@@ -8,17 +8,21 @@ from typing import Any
 
 from alp.errors import RecordError
 from alp.files import read_json
+from alp.protection.schedule import Schedule
 from alp.records import conclude, read, robust_share
 from alp.records.certificates import summarise_certificates
 from alp.records.statistics import paired_difference
 from alp.records.timings import rows
 
 
-def facts(folder: Path, retrain: str, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def facts(
+    folder: Path, retrain: str, commands: Mapping[str, Sequence[str]], schedule: Schedule
+) -> dict[str, Any]:
     """Everything that the page says, as plain JSON values.
 
     Args:
         commands: step to its command.
+        schedule: of the finished steps.
 
     Raises:
         RecordError: a record of a step is missing or damaged.
@@ -42,13 +46,17 @@ def facts(folder: Path, retrain: str, commands: Mapping[str, Sequence[str]]) -> 
         "latency": [
             {"what": row.what, "backend": row.backend, "ms": round(row.median, 2)}
             for row in rows(read(folder / "bench" / "bench"))
-            if row.what in ("draw", "draws", "consensus")
+            if row.what in ("peer", "draw", "draws", "consensus")
         ],
+        "budget": schedule.budget,
+        "measured": schedule.measured,
+        "seconds": schedule.total,
         "steps": [
             {
                 "name": step,
                 "command": list(command),
-                "seconds": read_json(folder / "steps" / f"{step}.json", RecordError)["seconds"],
+                "planned": schedule.seconds[step],
+                "seconds": schedule.taken(step),
             }
             for step, command in commands.items()
         ],

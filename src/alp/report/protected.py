@@ -11,6 +11,9 @@ from alp.report.format import count, interval, percent, threat_words
 FEW = 100
 """Images below which a share is no more than a hint."""
 
+OVER = 1.25
+"""Times the budget from which the page says why it took longer."""
+
 ATTACKERS = {
     "oblivious": "does not know of the purifier",
     "score": "can only ask, and sees the logits",
@@ -61,8 +64,8 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[str]:
     }[facts["retrain"]]
     yield f"{made} Each step again, by itself:"
     yield "\n".join(["```sh", *(shlex.join(step["command"]) for step in facts["steps"]), "```"])
-    times = ", ".join(f"{step['name']} {step['seconds'] / 60:.1f}" for step in facts["steps"])
-    yield f"Minutes: {times}."
+    yield "## How long it took"
+    yield _times(facts)
 
 
 def headline(facts: Mapping[str, Any]) -> str:
@@ -121,10 +124,16 @@ def _proof(proof: Mapping[str, Any]) -> str:
 
 
 def _cost(facts: Mapping[str, Any]) -> str:
-    names = {"draw": "one draw", "draws": "all draws", "consensus": "as many as it takes"}
-    lines = ["| one picture, median | ms |", "|---|---|"]
+    names = {
+        "peer": "the classifier alone",
+        "draw": "one draw",
+        "draws": count(facts["defended"]["draws"], "draw"),
+        "consensus": "as many draws as it takes",
+    }
+    lines = ["| one picture | median, ms |", "|---|---|"]
     lines += [
-        f"| {each['backend']}, {names[each['what']]} | {each['ms']:g} |"
+        f"| {names[each['what']]}{'' if each['what'] == 'peer' else ', ' + each['backend']} | "
+        f"{each['ms']:g} |"
         for each in facts["latency"]
     ]
     parity = facts["exported"]["files"]
@@ -132,6 +141,28 @@ def _cost(facts: Mapping[str, Any]) -> str:
         f"\n\n`exported/` holds {', '.join(parity)} as ONNX, compared with torch before they were "
         'written; `alp.deploy.Runtime("exported")` runs them without torch.'
     )
+
+
+def _times(facts: Mapping[str, Any]) -> str:
+    """The plan of the budget beside what was taken."""
+    lines = ["| step | planned | taken |", "|---|---|---|"]
+    lines.append(f"| reading and measuring | | {_minutes(facts['measured'])} |")
+    lines += [
+        f"| {step['name']} | {_minutes(step['planned'])} | {_minutes(step['seconds'])} |"
+        for step in facts["steps"]
+    ]
+    lines.append(f"| **all** | {_minutes(facts['budget'])} asked | {_minutes(facts['seconds'])} |")
+    told = "\n".join(lines)
+    if facts["seconds"] <= OVER * facts["budget"]:
+        return told
+    return (
+        f"{told}\n\nIt took longer than was asked for: the least that is done of each step takes "
+        "longer on this machine, or it became busier than it was when the plan was made."
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min"
 
 
 def _share(share: Mapping[str, float] | None) -> str:

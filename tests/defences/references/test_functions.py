@@ -76,3 +76,10 @@ def test_callables_that_are_no_modules(place, new_images) -> None:
 def test_wrong_references_say_what_to_do(place, text, error, message) -> None:
     with pytest.raises(error, match=message):
         alp.load(text)
+
+
+def test_code_without_a_function_is_named(tmp_path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text("def make(): ...")
+    with pytest.raises(ConfigError, match=r"net\.py is Python code; name what gives the model"):
+        alp.load(path)

@@ -180,13 +180,15 @@ def parsed(text: str | Path) -> Reference | None:
     """A reference taken apart; None where ``text`` is none, but a weights file or a package.
 
     Raises:
-        ConfigError: it has a setting that there is not.
+        ConfigError: it has a setting that there is not, or is code without a function.
     """
     head, *rest = str(text).split(",")
     while rest and "=" not in rest[0]:  # a comma of the name's own
         head = f"{head},{rest.pop(0)}"
     kind, place = _kind(head)
     if not kind:
+        if Path(head).suffix == ".py":
+            raise ConfigError(f"{head} is Python code; name what gives the model: {head}:FUNCTION")
         return None
     settings: dict[str, str] = {}
     for each in rest:
