@@ -218,7 +218,7 @@ def _found(source: str | Path) -> Model:
     file, comma, classifier = str(source).partition(_CLASSIFIER)
     if comma and not exists(path):
         return _before(file, classifier)
-    reference = parsed(source) if path.suffix in REFERENCES or not exists(path) else None
+    reference = parsed(source) if path.suffix in (*REFERENCES, ".py") or not exists(path) else None
     if reference is not None:
         return open_reference(reference)
     if exists(path):
