@@ -157,7 +157,7 @@ def run(settings: Settings) -> None:
     asked["weights"] = [weights_digest(each) for each in (classifier, purifier)]
     asked["data"] = [each.digest for each in data]
     schedule = Schedule(
-        settings.out, asked, seconds(settings.budget), [len(each) for each in data], measure
+        settings.out, asked, seconds(settings.budget), (len(data[0]), len(data[1])), measure
     )
     for number, name in enumerate(NAMES, 1):
         if schedule.taken(name) is not None:
@@ -215,8 +215,8 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
         return [*map(str, line), "--out", str(out / name)]
 
     def long(training: Training) -> list[str]:
-        optim = {"epochs": training.epochs, "batch_size": training.batch_size}
-        return [word for key, value in optim.items() for word in (f"--stage.optim.{key}", value)]
+        batch, epochs = str(training.batch_size), str(training.epochs)
+        return ["--stage.optim.batch_size", batch, "--stage.optim.epochs", epochs]
 
     return {
         "purifier": into(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Schedule:
         folder: Path,
         asked: Mapping[str, Any],
         budget: float,
-        counts: Sequence[int],
+        counts: tuple[int, int],
         measure: Callable[[], tuple[Rates, float]],
     ) -> None:
         """Read the plan, or make the first one.
@@ -103,7 +103,7 @@ class Schedule:
         if step == "defence":
             kept = read_json(self.folder / "purifier" / "training.json", CheckpointError)
             pace = 1 / (float(kept["images_per_second"]) * self.rates.adapting)
-            new, seconds = planned(self.rates, self.budget, left, *self.counts, pace)
+            new, seconds = planned(self.rates, self.budget, left, *self.counts, pace=pace)
             self.plan = replace(self.plan, defending=new.defending)
             self.seconds["defence"] = seconds["defence"]
         if step == "judge":
