@@ -127,7 +127,9 @@ def test_weights_of_a_channel_have_a_step_of_their_own(search: bool) -> None:
 def test_a_layer_of_zeros_stays_zero() -> None:
     layer = nn.Conv2d(2, 3, 3)
     nn.init.zeros_(layer.weight)
-    assert not QuantisedLayer(layer, 4, 8).weight.any()
+    made = QuantisedLayer(layer, 4, 8)
+    made.hold(layer.weight)
+    assert not made.weight.any()
 
 
 def test_halves_of_a_concatenation_have_grids_of_their_own() -> None:
@@ -140,11 +142,24 @@ def test_halves_of_a_concatenation_have_grids_of_their_own() -> None:
     errors = []
     for parts in (1, 2):
         made = QuantisedLayer(layer, 8, 8, parts)
+        made.hold(layer.weight)
         values = x.unflatten(1, (parts, -1)).transpose(0, 1).flatten(1)
         made.step, made.zero = activation_grid(values, 8, search=False)
         with torch.no_grad():
             errors.append(float((made(x) - layer(x)).abs().max() / layer(x).abs().max()))
     assert errors[1] < 0.02 < 0.1 < errors[0]
+
+
+def held(defence: Defence) -> Quantised:
+    """Quantised with nearest rounding, and grids of the inputs that are wide enough for all."""
+    made = Quantised(defence, 4, 8).eval()
+    for part, network in networks_of(made.inner).items():
+        for name, layer in network.named_modules():
+            if isinstance(layer, QuantisedLayer):
+                layer.hold(networks_of(defence)[part].get_parameter(f"{name}.weight"))
+                layer.step.fill_(0.05)
+                layer.zero.fill_(128.0)
+    return made
 
 
 def quantised_codes(model: Quantised) -> list[Tensor]:
@@ -194,14 +209,10 @@ def test_reconstruction_is_nearer_than_the_plain_way(defended) -> None:
 @pytest.mark.parametrize("name", ["defended", "chain"])
 def test_learned_rounding_is_never_worse_on_its_own_inputs(name: str, request) -> None:
     defence = request.getfixturevalue(name)
-    made = Quantised(defence, 4, 8)
+    made = held(defence)
     gains = []
     for part, network in networks_of(defence).items():
         after = networks_of(made.inner)[part]
-        for each in after.modules():
-            if isinstance(each, QuantisedLayer):  # grids wide enough for all
-                each.step.fill_(0.05)
-                each.zero.fill_(128.0)
         inputs = {
             "encoder": (smooth(32),),
             "decoder": (normal((32, 8, 2, 2), source()),),
@@ -224,6 +235,7 @@ def test_the_gradient_of_a_layer_is_the_float_one_inside_the_range() -> None:
     """Of a convolution with the rounded weights; outside the range it is zero."""
     layer = nn.Conv2d(2, 3, 3, 2, 1)
     made = QuantisedLayer(layer, 4, 4)
+    made.hold(layer.weight)
     made.step.fill_(0.1)
     made.zero.fill_(5.0)  # -0.5 to 1
     x = (2 * normal((2, 2, 6, 6), source())).requires_grad_()
@@ -283,7 +295,7 @@ def test_the_same_seed_gives_the_same_bytes(defended, tmp_path) -> None:
 
 
 def test_a_quantised_chain_comes_back_with_its_halves(chain, tmp_path) -> None:
-    made = Quantised(chain, 4, 8).eval()
+    made = held(chain)
     save(made, tmp_path / "weights")
     back = load_model(tmp_path / "weights")
     parts = [each.parts for each in back.modules() if isinstance(each, QuantisedLayer)]

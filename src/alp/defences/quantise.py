@@ -118,7 +118,8 @@ def _batches(inputs: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
 def _set_grids(
     network: nn.Module, quantised: nn.Module, inputs: tuple[Tensor, ...], made: Quantised
 ) -> None:
-    """Choose the grid of every layer's input by what the float network sees."""
+    """Round the weights of every layer, and choose its inputs' grid by what the float network
+    sees."""
     layers = {
         name: layer
         for name, layer in quantised.named_modules()
@@ -128,7 +129,8 @@ def _set_grids(
 
     def keep(name: str, x: Tensor) -> None:
         values = in_parts(x, layers[name].parts).transpose(0, 1).flatten(1)
-        some = values[:, :: max(1, values.shape[1] // VALUES)]
+        # An odd stride: an even one would keep to a few columns of the images.
+        some = values[:, :: values.shape[1] // VALUES | 1]
         ends = torch.stack(values.aminmax(dim=1), 1)
         seen[name].append(torch.cat([some, ends], 1))
 
@@ -147,6 +149,7 @@ def _set_grids(
             hook.remove()
     for name, layer in layers.items():
         search = made.method == "reconstructed"
+        layer.hold(network.get_parameter(f"{name}.weight"), search=search)
         step, zero = activation_grid(torch.cat(seen[name], 1), made.activations, search=search)
         layer.step.copy_(step)
         layer.zero.copy_(zero)

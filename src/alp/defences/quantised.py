@@ -27,6 +27,7 @@ METHODS: dict[str, str] = {
 """How numbers get their grids: as Q-Diffusion does (Li et al. 2023), or the plain way."""
 
 LEAST_BITS, MOST_BITS = 2, 8
+"""Bits of a number."""
 
 
 @final
@@ -38,9 +39,13 @@ class QuantisedLayer(nn.Module):
     """
 
     codes: Tensor
+    """The weights' codes, int8, shaped like the kernel."""
     steps: Tensor
+    """Step of the weights of each output channel, (outputs,parts)."""
     step: Tensor
+    """Step of the inputs' grid, (parts,)."""
     zero: Tensor
+    """The level of an input of 0, (parts,)."""
 
     def __init__(
         self,
@@ -48,17 +53,15 @@ class QuantisedLayer(nn.Module):
         weights: int,
         activations: int,
         parts: int = 1,
-        *,
-        search: bool = False,
     ) -> None:
-        """Weights are rounded to the nearest code; the grid of the inputs is set later.
+        """Its weights are zero until ``hold``, and the grid of its inputs is set by whoever
+        calibrates.
 
         Args:
             layer: what it stands for, without groups and dilation.
             weights: bits of a weight, 2 to 8.
             activations: bits of an input, 2 to 8.
             parts: 1, or 2 where the input is a concatenation of two equal halves.
-            search: choose the steps of the weights by their squared error.
         """
         super().__init__()
         self.weights, self.activations, self.parts = weights, activations, parts
@@ -67,13 +70,21 @@ class QuantisedLayer(nn.Module):
             assert not isinstance(layer.padding, str)
             self.place = layer.stride, layer.padding
         self.bias = layer.bias
-        weight = self.apart(layer.weight.detach())
-        steps = weight_steps(weight, weights, search=search)
-        codes = codes_of(weight, steps, weights).view(layer.weight.shape)
-        self.register_buffer("codes", codes.to(torch.int8))
-        self.register_buffer("steps", steps)
+        self.register_buffer("codes", torch.zeros(layer.weight.shape, dtype=torch.int8))
+        self.register_buffer("steps", torch.ones(len(layer.weight), parts))
         self.register_buffer("step", torch.ones(parts))
         self.register_buffer("zero", torch.zeros(parts))
+
+    def hold(self, weight: Tensor, *, search: bool = False) -> None:
+        """Round a kernel to the nearest codes.
+
+        Args:
+            weight: the float layer's.
+            search: choose the steps by their squared error, not by the largest weights.
+        """
+        apart = self.apart(weight.detach())
+        self.steps.copy_(weight_steps(apart, self.weights, search=search))
+        self.codes.copy_(codes_of(apart, self.steps, self.weights).view(weight.shape))
 
     def apart(self, weight: Tensor) -> Tensor:
         """A kernel (outputs,inputs,...) as (outputs,parts,N)."""
@@ -112,7 +123,7 @@ class Quantised(Wrapper):
         activations: int = 8,
         method: Method = "reconstructed",
     ) -> None:
-        """A copy of ``inner`` with quantised layers, whose inputs have no grids yet.
+        """A copy of ``inner`` with quantised layers, which hold nothing yet.
 
         Args:
             inner: a defence by a purifier or a chain of diffusion.
@@ -127,14 +138,12 @@ class Quantised(Wrapper):
         require_number("the bits of weights", weights, LEAST_BITS, MOST_BITS, whole=True)
         require_number("the bits of activations", activations, LEAST_BITS, MOST_BITS, whole=True)
         choose(METHODS, method, "method of quantisation")
-        careful = method == "reconstructed"
         copy = _with_own_networks(inner)
         for network in networks_of(copy).values():
-            halves = concatenated(network) if careful else ()
+            halves = concatenated(network) if method == "reconstructed" else ()
             for name, layer in list(layers_of(network)):
                 parts = 2 if name in halves else 1
-                made = QuantisedLayer(layer, weights, activations, parts, search=careful)
-                network.set_submodule(name, made)
+                network.set_submodule(name, QuantisedLayer(layer, weights, activations, parts))
         super().__init__(copy)
         self.weights, self.activations, self.method = weights, activations, method
         rounding = "the straight-through derivative in place of rounding's"
