@@ -36,7 +36,7 @@ def test_judging_counts_the_tasks_that_look_at_the_first_images_alone() -> None:
 def test_a_budget_that_is_too_short_buys_the_least() -> None:
     plan, seconds = planned(RATES, 1.0, 1.0, 2000, 500)
     assert plan.adapting == plan.defending == Training(8, 1 / 250)
-    assert (plan.certified, plan.votes, judged(RATES, -5.0, 500)[0]) == (4, 400, LEAST)
+    assert (plan.certified, plan.votes, judged(RATES, -5.0, 500)[0]) == (4, 512, LEAST)
     assert sum(seconds.values()) > 1
 
 
@@ -47,9 +47,9 @@ def test_trainings_get_their_share_where_the_rest_takes_longer() -> None:
 
 
 def test_votes_come_before_images() -> None:
-    assert planned(RATES, 30.0, 30.0, 2000, 500)[0].votes == 400
+    assert planned(RATES, 30.0, 30.0, 2000, 500)[0].votes == 512
     plan = planned(RATES, 100.0, 100.0, 2000, 500)[0]
-    assert (plan.votes, plan.certified) == (1000, 6)
+    assert (plan.votes, plan.certified) == (1024, 5)
 
 
 def test_few_pictures_are_no_obstacle() -> None:

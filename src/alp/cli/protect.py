@@ -102,7 +102,7 @@ def run(settings: Settings) -> None:
     import torch
 
     from alp.attacks import Linf
-    from alp.cli.console import note, quieten_engine, show
+    from alp.cli.console import note, quieten_engine, show, warn
     from alp.data import load_data
     from alp.defences import Defended
     from alp.defences.checkpoint import weights_digest
@@ -114,7 +114,7 @@ def run(settings: Settings) -> None:
     from alp.protection import NAMES, Schedule, assemble
     from alp.protection.facts import facts
     from alp.protection.measure import judging_rates, measured
-    from alp.report.protected import page
+    from alp.report.protected import OVER, page
 
     start = time.monotonic()
     for module, extra in NEEDS.items():
@@ -159,6 +159,11 @@ def run(settings: Settings) -> None:
     schedule = Schedule(
         settings.out, asked, seconds(settings.budget), (len(data[0]), len(data[1])), measure
     )
+    if schedule.total > schedule.budget * OVER:
+        warn(
+            f"the least that is done takes about {span(schedule.total)} here, and {settings.budget}"
+            " is the budget"
+        )
     for number, name in enumerate(NAMES, 1):
         if schedule.taken(name) is not None:
             continue

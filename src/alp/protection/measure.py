@@ -17,16 +17,19 @@ import torch
 from alp import seeding
 from alp.defences import Defended
 from alp.defences.base import Defence
+from alp.defences.plan import BLOCK
 from alp.evaluation import EvalConfig
+from alp.evaluation.evaluator import Work
 from alp.evaluation.planning import estimate
+from alp.evaluation.tasks import Task
 from alp.training import recipes
 from alp.training.train import train
 
 if TYPE_CHECKING:
     from alp.data import Images
 
-BATCHES = (8, 32)
-"""Batches of the training steps that are timed; the second only where the first is quick."""
+BATCHES = (2, 8, 32)
+"""Batches of the training steps that are timed; a larger one only where the one before is quick."""
 
 QUICK = 0.5
 """Seconds of a step that is quick."""
@@ -34,8 +37,14 @@ QUICK = 0.5
 JUDGED = 4
 """Test images on which the calls of attackers are timed."""
 
+CALLS = 150
+"""Gradients of a draw that timing them takes an image, about."""
+
+PATIENCE = 20.0
+"""Seconds that timing them may take; where it is longer, one gradient stands for all."""
+
 VOTED = 16
-"""Noisy copies of an image that are classified at a time to see how long a vote takes."""
+"""Noisy copies of an image that are classified to see how long a block of votes takes."""
 
 
 @dataclass(frozen=True)
@@ -124,24 +133,41 @@ def judging_rates(
     found = []
     for model in models:
         here = deepcopy(model).to(config.device)
-        wall, cpu = time.perf_counter(), time.process_time()
-        plan = estimate(here, few, config)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        # The estimate is of processor time, of which a busy machine gives less.
-        busy = wall / cpu if config.device == "cpu" and cpu else 1.0
+        work = Work(here, None, {}, few.take(1), config)
+        with_gradient, without = work.probe().rates
+        if CALLS * len(few) * with_gradient > PATIENCE:
+            tasks, each = (
+                work.tasks,
+                [task.cost[0] * with_gradient + task.cost[1] * without for task in work.tasks],
+            )
+        else:
+            tasks, each = _timed(here, few, config)
         found += [
-            (busy * each, min(task.images, 2**31))
-            for task, each in zip(plan.tasks, plan.each, strict=True)
+            (seconds, min(task.images, 2**31)) for task, seconds in zip(tasks, each, strict=True)
         ]
     return tuple(found)
 
 
+def _timed(model: Defence, images: Images, config: EvalConfig) -> tuple[list[Task], list[float]]:
+    """The tasks of an evaluation, and the seconds that an image of each takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    plan = estimate(model, images, config)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    # The estimate is of processor time, of which a busy machine gives less.
+    busy = wall / cpu if config.device == "cpu" and cpu else 1.0
+    return list(plan.tasks), [busy * each for each in plan.each]
+
+
 def voting_rate(model: Defence, images: Images) -> float:
     """Seconds that a vote on an image takes."""
-    x, _ = images.batch(torch.zeros(VOTED, dtype=torch.long))
-    with torch.no_grad():
-        for _ in range(2):  # the first call is slower
-            start = time.perf_counter()
-            model.logits(x, seeding.generator(0, "rates"), 1)
-            seconds = time.perf_counter() - start
-    return seconds / VOTED
+    rate = 0.0
+    for votes in (VOTED, BLOCK):
+        x, _ = images.batch(torch.zeros(votes, dtype=torch.long))
+        source = seeding.generator(0, "rates")
+        start = time.perf_counter()
+        with torch.no_grad():
+            model.logits(x + seeding.normal(x.shape, source), source, 1)
+        rate = (time.perf_counter() - start) / votes
+        if rate * BLOCK > PATIENCE:
+            break
+    return rate

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from alp.defences.plan import BLOCK
 from alp.protection.measure import Rates
 
 TRAINED, CERTIFIED = 0.5, 0.08
@@ -39,7 +40,7 @@ LEAST, MOST = 4, 256
 LEAST_CERTIFIED, MOST_CERTIFIED = 4, 100
 """Images that are certified."""
 
-LEAST_VOTES, MOST_VOTES = 400, 1000
+LEAST_VOTES, MOST_VOTES = 4 * BLOCK, 8 * BLOCK
 """Votes for an image: with fewer the largest radius cannot be proved."""
 
 
@@ -105,7 +106,7 @@ def planned(
         pace: how many times slower trainings turned out to be than they were measured.
     """
     voting = (CERTIFIED * budget - rates.loading) / rates.voting
-    votes = _between(LEAST_VOTES, voting / LEAST_CERTIFIED, MOST_VOTES)
+    votes = _between(LEAST_VOTES, voting / LEAST_CERTIFIED, MOST_VOTES) // BLOCK * BLOCK
     certified = min(test, _between(LEAST_CERTIFIED, voting / votes, MOST_CERTIFIED))
     seconds = {
         "export": EXPORTED,
