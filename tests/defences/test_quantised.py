@@ -12,7 +12,7 @@ from alp.defences.base import Defence
 from alp.defences.checkpoint import half_kernels, load_model, save
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import Diffusion
-from alp.defences.quantise import quantise
+from alp.defences.quantise import IMAGES, SAMPLES, STEPS, quantise
 from alp.defences.quantised import Quantised, QuantisedLayer, networks_of
 from alp.defences.quantisers import (
     activation_grid,
@@ -280,6 +280,20 @@ def test_the_float_defence_is_left_alone(defended) -> None:
     assert all(each.grad is None for each in made.parameters())
     assert made.draws == defended.draws
     assert made.sigma == defended.sigma
+
+
+def test_its_description_is_the_one_that_files_hold(defended) -> None:
+    """Files of today have to be read tomorrow; what nobody sets stays what it is."""
+    made = Quantised(defended)
+    assert made.describe() == {
+        "kind": "quantised",
+        "settings": {"weights": 8, "activations": 8, "method": "reconstructed"},
+        "model": defended.describe(),
+    }
+    own = {name for name in made.state_dict() if name.startswith("inner.purifier.decoder.mix.")}
+    kinds = ("bias", "codes", "steps", "step", "zero")
+    assert own == {f"inner.purifier.decoder.mix.{kind}" for kind in kinds}
+    assert (IMAGES, SAMPLES, STEPS) == (32, 256, 300)
 
 
 @pytest.mark.slow
