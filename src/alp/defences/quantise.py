@@ -1,8 +1,8 @@
 """Post-training quantisation of a defence by a purifier or a diffusion model.
 
 Inputs of the networks are recorded while the defence purifies training images, over all steps of a
-chain (Li et al. 2023, section 3.2). They set the grids of the activations, and the rounding of the
-weights is learned on them block by block.
+chain (time step-aware calibration, Li et al. 2023). They set the grids of the activations, and the
+rounding of the weights is learned on them block by block.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class QuantisedLayer(nn.Module):
     """A convolution or linear layer with the weights and inputs of few bits; its bias is float.
 
     With two ``parts`` each half of the input channels has grids of its own: the halves of a
-    concatenation differ in scale (Li et al. 2023, section 3.3).
+    concatenation differ in scale (shortcut splitting, Li et al. 2023).
     """
 
     codes: Tensor
