@@ -103,7 +103,7 @@ def _honesty(facts: Mapping[str, Any]) -> str:
             f"{count(defended['images'], 'picture')} are few: the worst case lies between "
             f"{interval(defended['worst'])} %. Give more time by `--budget`."
         )
-    said += defended["warnings"]
+    said += [f"{text[0].upper()}{text[1:]}." for text in defended["warnings"]]
     gain = facts["gain"]
     if gain["low"] <= 0:
         said.append("**The gain in the worst case may be nothing: its interval reaches zero.**")
