@@ -241,7 +241,7 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
         "certify": into(
             "certified", "certify", noiseless, *data, *size, *seed,
             "--images", plan.certified, "--sigma", plan.sigma, "--budget", plan.votes,
-            "--radii", 0, plan.sigma, 2 * plan.sigma,
+            "--batch_size", 1, "--radii", 0, plan.sigma, 2 * plan.sigma,
         ),
         "judge": into(
             "judged", "evaluate", settings.classifier, defended, *data, *size, *seed,

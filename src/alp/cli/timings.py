@@ -80,7 +80,7 @@ def engine_table(found: list[Row]) -> Table:
                 *(f"{each.median:.2f} ({each.p99:.2f})" for each in (one, row, decided)),
                 f"{decided.mean:.2f}",
                 f"{decided.draws:.1f}",
-                " / ".join(_per_second(each.throughput) for each in (one, row, decided)),
+                " / ".join(per_second(each.throughput) for each in (one, row, decided)),
                 f"{100 * share(found, row):.0f} %",
             )
         )
@@ -179,5 +179,6 @@ def _times(measured: Ratio | None) -> str:
     return f"{measured.value:,.3g} ({measured.low:,.3g}\u2013{measured.high:,.3g})"
 
 
-def _per_second(images: float) -> str:
+def per_second(images: float) -> str:
+    """Images a second in a table; a slow model has less than one."""
     return f"{images:,.0f}" if images >= 10 else f"{images:.2g}"
