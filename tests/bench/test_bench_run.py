@@ -18,7 +18,7 @@ from alp.defences.transforms import JPEG
 from alp.errors import ConfigError, UnknownNameError
 from alp.records import read, write
 from alp.records.timings import rows
-from alp.report.figures.bench import write_plot
+from alp.report.figures.speed import write_plot
 
 
 def test_record(run_bench, new_classifier, tmp_path) -> None:

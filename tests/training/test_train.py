@@ -23,7 +23,7 @@ from alp.defences.packaged import load_kind
 from alp.errors import CheckpointError, ConfigError
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
-from alp.training.adversary import perturbation
+from alp.training.tasks import perturbation
 from alp.training.train import thin, train
 
 CODE = PurifierConfig(latent_channels=8, width=8, blocks=1)

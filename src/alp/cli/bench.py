@@ -86,7 +86,7 @@ def run(settings: Settings) -> None:
     from alp.defences.packaged import load_defended
     from alp.executors import device_of
     from alp.records import write
-    from alp.report.figures.bench import write_plot
+    from alp.report.figures.speed import write_plot
 
     if find_spec("matplotlib") is None:  # known before the benchmark has run for minutes
         raise AlpError(

@@ -12,12 +12,12 @@ from alp.cli import COMMANDS
 from alp.cli.common import (
     CALIBRATION,
     Chosen,
+    Spread,
     calibration_images,
     frame_for,
     load_named,
 )
 from alp.cli.settings import POSITIONAL, among
-from alp.cli.spread import Spread
 from alp.config import positive, within
 from alp.deploy.backends import BACKENDS, PRECISIONS
 

@@ -1,4 +1,4 @@
-"""What the commands share that attack, or that deploy a model."""
+"""What the commands share: pictures, models, threats, and where units run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, ClassVar
 from alp.attacks import ATTACKS, THREATS, Attack, Threat
 from alp.attacks.library import LIBRARY_ATTACKS
 from alp.cli.settings import RESUMED, Printed, among, given
-from alp.config import MOST_PIXELS, FrameConfig, require_number
+from alp.config import MOST_PIXELS, FrameConfig, positive, require_number, within
 from alp.data import SPLITS, load_data
 from alp.errors import ConfigError
+from alp.executors import EXECUTORS, Workers
+from alp.executors.shares import Share
 
 if TYPE_CHECKING:
     from alp.data import Images
     from alp.defences.base import Defence, Model
     from alp.deploy.engine import Floats
+    from alp.evaluation.crew import Crew
+
 
 CALIBRATION = 512
 """Training images that set the ranges of int8."""
@@ -167,3 +171,48 @@ def load_named(weights: Iterable[Path], draws: int | None = None) -> dict[str, D
             )
         named[name] = path
     return {name: load_classifier(path, draws) for name, path in named.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Printed):
+    """Where the units of a command run."""
+
+    executor: str = field(default="processes", metadata=among(EXECUTORS))
+    """Where the units run (docs/cluster.md); it decides about --workers."""
+    workers: Workers = field(metadata=given(lambda by: EXECUTORS[by["executor"]](), "executor"))
+    """The executor's settings."""
+    processes: int = 1
+    """Workers that share out the units. One is this process, unless another executor is asked
+    for."""
+    threads: int = 0
+    """Processor threads of each worker, on which the last bit of a result depends; 0 for what the
+    executor has: all cores shared out among processes, 1 elsewhere."""
+
+    def __post_init__(self) -> None:
+        positive(self, "processes")
+        within(self, 0, 10_000, "threads")
+
+    @property
+    def crew(self) -> Crew:
+        """The workers."""
+        from alp.evaluation.crew import Crew
+
+        return Crew(None, self.processes, self.threads or None, self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread(Started):
+    """Which units a command does, and where."""
+
+    share: str | None = None
+    """K/N: do this share of the units, and end; 'alp gather' makes the record of all. In an array
+    of jobs auto (Slurm) or auto/N (Kubernetes). By default the setting ALP_SHARE, or all units."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Share.of(self.share)
+
+    @property
+    def own_share(self) -> Share | None:
+        """The share of this command."""
+        return Share.of(self.share)

@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from alp.cli import COMMANDS
-from alp.cli.common import CALIBRATION, Attacked, calibration_images, frame_for, load_named
+from alp.cli.common import CALIBRATION, Attacked, Spread, calibration_images, frame_for, load_named
 from alp.cli.settings import POSITIONAL, among
-from alp.cli.spread import Spread
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.errors import ConfigError

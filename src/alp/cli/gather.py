@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from alp.cli import COMMANDS, settings_of
+from alp.cli.common import Spread, Started
 from alp.cli.configuration import options_text, read_options
 from alp.cli.settings import POSITIONAL, WRITTEN
-from alp.cli.spread import Spread, Started
 from alp.data import DATASETS
 from alp.errors import ConfigError
 from alp.executors.shares import Share

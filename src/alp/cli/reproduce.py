@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alp.cli import COMMANDS
+from alp.cli.common import Spread
 from alp.cli.settings import POSITIONAL, RESUMED, among
-from alp.cli.spread import Spread
 from alp.executors.shares import ShareDone
 from alp.experiments import EXPERIMENTS
 from alp.experiments.protocol import Protocol

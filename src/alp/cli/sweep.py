@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from alp.cli import COMMANDS, settings_of
+from alp.cli.common import Started
 from alp.cli.settings import POSITIONAL, RESUMED, among, pairs
-from alp.cli.spread import Started
 from alp.config import positive
 from alp.data import SPLITS
 from alp.errors import AlpError

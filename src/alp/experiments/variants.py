@@ -1,31 +1,75 @@
-"""Purifiers of other widths and other constraints, and what they let through.
+"""What trainings of the purifier come to: sigma over the steps, and other widths and constraints.
+
+``sigma``: the paper's figure 2, sigma against training, a line a trial; records of the kind
+``training`` (:mod:`alp.records.record`) with sigma, the latent's signal-to-noise ratio and its
+bits, without which a sigma says nothing.
 
 ``bottleneck``: latents of 16 to 512 channels at equal spatial size (the paper's claim: a wide
 latent passes the attack through). ``rate-distortion``: the usual latent as the constraint on the
 reconstruction moves. Each variant is trained from scratch, a little shorter than the paper's own
-models, with a classifier of its own behind it.
-
-Records of the kind ``points`` (:mod:`alp.records.points`), one a variant, clean and
-under the protocol's attack and radius at two levels. ``extra`` of the header has
-``latent_channels``, ``constraint_db`` (the reconstruction that the constraint asks for), and, on
-the evaluated images, ``bits_per_pixel`` (rate of an image over its pixels), ``bits_per_latent`` and
-``latent_snr``.
+models, with a classifier of its own behind it. Records of the kind ``points``
+(:mod:`alp.records.points`), one a variant, clean and under the protocol's attack and radius at two
+levels. ``extra`` of the header has ``latent_channels``, ``constraint_db`` (the reconstruction that
+the constraint asks for), and, on the evaluated images, ``bits_per_pixel`` (rate of an image over
+its pixels), ``bits_per_latent`` and ``latent_snr``.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from alp.data import Images
 from alp.defences import Defended
+from alp.evaluation import About
 from alp.evaluation.grid import Point
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.trained import Variant
 from alp.experiments.workspace import Workspace
-from alp.records import Record
+from alp.records import KIND_TRAINING, Record
+from alp.records.record import LAYOUTS
+from alp.seeding import recorded
 from alp.training.losses import rate
+from alp.training.train import Trained
+
+CURVES = LAYOUTS[KIND_TRAINING].columns
+
+
+@EXPERIMENTS.register("sigma", order=2, summary="figure 2: sigma against training")
+def sigma(workspace: Workspace) -> list[Record]:
+    """The curves of the purifiers of all trials, as their trainings kept them."""
+    return [_of_trial(workspace, trial) for trial in range(workspace.protocol.trials)]
+
+
+def _of_trial(workspace: Workspace, trial: int) -> Record:
+    # Not the weights that a protocol may give: they have no curve.
+    trained = workspace.train(f"purifier-{trial}", "purifier", trial=trial)
+    about = workspace.about("purifier", trained.model, trial)
+    return workspace.record(f"purifier-{trial}", about, lambda: _record(workspace, trained, about))
+
+
+def _record(workspace: Workspace, trained: Trained, about: About) -> Record:
+    kept = trained.record
+    header = {
+        "kind": KIND_TRAINING,
+        "item": workspace.item,
+        "name": about.name,
+        "trial": about.trial,
+        "seed": kept["seed"],
+        **recorded(),
+        "scale": workspace.protocol.scale,
+        "steps": kept["steps"],
+        "batch_size": kept["settings"]["optim"]["batch_size"],
+        "psnr": kept["settings"]["rate"]["psnr"],
+        "data": {"name": kept["data"], "split": kept["split"]},
+        "data_digest": kept["data_digest"],
+        "sigma": trained.model.sigma,  # type: ignore[union-attr]
+        "weights": dict(about.weights),
+    }
+    return Record(header, {name: np.asarray(kept["curve"][name]) for name in CURVES})
+
 
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of the latent; 48 hold a 4 x 4 patch of pixels whole."""

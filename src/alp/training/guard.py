@@ -20,11 +20,10 @@ from alp.defences.base import Defence, classify
 from alp.defences.packaged import load_classifier
 from alp.defences.purifier import with_noise
 from alp.errors import ConfigError
-from alp.training.adversary import growing
 from alp.training.base import TASKS, Perturb, Source, Start, Task
 from alp.training.losses import distortion
 from alp.training.stages import GuardStage
-from alp.training.tasks import divergence
+from alp.training.tasks import divergence, growing
 
 
 class ReturningClamp(torch.autograd.Function):

@@ -15,9 +15,9 @@ from alp.defences import ResNetLite
 from alp.defences.base import Defence, classify
 from alp.defences.hgd import HGD
 from alp.defences.packaged import load_kind
-from alp.training.adversary import iterated
 from alp.training.base import TASKS, Source, Start, Task
 from alp.training.stages import HGDStage
+from alp.training.tasks import iterated
 
 Iterated = Callable[[nn.Module, Tensor, Tensor, float, int, Source], Tensor]
 """(model, x, labels, eps, steps, source) -> x attacked by FGSM in so many steps."""

@@ -1,21 +1,23 @@
-"""Training of a purifier, of a classifier, and of both together."""
+"""Training of a purifier, of a classifier, and of both together; the attacks of trainings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from alp.attacks import BIM, NFGSM, PGD, THREATS, Linf
 from alp.defences import Defended, InputNoise, Purifier
-from alp.defences.base import Defence
-from alp.errors import ConfigError
-from alp.training.adversary import perturbation
+from alp.defences.base import Defence, classify
+from alp.errors import ConfigError, choose
 from alp.training.base import TASKS, Perturb, Source, Start, Task
 from alp.training.losses import distortion, rate, target_mse, update_multiplier
-from alp.training.stages import ClassifierStage, JointStage, PurifierStage
+from alp.training.stages import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
 
 FAR = 3.0
 """Decibels below the reconstruction that was asked for from which a purifier is doubted."""
@@ -204,3 +206,31 @@ def divergence(clean: Tensor, attacked: Tensor) -> Tensor:
     return F.kl_div(
         attacked.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
     )
+
+
+def perturbation(adversary: AdversaryConfig) -> Perturb | None:
+    """The attack of an adversary; None where there is none."""
+    if adversary.method == "none":
+        return None
+    threat = choose(THREATS, adversary.norm, "norm")(adversary.eps)
+    attack = NFGSM() if adversary.method == "nfgsm" else PGD(steps=adversary.steps)
+    return lambda target, x, y, source: attack(target, x, y, threat, source)
+
+
+def growing(adversary: AdversaryConfig) -> Callable[[float], Perturb]:
+    """The attack of an adversary at a share of its radius, above 0."""
+
+    def at(share: float) -> Perturb:
+        perturb = perturbation(replace(adversary, eps=share * adversary.eps))
+        assert perturb is not None
+        return perturb
+
+    return at
+
+
+def iterated(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, source: Source
+) -> Tensor:
+    """FGSM in ``steps`` steps that reach ``eps`` together (Kurakin et al. 2017)."""
+    target = partial(classify, model)
+    return BIM(steps=steps, step_size=eps / steps)(target, x, y, Linf(eps), source)

@@ -1,5 +1,5 @@
-"""The gradient that attackers follow is not zero and is the slope; a declared surrogate leads
-uphill."""
+"""The gradient that attackers follow is not zero, is the slope, and points the same way however it
+is averaged; a declared surrogate leads uphill."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from alp import seeding
 from alp.attacks import LOSSES, Target, input_gradient
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from alp.defences.base import Defence
 
 
+ALIKE = 0.2
+"""Least mean cosine of two averaged gradients."""
 BLIND = 0.01
 """Share of images on which the attacker may be blind."""
 
@@ -193,3 +196,43 @@ class Surrogate:
             )
         inequality = f"share of images whose surrogate leads uphill >= {percent(UPHILL)} - tau"
         return Finding(self.name, value >= bound, value, bound, inequality, words)
+
+
+@CHECKS.register("direction", order=5)
+class Direction:
+    """Two averages over draws of their own point the same way, at the image and at a random
+    start: the attacker averages enough to know where to go. A gradient that is zero points
+    nowhere, and counts as a cosine of 0."""
+
+    name = "direction"
+
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return defence.stochastic
+
+    def cost(self, suite: Suite) -> tuple[float, float]:
+        return 4 * suite.probes.draws, 0
+
+    def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        start = scene.threat.random_start(x, scene.source(self.name, x.device))
+        return {"clean": self._cosine(scene, x, y), "start": self._cosine(scene, start, y)}
+
+    def _cosine(self, scene: Scene, x: Tensor, y: Tensor) -> Tensor:
+        first, second = (self._gradient(scene, x, y, half) for half in range(2))
+        return cosine_similarity(first, second, dim=1)
+
+    def _gradient(self, scene: Scene, x: Tensor, y: Tensor, half: int) -> Tensor:
+        """One averaged gradient, its largest entry 1: the squares of a confident model's tiny
+        gradients would underflow."""
+        target = scene.target(f"{self.name}/{half}", x.device, "eot", scene.probes.draws)
+        gradient = input_gradient(target, x, y, LOSSES["ce"])[0].flatten(1)
+        largest = gradient.abs().amax(1, keepdim=True)
+        return gradient / largest.clamp_min(torch.finfo(gradient.dtype).tiny)
+
+    def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
+        value = float((own["clean"].mean() + own["start"].mean()) / 2)
+        draws = suite.probes.draws
+        words = f"two averages of {draws} gradients have a mean cosine of {value:.2f}"
+        if value < ALIKE:
+            words = f"randomness suspected: {words}, so that averaging {draws} draws is too little"
+        inequality = f"mean cosine of two EOT-{draws} gradients >= {ALIKE:g}"
+        return Finding(self.name, value >= ALIKE, value, ALIKE, inequality, words)

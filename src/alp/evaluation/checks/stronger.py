@@ -1,4 +1,5 @@
-"""Attackers who have more do at least as well: more steps, the exact gradient, any gradient."""
+"""Attackers who have more do at least as well: more steps, more draws, the exact gradient, any
+gradient at all."""
 
 from __future__ import annotations
 
@@ -117,3 +118,29 @@ class BlackBox:
             words = f"gradient masking suspected: black box beats white box by {points(value)}"
         inequality = "accuracy(white boxes) - accuracy(all) <= 0.5 points + tau"
         return Finding(self.name, value <= bound, value, bound, inequality, words)
+
+
+@CHECKS.register("draws", order=4)
+class Draws:
+    """PGD on the average of many draws does at least as well as on single draws (Athalye et al.
+    2018, section 3.2)."""
+
+    name = "draws"
+
+    def applies(self, suite: Suite, defence: Defence) -> bool:
+        return defence.stochastic
+
+    def cost(self, suite: Suite) -> tuple[float, float]:
+        probes = suite.probes
+        return probes.steps[0] * (probes.draws + 1), 2 * suite.evaluations * probes.draws
+
+    def measure(self, scene: Scene, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        attack = PGD(scene.probes.steps[0])
+        return {
+            key: scene.right(scene.attacked(self.name, attack, x, y, draws=draws), y)
+            for key, draws in {"one": 1, "many": scene.probes.draws}.items()
+        }
+
+    def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
+        named = {"one": "EOT-1", "many": f"EOT-{suite.probes.draws}"}
+        return no_better(self.name, own, [("many", "one")], named)
