@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import alp as library
-from alp.cli.protect import NEEDS, Settings, commands, seconds
+from alp.cli.protect import NEEDS, Settings, commands, opened, seconds
 from alp.cli.settings import parse
 from alp.errors import ConfigError
 from alp.protection import NAMES, Plan, Training, assemble
@@ -96,20 +96,34 @@ def test_another_protection_needs_another_folder(alp, weights, pictures, protect
     assert "another eps" in told.err
 
 
-def test_a_classifier_may_be_retrained_behind_it(alp, weights, pictures, protection) -> None:
+CODE = """
+from torch import nn
+
+
+def make():
+    pooled = nn.AdaptiveAvgPool2d(2)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), pooled, nn.Flatten(), nn.Linear(32, 3))
+"""
+
+
+@pytest.mark.parametrize("code", [False, True], ids=["weights", "code"])
+def test_a_classifier_may_be_retrained_behind_it(alp, weights, pictures, tmp_path, code) -> None:
     """The step that is another one then: adversarial training of the classifier."""
-    out = protection.parent / "retrained"
-    settings = parse(
-        "protect", Settings, line(weights, pictures, out, "--retrain", "classifier")[1:]
-    )
+    (tmp_path / "net.py").write_text(CODE)
+    classifier = f"{tmp_path / 'net.py'}:make" if code else str(weights.classifier)
+    arguments = line(weights, pictures, tmp_path / "out", "--retrain", "classifier")[2:]
+    settings = parse("protect", Settings, [classifier, *arguments])
     epoch = Training(32, 1.0)
     steps = commands(settings, Plan(epoch, epoch, 2, 100, 2), None)
     assert list(steps) == ["purifier", "defence", "export", "bench", "certify", "judge"]
     for name in ("purifier", "defence"):
         assert alp(*steps[name]).status == 0
-    assemble(out, out / "defence" / "weights.safetensors", library.load(weights.classifier), 2)
-    kept = library.load(weights.classifier).state_dict()
-    inside = library.load(out / "defended.safetensors").classifier.state_dict()
+    before = library.load(classifier)
+    kept = {name: value.clone() for name, value in before.state_dict().items()}
+    trained = opened(tmp_path / "out" / "defence" / "weights.safetensors", Path(classifier))
+    assemble(tmp_path / "out", Path(trained), before, 2)
+    made = library.load(opened(tmp_path / "out" / "defended.safetensors", Path(classifier)))
+    inside = made.classifier.state_dict()
     assert not all(inside[name].equal(value) for name, value in kept.items())
 
 

@@ -17,7 +17,7 @@ from alp.cli.common import Sized, frame_for
 from alp.cli.settings import POSITIONAL, RESUMED
 from alp.cli.tables import span
 from alp.cli.values import worded
-from alp.config import positive, require_number
+from alp.config import EngineConfig, positive, require_number
 from alp.errors import AlpError, ConfigError
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def run(settings: Settings) -> None:
     from alp.protection.facts import facts
     from alp.protection.measure import judging_rates, measured
     from alp.report.protected import OVER, page
+    from alp.training.engine import limit_threads
 
     start = time.monotonic()
     for module, extra in NEEDS.items():
@@ -123,6 +124,7 @@ def run(settings: Settings) -> None:
                 f'protect needs {module}, which is not installed: pip install "alp[{extra}]"'
             )
     quieten_engine()
+    limit_threads(EngineConfig())  # as the trainings do, so that an interruption changes no bit
     classifier, purifier = load_classifier(settings.classifier), load_purifier(settings.purifier)
     require_writable(settings.out, "plan.json")
     frame = frame_for([classifier], settings.size)
@@ -146,7 +148,7 @@ def run(settings: Settings) -> None:
         return rates, time.monotonic() - start
 
     def judging() -> tuple[tuple[float, int], ...]:
-        trained = _opened(settings.out / "defended.safetensors", settings.classifier)
+        trained = opened(settings.out / "defended.safetensors", settings.classifier)
         return judging_rates((classifier, load_classifier(Path(trained))), data[1], config)
 
     asked = {
@@ -170,7 +172,8 @@ def run(settings: Settings) -> None:
         began = time.monotonic()
         if name == "export":
             weights = settings.out / "defence" / "weights.safetensors"
-            assemble(settings.out, weights, classifier, settings.draws)
+            trained = Path(opened(weights, settings.classifier))
+            assemble(settings.out, trained, classifier, settings.draws)
         schedule.begin(name, judging)
         line = commands(settings, schedule.plan, None if frame is None else frame.height)[name]
         note(
@@ -211,7 +214,7 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
     front = str(out / "purifier" / "weights.safetensors")
     behind = ["--purifier", front, "--classifier", str(settings.classifier)]
     defended, noiseless = (
-        _opened(out / f"{name}.safetensors", settings.classifier)
+        opened(out / f"{name}.safetensors", settings.classifier)
         for name in ("defended", "noiseless")
     )
     eps = worded(settings.eps)
@@ -250,7 +253,7 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
     }  # fmt: skip
 
 
-def _opened(path: Path, classifier: Path) -> str:
+def opened(path: Path, classifier: Path) -> str:
     """How a weights file is loaded: code that it stands before has to be named each time."""
     from alp.defences.references import CODE, parsed
 
