@@ -47,7 +47,7 @@ class Augment:
         if self.shift >= min(height, width):
             raise ConfigError(
                 f"augmentation shift {self.shift} does not fit images of {height}x{width}; "
-                f"give at most {min(height, width) - 1}"
+                f"give at most {min(height, width) - 1}, or larger images (--size)"
             )
         draws = seeding.uniform((x.shape[0], 5), source).to(x.device)
         rows = _moved(draws[:, 0], height, self.shift)

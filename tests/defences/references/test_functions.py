@@ -55,7 +55,7 @@ def test_callables_that_are_no_modules(place, new_images) -> None:
         ("net.py:mak", CheckpointError, "net.py has no 'mak'; it has: .*make"),
         ("nowhere.at.all:make", CheckpointError, "cannot be imported"),
         ("net.py:broken", CheckpointError, "ZeroDivisionError: of the user"),
-        ("net.py:number", ConfigError, "gives a int"),
+        ("net.py:number", ConfigError, "gives an object of the type int; give a torch module"),
         ("net.py:noisy,mean=0.5", ConfigError, "takes no mean"),
         ("net.py:make,sized=3", ConfigError, "no setting 'sized=3'"),
         ("net.py:make,size=a", ConfigError, "size=a: give height and width"),

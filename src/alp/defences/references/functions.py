@@ -59,8 +59,8 @@ def open_function(reference: Reference) -> Found | Defence:
         return Found(thing.eval())
     if not callable(thing):
         raise ConfigError(
-            f"{reference.place} gives a {type(thing).__name__}; give a torch module, or a callable "
-            "from images to logits"
+            f"{reference.place} gives an object of the type {type(thing).__name__}; give a torch "
+            "module, or a callable from images to logits"
         )
     return _callable(reference, thing)
 
