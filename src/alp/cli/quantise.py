@@ -8,12 +8,12 @@ from typing import Literal
 
 from alp.cli import COMMANDS
 from alp.cli.common import CALIBRATION, calibration_images, frame_for
-from alp.cli.settings import POSITIONAL, WRITTEN
+from alp.cli.settings import POSITIONAL, WRITTEN, Printed
 from alp.config import positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Printed):
     """Quantise the purifier or the diffusion model of a defence after its training, simulated in
     float. What is written is a weights file like any other: evaluate and bench take it."""
 
@@ -35,8 +35,6 @@ class Settings:
     """Seed of their choice, the draws and the learning."""
     out: Path = field(metadata=WRITTEN)
     """Folder for weights.safetensors."""
-    json: bool = False
-    """Print JSON."""
 
     def __post_init__(self) -> None:
         positive(self, "steps")
