@@ -103,6 +103,14 @@ def test_a_machine_that_changes_its_pace_keeps_to_the_budget(tmp_path, slower: f
         assert schedule.plan.judged < first.judged
 
 
+def test_a_training_too_slow_for_its_record_is_planned_nevertheless(tmp_path) -> None:
+    schedule = opened(tmp_path)
+    (tmp_path / "purifier").mkdir()
+    (tmp_path / "purifier" / "training.json").write_text('{"images_per_second": 0.0}')
+    schedule.begin("defence", lambda: RATES.judging)
+    assert schedule.plan.defending.batch_size == 8
+
+
 def test_an_interrupted_protection_keeps_its_plan(tmp_path) -> None:
     schedule = opened(tmp_path)
     schedule.begin("purifier", lambda: RATES.judging)

@@ -18,6 +18,9 @@ from alp.files import read_json, write_json
 from alp.protection.measure import Rates
 from alp.protection.plan import NAMES, Plan, judged, planned
 
+SLOWEST = 0.1
+"""Pictures a second; a training's record has no digits for fewer."""
+
 
 class Schedule:
     """The plan in a folder, and how long the steps have taken."""
@@ -102,7 +105,8 @@ class Schedule:
         left -= sum(self.taken(name) or 0.0 for name in NAMES)
         if step == "defence":
             kept = read_json(self.folder / "purifier" / "training.json", CheckpointError)
-            pace = 1 / (float(kept["images_per_second"]) * self.rates.adapting)
+            speed = max(SLOWEST, float(kept["images_per_second"]))
+            pace = 1 / (speed * self.rates.adapting)
             new, seconds = planned(self.rates, self.budget, left, *self.counts, pace=pace)
             self.plan = replace(self.plan, defending=new.defending)
             self.seconds["defence"] = seconds["defence"]
