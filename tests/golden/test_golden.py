@@ -32,6 +32,6 @@ def test_the_numbers_that_have_slipped_before_are_there() -> None:
     assert strongest["level"] == "eot"
     assert (strongest["attack"]["steps"], strongest["draws"]) == (100, 20)
     assert values["thresholds"]["evaluation"]["planted.FOUND"] == 0.95
-    assert values["thresholds"]["evaluation"]["blackbox.SLACK"] == 0.005
+    assert values["thresholds"]["evaluation"]["stronger.SLACK"] == 0.005
     assert values["claims"]["hierarchy.a-alp-at.robust"]["tolerance"] == 3.88
     assert values["recipes"]["adversarial, cpu"]["stage"]["optim"]["lr"] == 0.2
