@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from alp.cli import COMMANDS, settings_of
 from alp.cli.common import Sized, frame_for
 from alp.cli.settings import POSITIONAL, RESUMED
-from alp.cli.tables import span
 from alp.cli.values import worded
 from alp.config import EngineConfig, positive, require_number
 from alp.errors import AlpError, ConfigError
@@ -103,6 +102,7 @@ def run(settings: Settings) -> None:
 
     from alp.attacks import Linf
     from alp.cli.console import note, quieten_engine, show, warn
+    from alp.cli.tables import span
     from alp.data import load_data
     from alp.defences import Defended
     from alp.defences.checkpoint import weights_digest
