@@ -17,7 +17,8 @@ from alp.seeding import generator
 
 pytestmark = pytest.mark.slow
 
-SUITE = Suite("tiny", (Entry("eot", PGD(2), 2),), (), evaluations=1, probes=Probes(images=8))
+PROBES = Probes(images=8, steps=(2, 4), draws=2)
+SUITE = Suite("tiny", (Entry("eot", PGD(2), 2),), (), evaluations=1, probes=PROBES)
 
 
 @pytest.fixture
