@@ -259,8 +259,16 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "demo": Recipe(
             _guard(_TINY_PURIFIER, _NFGSM, 8.0, 64, 0.98), *_UNMEASURED, classifier=True
         ),
+        # One noisy step reaches beyond its radius: 7/255 trains for 8/255, and costs less on clean
+        # images.
         "cpu": Recipe(
-            _guard(PurifierConfig(), _NFGSM, 10.0, 128, 0.995), *_UNMEASURED, classifier=True
+            replace(
+                _guard(PurifierConfig(), replace(_NFGSM, eps=7 / 255), 16.0, 128, 0.995),
+                curriculum=0.3,
+            ),
+            "140 core-minutes",
+            "61.7 % clean, 29.5 % robust from the packaged purifier",
+            classifier=True,
         ),
         "gpu": Recipe(
             _guard(PurifierConfig(width=96, blocks=4), _PGD, 60.0, 128, 0.998),
