@@ -122,6 +122,7 @@ class Estimating(Asking):
         loss = LOSSES[self.loss]
         point = x if start is None else start
         moving = torch.zeros_like(x)
+        size = step_length(self.step_size, threat)
         yield point
         for _ in range(self.steps):
             gradient = estimated(
@@ -132,7 +133,6 @@ class Estimating(Asking):
                 self.delta,
             )
             moving = self.momentum * moving + (1 - self.momentum) * gradient
-            size = step_length(self.step_size, threat)
             point = threat.project(threat.step(point, moving, size), x)
             yield point
 
