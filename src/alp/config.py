@@ -38,9 +38,9 @@ class PurifierConfig:
     """The Asymmetric Latent Purifier: encoder, learned Gaussian noise, decoder."""
 
     latent_channels: int = 64
-    """Channels of the latent, at a quarter of the image's height and width."""
+    """Channels of the latent, at a quarter of the image's height and width, or at an eighth."""
     width: int = 64
-    """Channels of the encoder at half resolution; twice as many at a quarter."""
+    """Channels of the encoder at twice the latent's resolution; twice as many at the latent's."""
     blocks: int = 4
     """Residual blocks of the encoder at each of its two resolutions."""
     noise: Literal["learned", "per-channel", "fixed"] = "learned"
@@ -50,6 +50,14 @@ class PurifierConfig:
     autoencoder, only where it is fixed."""
     stop_gradient: bool = False
     """Cut the gradient at the latent outside training: the paper's structural gradient masking."""
+    stride: Literal[4, 8] = 4
+    """Pixels per latent cell along each axis: with 64 channels 4 keeps more values than a picture
+    has, 8 a third of them."""
+    linear: bool = True
+    """Whether a linear transform goes around the networks of encoder and decoder."""
+    latent: Literal["free", "bounded", "unit"] = "free"
+    """What holds the latent's scale beside the rate: nothing; values between -1 and 1 (tanh); or a
+    root mean square of 1 over the channels of each latent cell."""
 
     def __post_init__(self) -> None:
         check_types(self)

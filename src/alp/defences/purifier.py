@@ -7,6 +7,7 @@ it runs once a draw.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self, cast, final
 
@@ -26,44 +27,56 @@ from alp.defences.base import (
 from alp.defences.classifier import PlainBlock
 from alp.defences.pretrained import Pretrained
 
-STRIDE = 4
-"""Pixels of the image per latent cell, along each axis."""
 
-PATCH = 3 * STRIDE**2
-"""Pixel values of the image per latent cell."""
+def _unit(mu: Tensor) -> Tensor:
+    return mu * (mu.square().mean(1, keepdim=True) + 1e-6).rsqrt()
+
+
+_HELD: dict[str, Callable[[Tensor], Tensor]] = {
+    "free": lambda mu: mu,
+    "bounded": torch.tanh,
+    "unit": _unit,
+}
+"""``latent`` of the configuration to what is made of latent means (B, C, h, w)."""
 
 
 class Encoder(nn.Module):
-    """Image to latent mean: (B, 3, H, W) in [0,1] -> mu (B, latent_channels, H / 4, W / 4).
+    """Image to latent mean: (B, 3, H, W) in [0,1] -> mu (B, latent_channels, H / s, W / s), with
+    the stride s of the configuration.
 
-    H and W have to be multiples of ``STRIDE``; ``Purifier`` pads other sizes. A linear transform
-    of each 4 x 4 patch goes around the network: with the decoder's it starts as an orthonormal
-    transform code, so that the first thing to be learned is the noise level and not the identity.
+    H and W have to be multiples of the stride; ``Purifier`` pads other sizes. A linear transform
+    of each s x s patch goes around the network, where the configuration does not leave it out: with
+    the decoder's it starts as an orthonormal transform code, so that the first thing to be learned
+    is the noise level and not the identity.
     """
 
     def __init__(self, config: PurifierConfig) -> None:
         super().__init__()
-        width = config.width
-        transform = nn.Conv2d(PATCH, config.latent_channels, 1)
-        nn.init.orthogonal_(transform.weight, gain=2.0)
-        self.linear = nn.Sequential(nn.PixelUnshuffle(STRIDE), transform)
-        self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, 1, 1))
+        width, half = config.width, config.stride // 2
+        self.linear: nn.Sequential | None = None
+        if config.linear:
+            transform = nn.Conv2d(3 * config.stride**2, config.latent_channels, 1)
+            nn.init.orthogonal_(transform.weight, gain=2.0)
+            self.linear = nn.Sequential(nn.PixelUnshuffle(config.stride), transform)
+        self.stem = nn.Sequential(nn.PixelUnshuffle(half), nn.Conv2d(3 * half**2, width, 3, 1, 1))
         self.fine = nn.Sequential(*(PlainBlock(width) for _ in range(config.blocks)))
         self.down = nn.Conv2d(width, 2 * width, 3, 2, 1)
         self.coarse = nn.Sequential(*(PlainBlock(2 * width) for _ in range(config.blocks)))
         self.head = nn.Conv2d(2 * width, config.latent_channels, 3, 1, 1)
-        nn.init.zeros_(self.head.weight)
+        if self.linear is not None:
+            nn.init.zeros_(self.head.weight)
+        self.latent = config.latent
 
     def forward(self, x: Tensor) -> Tensor:
         x = 2 * x - 1
         h = self.fine(self.stem(x))
         h = self.coarse(self.down(F.relu(h)))
-        mu: Tensor = self.linear(x) + self.head(F.relu(h))
-        return mu
+        mu: Tensor = self.head(F.relu(h))
+        return _HELD[self.latent](mu if self.linear is None else self.linear(x) + mu)
 
 
 class Decoder(nn.Module):
-    """Latent to image: z (B, latent_channels, h, w) -> (B, 3, 4 h, 4 w).
+    """Latent to image: z (B, latent_channels, h, w) -> (B, 3, s h, s w), with the stride s.
 
     The output is not clamped: in training a clamp would cut the gradient at 0 and 1. ``Purifier``
     clamps what it returns as a picture.
@@ -71,21 +84,25 @@ class Decoder(nn.Module):
 
     def __init__(self, config: PurifierConfig) -> None:
         super().__init__()
-        width = config.width
-        self.linear = nn.Sequential(
-            nn.Conv2d(config.latent_channels, PATCH, 1), nn.PixelShuffle(STRIDE)
-        )
+        width, half = config.width, config.stride // 2
+        self.linear: nn.Sequential | None = None
+        if config.linear:
+            self.linear = nn.Sequential(
+                nn.Conv2d(config.latent_channels, 3 * config.stride**2, 1),
+                nn.PixelShuffle(config.stride),
+            )
         self.stem = nn.Conv2d(config.latent_channels, 2 * width, 3, 1, 1)
         self.up = nn.PixelShuffle(2)
         self.mix = nn.Conv2d(width // 2, width, 3, 1, 1)
-        image = nn.Conv2d(width, 12, 3, 1, 1)
-        nn.init.zeros_(image.weight)
-        self.head = nn.Sequential(image, nn.PixelShuffle(2))
+        image = nn.Conv2d(width, 3 * half**2, 3, 1, 1)
+        if self.linear is not None:
+            nn.init.zeros_(image.weight)
+        self.head = nn.Sequential(image, nn.PixelShuffle(half))
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.up(F.relu(self.stem(z)))
-        x: Tensor = (self.linear(z) + self.head(F.relu(self.mix(h))) + 1) / 2
-        return x
+        x: Tensor = self.head(F.relu(self.mix(h)))
+        return ((x if self.linear is None else self.linear(z) + x) + 1) / 2
 
 
 NO_NOISE = -1000.0
@@ -130,7 +147,8 @@ class LatentNoise(nn.Module):
 class Purifier(Pretrained, PurifierBase):
     """x (B, 3, H, W) in [0,1] -> a purified x of the same shape, another one for every draw.
 
-    Heights and widths that are not multiples of 4 are padded by replication and cropped back.
+    Heights and widths that are not multiples of the stride are padded by replication, and what is
+    padded is cropped.
     """
 
     def __init__(self, config: PurifierConfig | None = None) -> None:
@@ -139,6 +157,8 @@ class Purifier(Pretrained, PurifierBase):
         self.encoder = Encoder(self.config)
         self.noise = LatentNoise(self.config)
         self.decoder = Decoder(self.config)
+        if self.encoder.linear is None or self.decoder.linear is None:
+            return
         forth, back = self.encoder.linear[1], self.decoder.linear[0]
         assert isinstance(forth, nn.Conv2d)
         assert isinstance(back, nn.Conv2d)
@@ -153,13 +173,13 @@ class Purifier(Pretrained, PurifierBase):
         return float(self.noise.sigma.detach().mean())
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latent mean: (B, 3, H, W) -> (B, C, ceil(H / 4), ceil(W / 4)).
+        """Latent mean: (B, 3, H, W) -> (B, C, ceil(H / s), ceil(W / s)), with the stride s.
 
         Raises:
             ConfigError: ``x`` is not a non-empty batch of RGB images.
         """
         require_shape(x)
-        bottom, right = -x.shape[2] % STRIDE, -x.shape[3] % STRIDE
+        bottom, right = (-side % self.config.stride for side in x.shape[2:])
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         x = x.contiguous(memory_format=torch.channels_last)
@@ -223,11 +243,25 @@ class Purifier(Pretrained, PurifierBase):
         return image
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "purifier", "config": to_dict(self.config)}
+        return {"kind": "purifier", "config": describe_config(self.config)}
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
         return cls(from_dict(PurifierConfig, description["config"]))
+
+
+def describe_config(config: PurifierConfig) -> dict[str, Any]:
+    """The configuration as JSON values, as weights files hold it. Settings that came later stand in
+    it where they are not the default, so that the files of usual purifiers are the same as ever."""
+    usual = PurifierConfig()
+    return {
+        key: value
+        for key, value in to_dict(config).items()
+        if key not in _LATER or value != getattr(usual, key)
+    }
+
+
+_LATER = ("stride", "linear", "latent")
 
 
 def with_noise(purifier: Purifier, sigma: float) -> Purifier:

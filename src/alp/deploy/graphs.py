@@ -20,7 +20,6 @@ from alp import seeding
 from alp.defences import Defended, Purifier
 from alp.defences.base import channels_last, unchecked
 from alp.defences.packaged import require_defended
-from alp.defences.purifier import STRIDE
 from alp.deploy.engine import Shapes
 from alp.errors import ConfigError
 
@@ -76,7 +75,8 @@ class EncodeGraph(nn.Module):
     def __init__(self, purifier: Purifier, size: tuple[int, int]) -> None:
         super().__init__()
         self.encoder = purifier.encoder
-        self.padding = (0, -size[1] % STRIDE, 0, -size[0] % STRIDE)
+        bottom, right = (-side % purifier.config.stride for side in size)
+        self.padding = (0, right, 0, bottom)
 
     def forward(self, images: Tensor) -> Tensor:
         if any(self.padding):

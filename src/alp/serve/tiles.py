@@ -17,15 +17,14 @@ from torch import Tensor
 from alp import seeding
 from alp.data.picture import Bytes
 from alp.defences import Purifier
-from alp.defences.purifier import STRIDE
 
 TILE = 224
 """Latent cells along the longest side of a tile without its margins: with them about a megapixel,
 which takes 0.3 GB."""
 
 DECODER_REACH = 2
-"""Latent cells on each side that a pixel depends on: a 3x3 convolution at a quarter of the
-resolution, two at half of it."""
+"""Latent cells on each side that a pixel depends on: a 3x3 convolution at the latent's
+resolution, two at twice it."""
 
 GROUP = 16
 """torch draws normal numbers on a CPU in groups of so many; the last group ends with the tensor."""
@@ -34,8 +33,8 @@ GROUP = 16
 def encoder_reach(purifier: Purifier) -> int:
     """Latent cells on each side of one that its value depends on.
 
-    At a quarter of the resolution the head and two 3x3 convolutions a block reach a cell each, at
-    half of it the stem, two a block, and the one with stride 2 half a cell each.
+    At the latent's resolution the head and two 3x3 convolutions a block reach a cell each, at twice
+    it the stem, two a block, and the one with stride 2 half a cell each.
     """
     return 1 + 2 * purifier.config.blocks + math.ceil((2 + 2 * purifier.config.blocks) / 2)
 
@@ -51,7 +50,8 @@ def purify_tiled(purifier: Purifier, pixels: Bytes, source: torch.Generator) -> 
         The purified picture, and its PSNR in dB.
     """
     height, width = pixels.shape[:2]
-    whole = _Box(0, 0, math.ceil(height / STRIDE), math.ceil(width / STRIDE))
+    stride = purifier.config.stride
+    whole = _Box(0, 0, math.ceil(height / stride), math.ceil(width / stride))
     noise = Noise(source, purifier.config.latent_channels, whole.bottom, whole.right)
     out, error = np.empty_like(pixels), 0.0
     for top, bottom in _parts(whole.bottom):
@@ -61,8 +61,8 @@ def purify_tiled(purifier: Purifier, pixels: Bytes, source: torch.Generator) -> 
             inner = _Box(top, left, bottom, right)
             outer = inner.grown(DECODER_REACH, whole)
             tile = _purify(purifier, pixels, outer, whole, drawn[..., outer.left : outer.right])
-            tile = tile[inner.within(outer, STRIDE)]
-            place = inner.within(whole, STRIDE)
+            tile = tile[inner.within(outer, stride)]
+            place = inner.within(whole, stride)
             given = torch.from_numpy(pixels[place].copy()).float() / 255
             error += float((tile - given).double().square().sum())
             out[place] = tile.mul(255).round().byte().numpy()
@@ -101,9 +101,9 @@ def _parts(cells: int) -> list[tuple[int, int]]:
 
 def _purify(purifier: Purifier, pixels: Bytes, box: _Box, whole: _Box, noise: Tensor) -> Tensor:
     """The pixels of ``box`` (h,w,3) in [0,1], right but for a margin of ``DECODER_REACH``."""
-    wide = box.grown(encoder_reach(purifier), whole)
-    seen = pixels[wide.within(whole, STRIDE)]
-    size = pixels[box.within(whole, STRIDE)].shape[:2]  # the picture may end within a cell
+    wide, stride = box.grown(encoder_reach(purifier), whole), purifier.config.stride
+    seen = pixels[wide.within(whole, stride)]
+    size = pixels[box.within(whole, stride)].shape[:2]  # the picture may end within a cell
     x = torch.from_numpy(seen.copy()).permute(2, 0, 1)[None].float() / 255
     mu = purifier.encode(x)[(..., *box.within(wide))]
     z = mu + purifier.noise.sigma * noise
