@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 BIN := $(VENV)/bin
+# A process a core; tests of one file share what they set up.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 .PHONY: demo test fast lint install
 .DEFAULT_GOAL := demo
@@ -12,10 +14,10 @@ demo: $(or $(wildcard $(VENV)/installed),$(VENV)/runs)
 	$(BIN)/alp demo
 
 test: install
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+	$(PYTEST)
 
 fast: install
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ import os
 
 # Before torch: waiting threads that spin slow a shared machine down several times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import importlib
 import sys

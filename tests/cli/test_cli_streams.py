@@ -117,12 +117,15 @@ def test_sigterm_ends_as_an_interrupt(alp, monkeypatch, tmp_path: Path) -> None:
     def terminated(settings: train.Settings) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("alp.cli.COMMANDS", {"train": terminated})
-    told = alp("train", "purifier", "--out", tmp_path / "out")
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        told = alp("train", "purifier", "--out", tmp_path / "out")
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert told.status == 130
     assert "the same command goes on from here:\n  alp train purifier" in told.err
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_handler_of_sigterm_is_left_alone(alp, monkeypatch, tmp_path: Path) -> None:
