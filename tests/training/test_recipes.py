@@ -11,6 +11,7 @@ from alp.errors import UnknownNameError
 from alp.training import (
     CertifiedStage,
     ClassifierStage,
+    DenoiserStage,
     DiffusionStage,
     GuardStage,
     HGDStage,
@@ -47,6 +48,7 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
         "magnet": MagNetStage,
         "hgd": HGDStage,
         "guard": GuardStage,
+        "denoiser": DenoiserStage,
     }
     kind = own.get(name, ClassifierStage)
     assert type(chosen.stage) is kind

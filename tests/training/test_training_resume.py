@@ -21,6 +21,7 @@ from alp.training import (
     AdversaryConfig,
     CertifiedStage,
     ClassifierStage,
+    DenoiserStage,
     DiffusionStage,
     GuardStage,
     HGDStage,
@@ -44,6 +45,7 @@ NEEDS = {
     "certified": ("classifier",),
     "diffusion": (),
     "hgd": ("classifier",),
+    "denoiser": ("purifier", "classifier"),
     "guard": ("purifier", "classifier"),
 }
 
@@ -70,6 +72,7 @@ def stages(short):
         "certified": CertifiedStage(HEAD, optim=short()),
         "diffusion": DiffusionStage(DiffusionConfig(width=4), optim=adam),
         "hgd": HGDStage(width=4, optim=adam),
+        "denoiser": DenoiserStage(reconstruction=1.0, optim=adam),
         "guard": GuardStage(agreement=1.0, reconstruction=1.0, optim=adam),
     }
 

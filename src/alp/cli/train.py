@@ -25,8 +25,9 @@ class Settings(Sized):
     """What to train. standard and adversarial: a classifier; purifier; *-purified: a classifier
     behind a purifier, which stays as it is; joint: both together; certified: a classifier whose
     votes under noise can be certified; guard: a purifier before a classifier, which stays as it
-    is; diffusion: a diffusion model of low noise; magnet: an autoencoder and detectors before a
-    classifier; hgd: a denoiser before one."""
+    is, by attacks; denoiser: the same by Gaussian noise, as the base of certificates; diffusion: a
+    diffusion model of low noise; magnet: an autoencoder and detectors before a classifier; hgd: a
+    denoiser of attacks before one."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -35,14 +36,14 @@ class Settings(Sized):
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
-    """Weights file, or packaged name, of the purifier in front of the classifier; of purifier
-    and guard, the one to start from, by default from scratch."""
+    """Weights file, or packaged name, of the purifier in front of the classifier; of purifier,
+    guard and denoiser, the one to start from, by default from scratch."""
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
-    from a packaged one at --scale cpu, and the others from scratch. Of guard, the classifier that
-    it stands before, also a reference such as timm:NAME or net.pt2."""
+    from a packaged one at --scale cpu, and the others from scratch. Of guard and denoiser, the
+    classifier behind them, also a reference such as timm:NAME or net.pt2."""
     others: tuple[Path, ...] = ()
-    """Further classifiers that guard stands before, or whose attacked images hgd is trained on."""
+    """Further classifiers behind guard or denoiser, or whose attacked images hgd is trained on."""
     new_head: bool = False
     """Replace the classifier's last layer by a fresh one for the classes of the pictures."""
     seed: int = 0

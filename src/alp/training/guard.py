@@ -45,40 +45,19 @@ class ReturningClamp(torch.autograd.Function):
         return gradient.masked_fill(lost, 0)
 
 
-class GuardTask(Task):
-    """Cross-entropy of attacked images, agreement with the clean ones, and reconstruction."""
+class FrontTask(Task):
+    """A purifier that learns before classifiers that stay as they are."""
 
-    step: Tensor
-
-    def __init__(
-        self,
-        stage: GuardStage,
-        model: Purifier,
-        classifiers: Sequence[Defence],
-        perturb: Callable[[float], Perturb],
-        steps: int,
-    ) -> None:
-        """``perturb`` makes the attack at a share of the radius; ``steps`` are those of the whole
-        training."""
+    def __init__(self, model: Purifier, classifiers: Sequence[Defence]) -> None:
         super().__init__()
-        self.stage = stage
         self.model: Purifier = model
         self.classifiers = nn.ModuleList(classifiers).requires_grad_(False)
-        self.perturb = perturb
-        self.rise = stage.curriculum * steps
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))
 
     def train(self, mode: bool = True) -> Self:
         """The mode is the purifier's: a frozen classifier keeps its batch statistics too."""
         self.training = mode
         self.model.train(mode)
         return self
-
-    @property
-    def share(self) -> float:
-        """Of the radius, that of the next step."""
-        done = int(self.step) + 1
-        return min(1.0, done / self.rise) if self.rise else 1.0
 
     def purified(self, x: Tensor, source: Source) -> Tensor:
         """One draw, (B,3,H,W), not clamped."""
@@ -95,6 +74,34 @@ class GuardTask(Task):
         parts = [classify(each, inside[i::count]) for i, each in enumerate(self.classifiers)]
         rows = torch.cat([torch.arange(i, len(image), count) for i in range(count)])
         return torch.cat(parts)[rows.argsort().to(image.device)].float()
+
+
+class GuardTask(FrontTask):
+    """Cross-entropy of attacked images, agreement with the clean ones, and reconstruction."""
+
+    step: Tensor
+
+    def __init__(
+        self,
+        stage: GuardStage,
+        model: Purifier,
+        classifiers: Sequence[Defence],
+        perturb: Callable[[float], Perturb],
+        steps: int,
+    ) -> None:
+        """``perturb`` makes the attack at a share of the radius; ``steps`` are those of the whole
+        training."""
+        super().__init__(model, classifiers)
+        self.stage = stage
+        self.perturb = perturb
+        self.rise = stage.curriculum * steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.long))
+
+    @property
+    def share(self) -> float:
+        """Of the radius, that of the next step."""
+        done = int(self.step) + 1
+        return min(1.0, done / self.rise) if self.rise else 1.0
 
     def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
         perturb = self.perturb(self.share)
@@ -126,13 +133,23 @@ def guard_task(stage: GuardStage, start: Start) -> GuardTask:
     Raises:
         ConfigError: a classifier has no gradient.
     """
+    heads = frozen_heads(start, "guard")
+    front = with_noise(start.purifier_of(stage.purifier), stage.sigma)
+    steps = stage.optim.steps(len(start.images))
+    return GuardTask(stage, front, heads, growing(stage.adversary), steps)
+
+
+def frozen_heads(start: Start, what: str) -> list[Defence]:
+    """The classifiers that a ``what`` is trained before.
+
+    Raises:
+        ConfigError: a classifier has no gradient.
+    """
     heads = start.frozen(load_classifier)
     for head, given in zip(heads, (start.classifier, *start.others), strict=True):
         if not head.differentiable:
             raise ConfigError(
-                f"{given} has no gradient, through which a guard is trained; give the classifier "
+                f"{given} has no gradient, through which a {what} is trained; give the classifier "
                 "as weights, timm:NAME or FILE.pt2"
             )
-    front = with_noise(start.purifier_of(stage.purifier), stage.sigma)
-    steps = stage.optim.steps(len(start.images))
-    return GuardTask(stage, front, heads, growing(stage.adversary), steps)
+    return heads

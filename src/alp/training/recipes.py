@@ -24,6 +24,7 @@ from alp.training.stages import (
     AdversaryConfig,
     CertifiedStage,
     ClassifierStage,
+    DenoiserStage,
     DiffusionStage,
     GuardStage,
     HGDStage,
@@ -128,6 +129,11 @@ def _guard(
 ) -> GuardStage:
     optim = _adamw(epochs, batch, 1e-3, ema)
     return GuardStage(purifier=config, adversary=adversary, optim=optim, augment=_PLAIN)
+
+
+def _denoiser(config: PurifierConfig, epochs: float, batch: int, ema: float) -> DenoiserStage:
+    optim = _adamw(epochs, batch, 1e-3, ema)
+    return DenoiserStage(purifier=config, optim=optim, augment=_PLAIN)
 
 
 def _diffusion(width: int, epochs: float, batch: int, lr: float, ema: float) -> DiffusionStage:
@@ -274,6 +280,16 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             _guard(PurifierConfig(width=96, blocks=4), _PGD, 60.0, 128, 0.998),
             *_UNMEASURED,
             classifier=True,
+        ),
+    },
+    "denoiser": {
+        "smoke": Recipe(
+            _denoiser(replace(_TINY_PURIFIER, width=8), 1.0, 64, 0.9), *_SMOKE, classifier=True
+        ),
+        "demo": Recipe(_denoiser(_TINY_PURIFIER, 8.0, 64, 0.98), *_UNMEASURED, classifier=True),
+        "cpu": Recipe(_denoiser(PurifierConfig(), 4.0, 128, 0.995), *_UNMEASURED, classifier=True),
+        "gpu": Recipe(
+            _denoiser(PurifierConfig(width=96), 60.0, 128, 0.998), *_UNMEASURED, classifier=True
         ),
     },
     "diffusion": {

@@ -222,6 +222,37 @@ class GuardStage(StageBase):
 
 
 @dataclass(frozen=True)
+class DenoiserStage(StageBase):
+    """Train a purifier to remove Gaussian noise before frozen classifiers (denoiser.py).
+
+    Loss: cross-entropy of the denoised images, by what the classifiers say of the clean ones
+    + ``reconstruction`` * mean squared error.
+    """
+
+    needs = frozenset({"classifier"})
+    takes = frozenset({"purifier", "others"})
+
+    purifier: PurifierConfig = field(default_factory=PurifierConfig)
+    """The architecture; that of the weights to start from, where there are some, wins. Its latent
+    gets no noise."""
+    sigma: float = 0.25
+    """Standard deviation of the noise on the pixels, on images in [0,1]."""
+    reconstruction: float = 0.0
+    """Weight of the mean squared error of denoised images."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        positive(self, "sigma")
+        within(self, 0.0, math.inf, "reconstruction")
+
+
+@dataclass(frozen=True)
 class DiffusionStage(StageBase):
     """Train a diffusion model of low noise on clean images (diffusion.py)."""
 

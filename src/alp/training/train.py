@@ -75,11 +75,13 @@ def train(
     Args:
         images: the training images.
         purifier: weights of the purifier, or of a defended classifier that has it: in front of the
-            classifier (classifier, joint), or to start from (purifier, guard).
-        classifier: weights to start from (classifier, joint), or the frozen classifier (guard).
+            classifier (classifier, joint), or to start from (purifier, guard, denoiser).
+        classifier: weights to start from (classifier, joint), or the frozen classifier (guard,
+            denoiser).
         new_head: whether the last layer of the classifier is replaced by a fresh one for the
             classes of the images (classifier, joint, certified).
-        others: further frozen classifiers, which share the images of each step (guard).
+        others: further frozen classifiers, which share the images of each step (guard,
+            denoiser).
         validation: images that are not trained on, by which thresholds are chosen (magnet).
         track: names of trackers that the scalars of each step go to
             (:data:`alp.training.trackers.TRACKERS`); they change nothing in what is trained.
