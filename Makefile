@@ -1,5 +1,6 @@
 # make demo: the whole chain on embedded data. make test: all tests. make fast: those that take
 # under two minutes. Each sets up .venv if needed; the demo needs fewer packages than the tests.
+# Packages are compiled when they are first imported: most of their modules never are.
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
@@ -31,5 +32,5 @@ $(VENV)/runs: EXTRA := all
 $(VENV)/installed $(VENV)/runs: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("alp needs Python 3.11 or newer, this is %s; run make PYTHON=python3.12, say" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRA)]'
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRA)]'
 	@touch $@

@@ -13,6 +13,9 @@ from alp.experiments.protocol import Protocol
 PROTOCOL = Protocol(scale="demo", trials=2, images=500)
 """Minutes on two cores, without a download."""
 
+WORKERS = 4
+"""Most processes that attack and evaluate."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Printed):
@@ -27,4 +30,15 @@ class Settings(Printed):
 @COMMANDS.register("demo", order=12, summary="the whole chain on embedded data, in minutes")
 def run(settings: Settings) -> None:
     """Run the demo."""
-    show_experiments(("hierarchy", "grids"), PROTOCOL, settings.out, json=settings.json)
+    from alp.cli.console import warn
+    from alp.evaluation.crew import Crew
+    from alp.executors import cores
+    from alp.executors.processes import Processes
+    from alp.experiments.workspace import Placement
+
+    # started once for all evaluations: their networks are too small for two threads
+    with Processes().start(min(cores(), WORKERS), 1) as executor:
+        placement = Placement(Crew(executor, threads=1), note=warn)
+        show_experiments(
+            ("hierarchy", "grids"), PROTOCOL, settings.out, placement, json=settings.json
+        )
