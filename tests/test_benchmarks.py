@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +38,7 @@ def script(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look their annotations up
     spec.loader.exec_module(module)
     return module
 
@@ -367,3 +369,32 @@ def test_quantised_models_are_compared_with_their_float_one(
     assert "amplification" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="is not quantised"):
         quantisation.main([*line[:2], "--quantised", line[1], "--out", str(tmp_path / "o")])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_no_distance_grows_in_a_layer_of_the_latent_noise_benchmark(share: float) -> None:
+    """The largest singular value of its Jacobian, which a smaller bound would let grow."""
+    with initialising(0, "layer"):
+        layer = script("latent_noise").LipschitzLayer(12).double()
+    with torch.no_grad():
+        layer.kernel += 0.3  # all products are positive: the bound is tight
+        layer.bias.fill_(9.0)
+        layer.scale.copy_(torch.linspace(-1, 1, len(layer.scale)))
+    bound = layer.bound().detach()
+    layer.bound = lambda: share * bound
+    x = torch.zeros(1, 12, 5, 5, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(layer, x).view(x.numel(), x.numel())
+    largest = float(torch.linalg.matrix_norm(jacobian, 2))
+    assert (largest <= 1) is (share == 1)
+
+
+def test_the_encoder_of_the_latent_noise_benchmark_is_the_identity_without_layers() -> None:
+    latent = script("latent_noise")
+    x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(latent.LipschitzEncoder(0)(x), x)
+    with initialising(0, "encoder"):
+        encoder = latent.LipschitzEncoder(2)
+    out = encoder(x).detach()
+    assert out.shape == x.shape
+    assert 0 <= float(out.min()) <= float(out.max()) <= 1
+    assert not torch.allclose(out, x)

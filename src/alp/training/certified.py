@@ -26,28 +26,34 @@ class CertifiedTask(Task):
         self.model: Deterministic = model
 
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
-        stage = self.stage
-        copies = [
-            x + stage.sigma * seeding.normal(x.shape, source).to(x.device)
-            for _ in range(stage.copies)
-        ]
-        # one pass for all copies: batch norm sees them together, as Jeong and Shin's code does
-        logits = self.model.answer(torch.cat(copies)).float().view(stage.copies, len(x), -1)
-        labels = y.expand(stage.copies, -1).reshape(-1)
-        loss = F.cross_entropy(logits.flatten(0, 1), labels)
-        disagreement, entropy = consistency(logits)
-        return {
-            "loss": loss + stage.consistency * disagreement + stage.entropy * entropy,
-            "accuracy": (logits.argmax(2) == y).float().mean(),
-            "disagreement": disagreement,
-            "entropy": entropy,
-        }
+        return under_noise(self.stage, self.model, x, y, source)
 
 
 @TASKS.register("CertifiedStage")
 def certified_task(stage: CertifiedStage, start: Start) -> CertifiedTask:
     """The given classifier, or a new one."""
     return CertifiedTask(stage, start.classifier_of(stage.classifier))
+
+
+def under_noise(
+    stage: CertifiedStage, model: Deterministic, x: Tensor, y: Tensor, source: Source
+) -> dict[str, Tensor]:
+    """The loss of a classifier of ``x`` (B,3,H,W) under the stage's noise, and what it is made
+    of."""
+    copies = [
+        x + stage.sigma * seeding.normal(x.shape, source).to(x.device) for _ in range(stage.copies)
+    ]
+    # one pass for all copies: batch norm sees them together, as Jeong and Shin's code does
+    logits = model.answer(torch.cat(copies)).float().view(stage.copies, len(x), -1)
+    labels = y.expand(stage.copies, -1).reshape(-1)
+    loss = F.cross_entropy(logits.flatten(0, 1), labels)
+    disagreement, entropy = consistency(logits)
+    return {
+        "loss": loss + stage.consistency * disagreement + stage.entropy * entropy,
+        "accuracy": (logits.argmax(2) == y).float().mean(),
+        "disagreement": disagreement,
+        "entropy": entropy,
+    }
 
 
 def consistency(logits: Tensor) -> tuple[Tensor, Tensor]:
