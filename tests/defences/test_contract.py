@@ -21,6 +21,7 @@ from alp.data import Images
 from alp.defences import Defended, InputNoise
 from alp.defences.adapters import FixedCallable, HalfPrecision, RandomCallable
 from alp.defences.base import CAPABILITIES, DEFENCES, Defence, Deterministic, classify
+from alp.defences.cascade import Cascade
 from alp.defences.checkpoint import load_model, save
 from alp.defences.densepure import DensePure
 from alp.defences.diffpure import GDMP, DiffPure, OneStep
@@ -70,6 +71,15 @@ def denoised(head: nn.Module) -> HGD:
     return model
 
 
+def lighter(head: nn.Module) -> nn.Module:
+    """Another classifier of the same classes."""
+    other = deepcopy(head)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += 0.05 * normal(parameter.shape, generator(0, "light"))
+    return other
+
+
 def rounded(defence: Defence) -> Quantised:
     """Quantised on images of noise."""
     images = uniform((32, 3, SIDE, SIDE), generator(0, "calibration"))
@@ -99,6 +109,7 @@ def sequential(classifier, purifier) -> SequentialDefended:
 
 
 REGISTERED: dict[str, Callable[..., Defence]] = {
+    "cascade": lambda head, front: Cascade(head, lighter(head), 0.3),
     "classifier": lambda head, front: head,
     "defended": lambda head, front: Defended(head, front, DRAWS),
     "densepure": lambda head, front: DensePure(head, tiny(), seeds=2),
@@ -130,6 +141,7 @@ SAVED = set(REGISTERED)
 """What can be written to a weights file; everything else says why not."""
 
 NO_META = {
+    "cascade": "numbers decide which classifier answers",
     "jpeg": "Pillow compresses numbers",
     "engine": "an engine computes on numbers",
     "half-precision": "torch has no autocast of meta tensors",

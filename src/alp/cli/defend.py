@@ -17,12 +17,14 @@ class Settings(Printed):
     written is a weights file like any other: evaluate, certify and bench take it."""
 
     defence: str = field(metadata=POSITIONAL)
-    """A registered defence, such as defended (a purifier), jpeg, median, diffpure, gdmp, one-step
-    or densepure."""
+    """A registered defence, such as defended (a purifier), jpeg, median, diffpure, gdmp, one-step,
+    densepure or cascade."""
     classifier: Path = field()
     """Weights file, packaged name or reference of the classifier (docs/classifiers.md)."""
     purifier: Path | None = None
     """Weights file, or packaged name, of a purifier, where the defence is one."""
+    light: Path | None = None
+    """Weights file, or packaged name, of the cheaper classifier of a cascade."""
     diffusion: Path | None = None
     """Weights file of a diffusion model, where the defence needs one."""
     set: tuple[str, ...] = ()
@@ -50,6 +52,7 @@ def run(settings: Settings) -> None:
         None if settings.diffusion is None else load_kind(settings.diffusion, Diffusion),
         chosen,
         None if settings.purifier is None else load_purifier(settings.purifier),
+        None if settings.light is None else load_classifier(settings.light),
     )
     path = settings.out / "weights.safetensors"
     digest = save(made, path)

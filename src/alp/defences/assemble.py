@@ -13,13 +13,18 @@ from alp.defences.diffusion import Diffusion
 from alp.defences.purifier import Purifier
 from alp.errors import ConfigError, choose
 
-MODELS = ("classifier", "purifier", "diffusion")
-"""Arguments of a defence that are models, in this order."""
+MODELS = {
+    "classifier": "classifier",
+    "light": "light classifier",
+    "purifier": "purifier",
+    "diffusion": "diffusion model",
+}
+"""Arguments of a defence that are models, in this order, and what they are called."""
 
 
 def assemblable() -> list[str]:
-    """The names of the defences that are made of a classifier, or of one and a purifier or a
-    diffusion model, without a training of their own."""
+    """The names of the defences that are made of a classifier, or of one and another model, without
+    a training of their own."""
     return [name for name, kind in DEFENCES.items() if _models(kind)]
 
 
@@ -34,6 +39,7 @@ def assemble(
     diffusion: Diffusion | None = None,
     settings: Mapping[str, Any] | None = None,
     purifier: Purifier | None = None,
+    light: nn.Module | None = None,
 ) -> Defence:
     """The registered defence ``name`` in front of ``classifier``, in evaluation mode.
 
@@ -42,6 +48,7 @@ def assemble(
         diffusion: the noise predictor of the defences by diffusion.
         settings: what else its constructor takes, by name.
         purifier: of the defence by one, ``defended``.
+        light: the cheaper classifier of a ``cascade``.
 
     Raises:
         UnknownNameError: no such defence.
@@ -49,14 +56,15 @@ def assemble(
     """
     kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
     models: list[nn.Module] = [classifier]
-    given = {"purifier": purifier, "diffusion": diffusion}
+    given = {"light": light, "purifier": purifier, "diffusion": diffusion}
     for part, model in given.items():
-        words = f"{part} model" if part == "diffusion" else part
+        words = MODELS[part]
         if model is not None and part not in _models(kind):
             raise ConfigError(f"{name!r} is made without a {words}; leave the {words} out")
         if model is None and part in _models(kind):
+            stage = "certified" if part == "light" else part
             raise ConfigError(
-                f"{name!r} needs a {words}; train one with 'alp train {part}', and give its "
+                f"{name!r} needs a {words}; train one with 'alp train {stage}', and give its "
                 f"weights with --{part}"
             )
         models += [] if model is None else [model]
