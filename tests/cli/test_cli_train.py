@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import alp as library
+from alp.errors import ConfigError
 from alp.training import recipes
 
 
@@ -64,3 +65,20 @@ def test_weights_of_another_kind(alp, weights, pictures, tmp_path: Path) -> None
     told = alp(*line, "--purifier", weights.classifier, "--classifier", weights.classifier)
     assert told.status == 1
     assert "holds a ResNetLite" in told.err
+
+
+@pytest.mark.parametrize(("size", "from_packaged"), [("lite", True), ("tiny", False)])
+def test_another_architecture_starts_from_scratch(
+    alp, pictures, tmp_path: Path, monkeypatch, size: str, from_packaged: bool
+) -> None:
+    seen: list[Path | None] = []
+
+    def stop(stage, folder, images, *, classifier, **settings) -> None:
+        seen.append(classifier)
+        raise ConfigError("seen")
+
+    monkeypatch.setattr("alp.training.train.train", stop)
+    alp(
+        "train", "certified", "--data", pictures, "--stage.classifier.size", size, "--out", tmp_path
+    )
+    assert seen == [Path("cifar10-lite/adversarial") if from_packaged else None]

@@ -40,8 +40,8 @@ class Settings(Sized):
     guard and denoiser, the one to start from, by default from scratch."""
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
-    from a packaged one at --scale cpu, and the others from scratch. Of guard and denoiser, the
-    classifier behind them, also a reference such as timm:NAME or net.pt2."""
+    from a packaged one of its size at --scale cpu, and the others from scratch. Of guard and
+    denoiser, the classifier behind them, also a reference such as timm:NAME or net.pt2."""
     others: tuple[Path, ...] = ()
     """Further classifiers behind guard or denoiser, or whose attacked images hgd is trained on."""
     new_head: bool = False
@@ -72,7 +72,7 @@ def run(settings: Settings) -> None:
     from alp.training.train import in_brief, train
 
     quieten_engine()
-    start = recipe(settings.recipe, settings.scale).start
+    start = packaged_start(settings)
     classifier = settings.classifier or (Path(start) if start else None)
     before = [load_classifier(each) for each in (classifier, *settings.others) if each is not None]
     frame = frame_for(before, settings.size)
@@ -119,6 +119,14 @@ def run(settings: Settings) -> None:
         "at the end: " + "  ".join(f"{name} {value:.4g}" for name, value in last.items()),
         f"weights: {trained.path}",
     )
+
+
+def packaged_start(settings: Settings) -> str:
+    """The packaged classifier that the recipe starts from; none where another architecture is
+    asked for, which its weights do not fit."""
+    usual = recipe(settings.recipe, settings.scale)
+    same = getattr(settings.stage, "classifier", None) == getattr(usual.stage, "classifier", None)
+    return usual.start if same else ""
 
 
 def check_weights(settings: Settings) -> None:
