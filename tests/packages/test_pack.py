@@ -267,3 +267,41 @@ def test_the_card_of_a_protocol(judged, trained, toy) -> None:
     assert "| A-ALP + AT | 7 | PGD: 7 steps | 50.0 % | `single` 50.0 % (40.0\u201360.0) |" in text
     assert open_package(package.folder).folder == package.folder
     assert replace(package).load("standard") is not load(package.folder / "standard")
+
+
+def test_a_row_is_put_onto_a_package_that_stays_as_it_is(
+    package, trained, toy, tmp_path: Path
+) -> None:
+    """Also where the trainings of its rows are gone."""
+    guard = tmp_path / "guard"
+    guard.mkdir()
+    weights = trained["purifier"] / "weights.safetensors"
+    (guard / weights.name).write_bytes(weights.read_bytes())
+    record = json.loads((trained["purifier"] / "training.json").read_text())
+    parents = {"classifier": package.manifest["rows"]["standard"]["digest"]}
+    (guard / "training.json").write_text(
+        json.dumps(record | {"stage": "GuardStage", "parents": parents})
+    )
+    found = pack("toy", {"guard": guard}, tmp_path, toy, render_card, onto=package)
+    rows = dict(found.manifest["rows"])
+    made = rows.pop("guard")
+    assert rows == package.manifest["rows"]
+    assert found.manifest["default"] == package.manifest["default"]
+    assert found.manifest["differences"] == package.manifest["differences"]
+    assert made["files"]["classifier"] == rows["standard"]["files"]["model"]
+    assert made["draws"] == 1
+    assert made["sigma"] == 0
+    model = found.load("guard")
+    assert weights_digest(model.classifier) == parents["classifier"]
+    again = pack("toy", {"guard": guard}, tmp_path, toy, render_card, onto=found)
+    assert again.manifest == found.manifest
+
+
+def test_a_guard_without_its_classifier_is_refused(package, trained, toy, tmp_path: Path) -> None:
+    record = json.loads((trained["purifier"] / "training.json").read_text())
+    changed = record | {"stage": "GuardStage", "parents": {"classifier": "0123456789abcdef"}}
+    weights = (trained["purifier"] / "weights.safetensors").read_bytes()
+    (tmp_path / "weights.safetensors").write_bytes(weights)
+    (tmp_path / "training.json").write_text(json.dumps(changed))
+    with pytest.raises(CheckpointError, match=r"digest 0123456789ab, which is in no row"):
+        pack("toy", {"guard": tmp_path}, tmp_path / "out", toy, render_card, onto=package)

@@ -25,8 +25,10 @@ class Settings(Printed):
     """The package, such as cifar10-lite."""
     rows: tuple[str, ...]
     """ROW=FOLDER of each training; the rows are purifier, standard, adversarial, standalone,
-    defended, control, input-noise, frozen-sigma, zero-sigma, certified and certified-half. One has
-    to be defended or certified."""
+    defended, control, input-noise, frozen-sigma, zero-sigma, guard, certified and certified-half.
+    One has to be defended or certified."""
+    onto: Path | None = None
+    """A package, by its name or folder, whose other rows are kept as they are."""
     records: tuple[Path, ...] = ()
     """Folders of records of alp evaluate, alp protocol and alp certify; each finds its row by its
     digests."""
@@ -48,6 +50,7 @@ def run(settings: Settings) -> None:
     """Write the package, and say what half precision costs each row."""
     from alp.cli.common import images_of
     from alp.cli.console import show
+    from alp.defences.packaged import find_package
     from alp.experiments.release import pack
     from alp.records import read_all
     from alp.report.card import render_card
@@ -68,6 +71,7 @@ def run(settings: Settings) -> None:
         images_of(settings.data, "validation", None, settings.images),
         render_card,
         records=records,
+        onto=None if settings.onto is None else find_package(settings.onto),
         report=agreements.__setitem__,
     )
     sizes = {name: file["bytes"] for name, file in package.manifest["files"].items()}

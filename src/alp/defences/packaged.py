@@ -379,6 +379,16 @@ def packaged_names() -> list[str]:
     ]
 
 
+def find_package(source: Path) -> Package:
+    """A package of this installation by its name, or the one in a folder.
+
+    Raises:
+        CheckpointError: there is none, or its manifest is damaged.
+    """
+    name = source.as_posix()
+    return open_package(ROOT / name if name in packages() else expanded(source))
+
+
 def open_package(folder: Path) -> Package:
     """The package in ``folder``, its manifest verified.
 

@@ -1,9 +1,5 @@
-"""Finished trainings and the records of their evaluation in, a package of weights out.
-
-What half precision on disk costs a model.
-
-Which records judge which packaged rows, and what they say.
-"""
+"""Finished trainings and the records of their evaluation in, a package of weights out: what half
+precision on disk costs each model, and its manifest."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ import hashlib
 import math
 import secrets
 import shutil
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +21,8 @@ from alp import seeding
 from alp.config import digest, to_dict
 from alp.data import Images
 from alp.data.quality import psnr
-from alp.defences.base import Model
+from alp.defences import Defended
+from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import (
     half_kernels,
     load_model,
@@ -42,23 +39,17 @@ from alp.defences.packaged import (
     assembled,
     open_package,
     require_classifier,
+    require_purifier,
     seal,
 )
+from alp.defences.purifier import with_noise
 from alp.defences.smoothed import Smoothed
 from alp.errors import CheckpointError, ConfigError, choose
-from alp.evaluation.suites import SUITES
+from alp.experiments.evaluated import differences, evaluations_of
 from alp.experiments.workspace import BATCH
 from alp.files import read_json, require_writable
-from alp.records import (
-    KIND_VERDICT,
-    Record,
-    conclude,
-    robust_share,
-    summarise,
-)
-from alp.records.certificates import KIND_CERTIFICATE, summarise_certificates
-from alp.records.statistics import paired_difference
-from alp.training import CertifiedStage
+from alp.records import Record
+from alp.training import CertifiedStage, GuardStage
 from alp.version import __version__
 
 TOLERANCE = 0.001
@@ -139,99 +130,6 @@ def _output(model: Model, x: Tensor, batch: int) -> Tensor:
     return defence(x, source, draws=min(defence.draws, _DRAWS))  # type: ignore[no-any-return]
 
 
-_TERMS = ("threat", "knowledge", "data", "data_digest", "seed", "device", "versions")
-"""What makes a number of a record readable, and two records comparable."""
-
-_COMPARABLE = ("suite", "threat", "data_digest", "seed", "attack_precision")
-
-
-def evaluations_of(
-    rows: Mapping[str, Any], records: Sequence[Record]
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Row to its ``verdicts``, ``protocols`` and ``certificates``, the most thorough first.
-
-    A record belongs to the row whose weights, as trained or as packaged, and whose draws it names;
-    ``as_packaged`` says which. A record of none of the rows is warned of and left out.
-
-    Args:
-        rows: name to a row of the manifest.
-
-    Raises:
-        RecordError: a record is damaged, or of a kind that is no evaluation.
-    """
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {
-        row: {"verdicts": [], "protocols": [], "certificates": []} for row in rows
-    }
-    for record in records:
-        if record.kind == KIND_CERTIFICATE:
-            for row in rows:
-                if record.header["weights"]["model"] == rows[row]["digest"]:
-                    told = {key: record.header[key] for key in ("data", "data_digest", "seed")}
-                    found[row]["certificates"].append(told | summarise_certificates(record))
-            continue
-        told = conclude(record) if record.kind == KIND_VERDICT else summarise(record)
-        own = [row for row in rows if _judges(record, rows[row])]
-        if not own:
-            warnings.warn(
-                f"the record {record.name!r} judges other weights than those of the rows, or "
-                "another number of draws; it is left out",
-                stacklevel=2,
-            )
-        told |= {key: record.header[key] for key in _TERMS}
-        if record.kind == KIND_VERDICT:
-            told["attacks"] = [each["name"] for each in record.header["entries"]]
-        else:
-            told["attack"] = record.header["attack"]
-        for row in own:
-            packaged = record.header["weights"]["model"] == rows[row]["digest"]
-            place = "verdicts" if record.kind == KIND_VERDICT else "protocols"
-            found[row][place].append(told | {"as_packaged": packaged})
-    thorough = list(SUITES)
-    for each in found.values():
-        each["verdicts"].sort(key=lambda told: (-thorough.index(told["suite"]), -told["images"]))
-        each["protocols"].sort(key=lambda told: -told["images"])
-    return found
-
-
-def differences(
-    rows: Mapping[str, Any], row: str, records: Sequence[Record]
-) -> list[dict[str, Any]]:
-    """The worst case of ``row`` minus that of every other row that was judged on the same images
-    by the same suite, with its paired 95 % interval, in [-1,1]."""
-    verdicts = [record for record in records if record.kind == KIND_VERDICT]
-    mine = [record for record in verdicts if _judges(record, rows[row])]
-    found = []
-    for against in rows:
-        others = [] if against == row else [r for r in verdicts if _judges(r, rows[against])]
-        for first in mine:
-            for second in others:
-                if not _comparable(first, second):
-                    continue
-                value, interval = paired_difference(robust_share(first), robust_share(second))
-                found.append(
-                    {
-                        "row": row,
-                        "against": against,
-                        "suite": first.header["suite"],
-                        "images": len(first),
-                        "value": value,
-                        "low": interval.low,
-                        "high": interval.high,
-                    }
-                )
-    return sorted(found, key=lambda each: -each["images"])
-
-
-def _judges(record: Record, row: Mapping[str, Any]) -> bool:
-    made_with = record.header["weights"].get("model")
-    known = (row["digest"], row["training"]["weights_digest"])
-    return made_with in known and record.header["draws"] == row["draws"]
-
-
-def _comparable(first: Record, second: Record) -> bool:
-    return all(first.header.get(key) == second.header.get(key) for key in _COMPARABLE)
-
-
 DEFAULTS = ("defended", "certified")
 """The row that the name of a package alone stands for: the first of these that it has."""
 
@@ -259,6 +157,7 @@ ROWS = {
     "input-noise": Row("AT + noise at the input"),
     "frozen-sigma": Row("A-ALP + AT, sigma frozen"),
     "zero-sigma": Row("A-ALP + AT, sigma 0", 1),
+    "guard": Row("purifier alone trained, before the frozen baseline", 1),
     "certified": Row("certified votes under noise"),
     "certified-half": Row("certified votes under noise of 0.5"),
 }
@@ -282,6 +181,7 @@ def pack(
     card: Card,
     *,
     records: Sequence[Record] = (),
+    onto: Package | None = None,
     report: Callable[[str, Agreement], None] = lambda row, agreement: None,
 ) -> Package:
     """Write the package ``out/name``: safetensors, ``manifest.json`` and the model card.
@@ -294,26 +194,32 @@ def pack(
         trained: row to the folder of a finished training.
         images: validation images on which the precision is decided.
         records: of the rows' evaluation, found by the digest of the weights.
+        onto: a package whose rows are kept as they are, with what is said of them, where
+            ``trained`` has no such row.
         report: called after each row.
 
     Raises:
         UnknownNameError: there is no such row.
         ConfigError: the default row is missing, or the package is larger than its limit.
-        CheckpointError: a training is missing, unfinished or damaged.
+        CheckpointError: a training is missing, unfinished or damaged, or the classifier before
+            which it was is in no row; a file of ``onto`` is damaged.
         RecordError: a record is damaged, or of a kind that is no evaluation.
         OutputError: ``out`` cannot be written.
     """
     for row in trained:
         choose(ROWS, row, "row")
     require_writable(out)
-    if not set(DEFAULTS) & set(trained):
+    if onto is not None:
+        onto.verify()
+    kept = {} if onto is None else dict(onto.manifest["rows"])
+    if not set(DEFAULTS) & {*trained, *kept}:
         raise ConfigError(
             f"the rows are {', '.join(trained)}; one has to be {' or '.join(map(repr, DEFAULTS))}"
         )
     staged = out / f".{secrets.token_hex(4)}.{name}"
     staged.mkdir(parents=True)
     try:
-        manifest = _Packing(staged, images, report).run(name, trained, records)
+        manifest = _Packing(staged, images, report, onto).run(name, trained, records)
         (staged / CARD).write_text(card(manifest), "utf-8")
         manifest["files"][CARD] = _file(staged / CARD)
         (staged / MANIFEST).write_bytes(seal(manifest))
@@ -333,15 +239,23 @@ class _Packing:
     folder: Path
     images: Images
     report: Callable[[str, Agreement], None]
+    onto: Package | None
 
     def run(
         self, name: str, trained: Mapping[str, Path], records: Sequence[Record]
     ) -> dict[str, Any]:
         """Write the weights; the manifest without the card's digest."""
+        kept = self._kept(trained)
         rows: dict[str, Any] = {}
         stored: dict[str, str] = {}
-        for row in (row for row in ROWS if row in trained):
-            model, training = _trained(trained[row], ROWS[row].draws)
+        for file in sorted(self.folder.glob("*.safetensors")):
+            self._once(stored, file.name)
+        for row in (row for row in ROWS if row in {*trained, *kept}):
+            if row not in trained:
+                rows[row] = kept[row]
+                continue
+            others = partial(self._classifiers, trained)
+            model, training = _trained(trained[row], ROWS[row].draws, others)
             files, packed, agreement = self._store(row, model)
             rows[row] = {
                 "title": ROWS[row].title,
@@ -357,7 +271,8 @@ class _Packing:
             }
             self.report(row, agreement)
         for row, found in evaluations_of(rows, records).items():
-            rows[row]["evaluation"] = found
+            if row in trained:
+                rows[row]["evaluation"] = found
         default = next(row for row in DEFAULTS if row in rows)
         data = rows[default]["training"]["data"]
         return {
@@ -366,10 +281,40 @@ class _Packing:
             "default": default,
             "alp": __version__,
             "rows": rows,
-            "differences": differences(rows, default, records),
+            "differences": self._differences(rows, default, records),
             "licences": {"weights": "MIT", "data": DATA_LICENCES.get(data, "that of its source")},
             "files": {path.name: _file(path) for path in sorted(self.folder.glob("*.safetensors"))},
         }
+
+    def _kept(self, trained: Mapping[str, Path]) -> dict[str, Any]:
+        """The rows of the earlier package that are not made again, whose files are copied."""
+        if self.onto is None:
+            return {}
+        rows = {row: each for row, each in self.onto.manifest["rows"].items() if row not in trained}
+        for file in {file for each in rows.values() for file in each["files"].values()}:
+            shutil.copyfile(self.onto.folder / file, self.folder / file)
+        return rows
+
+    def _classifiers(self, trained: Mapping[str, Path]) -> list[Defence]:
+        """What a purifier may have been trained before: the classifiers of other rows."""
+        found = [load_model(folder / "weights.safetensors") for folder in trained.values()]
+        if self.onto is not None:
+            found += [self.onto.load(row) for row in self.onto.manifest["rows"]]
+        return [each for each in found if isinstance(each, Defence)]
+
+    def _differences(
+        self, rows: Mapping[str, Any], default: str, records: Sequence[Record]
+    ) -> list[dict[str, Any]]:
+        """Those of the records, and of what is kept."""
+        new = differences(rows, default, records)
+        told = {(each["against"], each["suite"], each["images"]) for each in new}
+        old = [] if self.onto is None else self.onto.manifest["differences"]
+        keys = ("against", "suite", "images")
+        return new + [
+            each
+            for each in old
+            if each["row"] == default and tuple(each[key] for key in keys) not in told
+        ]
 
     def _store(self, row: str, model: Model) -> tuple[dict[str, str], Model, Agreement]:
         """Write a row's parts: their files, the model that they hold, and how it agrees."""
@@ -397,7 +342,9 @@ class _Packing:
         return first
 
 
-def _trained(folder: Path, draws: int | None) -> tuple[Model, dict[str, Any]]:
+def _trained(
+    folder: Path, draws: int | None, classifiers: Callable[[], Sequence[Defence]]
+) -> tuple[Model, dict[str, Any]]:
     """A finished training's model, and its record with thinner curves."""
     model = load_model(folder / "weights.safetensors")
     record = read_json(folder / "training.json", CheckpointError)
@@ -406,6 +353,16 @@ def _trained(folder: Path, draws: int | None) -> tuple[Model, dict[str, Any]]:
             f"{folder / 'weights.safetensors'} is not what the training.json beside it describes; "
             "train again"
         )
+    if record["stage"] == GuardStage.__name__:
+        # as it is judged: without noise, before the classifier that it was trained before
+        wanted = record["parents"]["classifier"]
+        head = next((each for each in classifiers() if weights_digest(each) == wanted), None)
+        if head is None:
+            raise CheckpointError(
+                f"{folder} was trained before a classifier of the digest {wanted[:12]}, which is "
+                "in no row; give its row too, or a package that has it"
+            )
+        model = Defended(head, with_noise(require_purifier(model, str(folder)), 0.0), 1)
     if draws is not None and model.classifies:
         model = require_classifier(model, str(folder)).with_draws(draws)
     if record["stage"] == CertifiedStage.__name__:
