@@ -331,6 +331,7 @@ Stage = (
     | JointStage
     | CertifiedStage
     | GuardStage
+    | DenoiserStage
     | DiffusionStage
     | MagNetStage
     | HGDStage
