@@ -130,3 +130,10 @@ def test_any_text_for_an_option_is_a_setting_or_a_usage_error(text: str) -> None
 )
 def test_worded(value: object, text: str) -> None:
     assert worded(value) == text
+
+
+def test_a_choice_among_numbers() -> None:
+    line = ["purifier", "--out", "here", "--stage.purifier.stride"]
+    assert parse("train", train.Settings, [*line, "8"]).stage.purifier.stride == 8
+    with pytest.raises(UsageError, match="'16' is unknown; give one of: 4, 8"):
+        parse("train", train.Settings, [*line, "16"])

@@ -62,12 +62,14 @@ class Option:
     def kind(self) -> tuple[Callable[[str], Any], str, str]:
         """The entry of ``_KINDS`` of each value."""
         parts = {each for each in typing.get_args(self.hint) if each not in (NoneType, ...)}
-        return _KINDS[str if self.names is not None else next(iter(parts), self.hint)]
+        if self.names is not None:  # a Literal may hold numbers
+            return _KINDS[type(next(iter(self.names), ""))]
+        return _KINDS[next(iter(parts), self.hint)]
 
     @property
     def metavar(self) -> str:
         """What stands for a value in the help."""
-        return self.kind[1] if self.names is None else "{" + ",".join(self.names) + "}"
+        return self.kind[1] if self.names is None else "{" + ",".join(map(str, self.names)) + "}"
 
     def read(self, text: str) -> Any:
         """A value from its text.
@@ -78,7 +80,7 @@ class Option:
         if NoneType in typing.get_args(self.hint) and text.lower() in ("", "none", "null"):
             return None
         convert, _, wanted = self.kind
-        if self.names is not None and text not in self.names:
+        if self.names is not None and text not in map(str, self.names):
             raise ValueError(
                 f"{text!r} is unknown; give one of: {', '.join(map(repr, self.names))}"
             )
