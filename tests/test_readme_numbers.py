@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 
 from alp.experiments.findings import judge as judge_claims
-from alp.records import Record, aggregate, conclude, read, read_tree, robust_share
+from alp.records import (
+    Record,
+    aggregate,
+    choose_points,
+    conclude,
+    measured,
+    read,
+    read_tree,
+    robust_share,
+)
 from alp.records.statistics import paired_difference
 from alp.records.timings import best, judge, rows, sibling
 from alp.report.claims import Judged
@@ -171,6 +180,19 @@ def of(claim: str, *protocols: str) -> list[float]:
     return [found[name] for name in protocols] if protocols else list(found.values())
 
 
+BOTH = ("oblivious", "single")
+
+
+def own_class(path: str, name: str) -> float:
+    """Share of the nearest clean images that have an image's own class."""
+    return float(np.mean(record(path).columns[f"{name}_share"]))
+
+
+def clean(path: str) -> str:
+    (point,) = choose_points(measured(record(path)), "clean")
+    return per_cent(point.accuracy.value)
+
+
 def page() -> Iterator[str]:
     yield f"and {len(claims())} of its claims beside"
     counts = {s: [e.status for e in claims().values()].count(s) for s in ("reproduced", "only")}
@@ -187,14 +209,26 @@ def page() -> Iterator[str]:
     yield "sigma is {:.3f} and not".format(*of("sigma.mean"))
     one = sorted(of("tradeoff.optimum", "single", "eot"))
     yield "is {:g} to {:g} in one trial".format(*one)
-    yield "and {:g} on average over five".format(*of("tradeoff.optimum", "single, reliability"))
-    embedded = [record(f"tsne/records/defended-0-{level}") for level in ("oblivious", "single")]
+    yield "{:g} on average over five".format(*of("tradeoff.optimum", "single, reliability"))
+    best = of("tradeoff.optimum", "single, zero-shot-tradeoff")
+    yield "and {:g} with the zero-shot purifier".format(*best)
     before, after = (
-        sorted(float(np.mean(each.columns[f"{name}_share"])) for each in embedded)
+        sorted(own_class(f"tsne/records/defended-0-{each}", name) for each in BOTH)
         for name in ("attacked", "purified")
     )
     low, high = (f"{per_cent(a, 0)} to {per_cent(b, 0)}" for a, b in (before, after))
-    yield f"({low} % own-class neighbours before, {high} % after)"
+    yield f"({low} % before, {high} % after)"
+    blind = "zero-shot-tsne/records/zero-shot-oblivious"
+    shares = (per_cent(own_class(blind, name), 0) for name in ("attacked", "purified"))
+    yield "({} to {} % own-class neighbours)".format(*shares)
+    yield "(+{:.1f} under `single`, ".format(*of("zero-shot.unmodified", "single"))
+    yield "at {} % clean in place of {} %)".format(
+        *(clean(f"unmodified/records/{name}") for name in ("before-baseline", "baseline"))
+    )
+    yield "costs {:.1f} points".format(-of("zero-shot.at", "single")[0])
+    assert claims()["spectra.removed"].status == "reproduced"
+    for each in claims()["spectra.attack"].findings:
+        assert not each.holds, "as much harm"
     assert of("masking.differentiable") == [100], "on every image"
 
 

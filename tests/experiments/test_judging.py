@@ -232,6 +232,49 @@ def test_what_noise_adds_is_a_paired_difference() -> None:
     assert found([points("sweep", cells[:1])], "sweep.gain").findings == ()
 
 
+def test_the_zero_shot_purifier_has_findings_of_its_own() -> None:
+    cells = [("single", 0.3, s, share, 20.0) for s, share in ((0.0, 0.30), (0.5, 0.25))]
+    records = [points(item, cells) for item in ("sweep", "zero-shot-sweep")]
+    worst = found(records, "sweep.optimum")
+    assert [each.protocol for each in worst.findings] == ["single", "single, zero-shot-sweep"]
+    (gain,) = found(records[1:], "sweep.gain").findings
+    assert (gain.protocol, gain.value) == ("single, zero-shot-sweep", pytest.approx(-5))
+    falls = [points("zero-shot-tradeoff", [("clean", 0.0, s, 0.8, 30 - s) for s in (0.0, 1.0)])]
+    (fall,) = found(falls, "tradeoff.psnr.falls").findings
+    assert (fall.protocol, fall.value) == ("zero-shot-tradeoff", pytest.approx(1))
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.4, "reproduced"), (0.2, "not reproduced")])
+def test_a_classifier_as_it_is_gains_what_is_above_it_alone(share: float, status: str) -> None:
+    def rows(name: str, share: float, trial: int) -> Kept:
+        cells = [("single", 8 / 255, None, share, 26.0)]
+        return points("unmodified", cells, trial=trial, name=name)
+
+    records = [rows("baseline", 0.3, 0), rows("zero-shot ALP", share, 1), rows("AT", 0.9, 2)]
+    one = found(records, "zero-shot.unmodified")
+    assert one.status == status
+    assert one.findings[0].value == pytest.approx(100 * (share - 0.3))
+    assert found(records, "zero-shot.at").findings == ()
+
+
+def test_bands_are_compared_on_the_same_images() -> None:
+    records = [
+        points(
+            "spectra",
+            [("single", 8 / 255, None, share, 26.0)],
+            trial=n,
+            passed=passed,
+            extra={"band": band},
+        )
+        for n, (band, share, passed) in enumerate((("low", 0.5, 0.9), ("high", 0.3, 0.4)))
+    ]
+    for claim, value in (("spectra.attack", 20), ("spectra.removed", 50)):
+        one = found(records, claim)
+        assert one.status == "reproduced"
+        assert one.findings[0].value == pytest.approx(value)
+    assert judge(records[:1]) == []
+
+
 def test_a_gradient_that_agrees_refutes_that_there_is_none() -> None:
     for share, status in ((1.0, "not reproduced"), (0.5, "reproduced")):
         check = {"check": "finite-difference", "value": share}

@@ -29,6 +29,11 @@ EVALUATIONS = {
     "rate-distortion": 4.0,
     "honest": 19.0,
     "speed": 8.0,
+    "zero-shot-sweep": 3.0,
+    "zero-shot-tradeoff": 2.0,
+    "zero-shot-tsne": 1.0,
+    "unmodified": 3.0,
+    "spectra": 2.0,
 }
 """Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC
 (Zen 4)."""

@@ -2,12 +2,14 @@
 
 The paper does not say what its attacker knows, so each of four levels has a matrix. Record of the
 kind ``points`` (:mod:`alp.records.points`): A-ALP + AT of trial 0 at each level, eps and
-sigma, and clean at each sigma.
+sigma, and clean at each sigma. The paper's purifier is the zero-shot one, so ``zero-shot-sweep``
+has the same matrix for the purifier before a classifier that never saw an attack.
 
 The paper's figure 3: accuracy and PSNR over sigma.
 
 Record of the kind ``points`` (:mod:`alp.records.points`): A-ALP + AT of trial 0 at noise
-levels in the latent's units, clean and under the protocol's attack and radius.
+levels in the latent's units, clean and under the protocol's attack and radius;
+``zero-shot-tradeoff`` as above.
 
 Accuracy against the radius of the attack, for each level of attacker knowledge.
 
@@ -22,6 +24,8 @@ the protocol's radius over noise levels in the latent's units, and at the learne
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from alp.attacks import FGSM
 from alp.evaluation.grid import Point
@@ -42,20 +46,41 @@ SWEEP_SHARE = 0.2
 """Of the protocol's images."""
 
 
+ZERO_SHOT_LEVELS = {"oblivious": 1, "single": 1, "masked": 1}
+"""What the attacker of the zero-shot purifier knows, and the draws that its gradient averages."""
+
+ZERO_SHOT_SHARE = 0.15
+"""Of the protocol's images, in sweep and trade-off of the zero-shot purifier."""
+
+
 @EXPERIMENTS.register("sweep", order=3, summary="the robustness matrix: FGSM's eps against sigma")
 def sweep(workspace: Workspace) -> list[Record]:
     """The matrix of one model."""
+    images = workspace.share_of_images(SWEEP_SHARE)
+    points = _matrix(workspace, SWEEP_LEVELS)
+    model = trained.defended(workspace, 0)
+    return [workspace.points("defended-0", trained.DEFENDED, model, FGSM(), points, images)]
+
+
+@EXPERIMENTS.register(
+    "zero-shot-sweep", order=12, summary="the matrix with a classifier that never saw an attack"
+)
+def zero_shot_sweep(workspace: Workspace) -> list[Record]:
+    """The matrix of the zero-shot purifier."""
+    images = workspace.share_of_images(ZERO_SHOT_SHARE)
+    points = _matrix(workspace, ZERO_SHOT_LEVELS)
+    model = trained.standalone(workspace, 0)
+    return [workspace.points("standalone-0", trained.STANDALONE, model, FGSM(), points, images)]
+
+
+def _matrix(workspace: Workspace, levels: Mapping[str, int]) -> list[Point]:
     sigmas = workspace.grid(SWEEP_SIGMAS)
-    points = [Point(sigma=sigma) for sigma in sigmas]
-    points += [
+    return [Point(sigma=sigma) for sigma in sigmas] + [
         Point(level, eps, sigma, averaged)
-        for level, averaged in SWEEP_LEVELS.items()
+        for level, averaged in levels.items()
         for eps in SWEEP_RADII
         for sigma in sigmas
     ]
-    images = workspace.share_of_images(SWEEP_SHARE)
-    model = trained.defended(workspace, 0)
-    return [workspace.points("defended-0", trained.DEFENDED, model, FGSM(), points, images)]
 
 
 TRADEOFF_SIGMAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
@@ -71,19 +96,27 @@ TRADEOFF_SHARE = 0.15
 @EXPERIMENTS.register("tradeoff", order=4, summary="figure 3: accuracy and PSNR over sigma")
 def tradeoff(workspace: Workspace) -> list[Record]:
     """Both curves of one model."""
-    sigmas, eps = workspace.grid(TRADEOFF_SIGMAS), workspace.protocol.threat.eps
-    points = [Point(sigma=sigma) for sigma in sigmas]
-    points += [
-        Point(level, eps, sigma, averaged)
-        for level, averaged in TRADEOFF_LEVELS.items()
-        for sigma in sigmas
-    ]
-    images = workspace.share_of_images(TRADEOFF_SHARE)
+    images, attack = workspace.share_of_images(TRADEOFF_SHARE), workspace.protocol.attack
+    points = _curves(workspace, TRADEOFF_LEVELS)
     model = trained.defended(workspace, 0)
-    return [
-        workspace.points(
-            "defended-0", trained.DEFENDED, model, workspace.protocol.attack, points, images
-        )
+    return [workspace.points("defended-0", trained.DEFENDED, model, attack, points, images)]
+
+
+@EXPERIMENTS.register(
+    "zero-shot-tradeoff", order=13, summary="figure 3 with a classifier that never saw an attack"
+)
+def zero_shot_tradeoff(workspace: Workspace) -> list[Record]:
+    """Both curves of the zero-shot purifier."""
+    images, attack = workspace.share_of_images(ZERO_SHOT_SHARE), workspace.protocol.attack
+    points = _curves(workspace, {"single": 1})
+    model = trained.standalone(workspace, 0)
+    return [workspace.points("standalone-0", trained.STANDALONE, model, attack, points, images)]
+
+
+def _curves(workspace: Workspace, levels: Mapping[str, int]) -> list[Point]:
+    sigmas, eps = workspace.grid(TRADEOFF_SIGMAS), workspace.protocol.threat.eps
+    return [Point(sigma=sigma) for sigma in sigmas] + [
+        Point(level, eps, sigma, averaged) for level, averaged in levels.items() for sigma in sigmas
     ]
 
 

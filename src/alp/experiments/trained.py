@@ -3,7 +3,8 @@
 Baseline: a standard classifier. AT: an adversarially trained one. Standalone: the purifier with one
 draw before a standard classifier that was fine-tuned on purified images. A-ALP + AT: the purifier
 with the consensus before the adversarially trained classifier, fine-tuned adversarially on purified
-images. What has a purifier is trained once a trial, each trial from its own seed.
+images. Zero-shot: the purifier before a classifier that was trained without it, and is left as it
+is. What has a purifier is trained once a trial, each trial from its own seed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from alp.defences import Defended
+from alp.defences import Defended, Purifier
 from alp.defences.base import Model
 from alp.defences.packaged import require_defended
 from alp.experiments.workspace import Workspace
@@ -20,6 +21,7 @@ from alp.training.stages import PurifierStage, Stage
 from alp.training.train import Trained
 
 BASELINE, STANDALONE, AT, DEFENDED = "baseline", "ALP standalone", "AT", "A-ALP + AT"
+ZERO_SHOT, ZERO_SHOT_AT = "zero-shot ALP", "zero-shot ALP before AT"
 
 SHORTER = 0.4
 """Of the purifier's usual length the share that a variant's training takes."""
@@ -67,6 +69,18 @@ def defended(workspace: Workspace, trial: int) -> Defended:
     return with_draws(made.model, workspace.protocol.draws)
 
 
+def before(workspace: Workspace, classifier: Trained, draws: int) -> Defended:
+    """The purifier of trial 0 before a classifier that is left as it is, with ``draws`` draws."""
+    purifying = purifier(workspace, 0).model
+    assert isinstance(purifying, Purifier)
+    return behind(purifying, classifier, draws)
+
+
+def behind(purifying: Purifier, classifier: Trained, draws: int) -> Defended:
+    """A classifier as it is behind a purifier."""
+    return Defended(classifier.model, purifying, draws).eval()
+
+
 def with_draws(model: Model, draws: int) -> Defended:
     """``model``, deployed with ``draws`` draws."""
     return require_defended(model, "the trained model").with_draws(draws)
@@ -90,7 +104,7 @@ def variant(workspace: Workspace, wanted: Variant) -> Defended:
     scale = workspace.protocol.scale
     usual = stage_of("purifier", scale, PurifierStage)
     purifying = replace(
-        _shorter(usual, SHORTER),
+        shorter(usual, SHORTER),
         purifier=replace(usual.purifier, latent_channels=channels),
         rate=replace(usual.rate, psnr=psnr),
     )
@@ -100,7 +114,7 @@ def variant(workspace: Workspace, wanted: Variant) -> Defended:
         "adversarial-purified",
         purifier=front.path,
         classifier=adversarial(workspace).path,
-        stage=_shorter(recipe("adversarial-purified", scale).stage, 0.5),
+        stage=shorter(recipe("adversarial-purified", scale).stage, 0.5),
     )
     return with_draws(made.model, workspace.protocol.draws)
 
@@ -111,5 +125,6 @@ def settings(workspace: Workspace, wanted: Variant) -> tuple[int, float]:
     return wanted.channels or usual.purifier.latent_channels, wanted.psnr or usual.rate.psnr
 
 
-def _shorter(stage: S, share: float) -> S:
+def shorter(stage: S, share: float) -> S:
+    """The stage with ``share`` of its epochs."""
     return replace(stage, optim=replace(stage.optim, epochs=share * stage.optim.epochs))

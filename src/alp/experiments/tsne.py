@@ -1,9 +1,10 @@
 """The paper's figure 4: penultimate features of clean, attacked and purified images.
 
 Records of the kind ``embedding`` (:mod:`alp.records.record`), one a level of attacker
-knowledge, of A-ALP + AT of trial 0: all three sets in one embedding, each point's prediction by the
-classifier alone, and the share of its nearest clean images, in the space of the features, that have
-its class: the number beside the picture.
+knowledge, of A-ALP + AT of trial 0 (``tsne``) and of the zero-shot purifier at the paper's sigma
+(``zero-shot-tsne``): all three sets in one embedding, each point's prediction by the classifier
+alone, and the share of its nearest clean images, in the space of the features, that have its class:
+the number beside the picture.
 
 The three pictures of an image that the paper shows, as its models see them.
 """
@@ -27,7 +28,7 @@ from alp import seeding
 from alp.data import Images
 from alp.defences import Defended, ResNetLite
 from alp.errors import AlpError
-from alp.evaluation import generate
+from alp.evaluation import About, generate
 from alp.evaluation.header import attackers, header
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.workspace import BATCH, Workspace
@@ -90,6 +91,12 @@ images."""
 SHARE = 0.4
 """Of the protocol's images."""
 
+ZERO_SHOT_SHARE = 0.25
+"""Of the protocol's images, with the zero-shot purifier."""
+
+ZERO_SHOT_SIGMA = 1.0
+"""The paper's noise level, in units of the latent."""
+
 
 @EXPERIMENTS.register(
     "tsne", order=5, summary="figure 4: features of clean, attacked and purified images"
@@ -100,22 +107,43 @@ def tsne(workspace: Workspace) -> list[Record]:
     Raises:
         AlpError: scikit-learn is not installed.
     """
-    if find_spec("sklearn") is None:
-        raise AlpError('the experiment tsne needs scikit-learn: pip install "alp[report]"')
     model = trained.defended(workspace, 0)
-    about = workspace.about(trained.DEFENDED, model)
+    return _levels(workspace, trained.DEFENDED, "defended-0", model, SHARE)
+
+
+@EXPERIMENTS.register(
+    "zero-shot-tsne", order=14, summary="figure 4 with a classifier that never saw an attack"
+)
+def zero_shot(workspace: Workspace) -> list[Record]:
+    """An embedding a level, of the features of the classifier that is attacked.
+
+    Raises:
+        AlpError: scikit-learn is not installed.
+    """
+    model = trained.before(workspace, trained.standard(workspace), 1).at_sigma(ZERO_SHOT_SIGMA)
+    return _levels(workspace, trained.ZERO_SHOT, "zero-shot", model, ZERO_SHOT_SHARE)
+
+
+def _levels(
+    workspace: Workspace, name: str, place: str, model: Defended, share: float
+) -> list[Record]:
+    if find_spec("sklearn") is None:
+        item = workspace.item
+        raise AlpError(f'the experiment {item} needs scikit-learn: pip install "alp[report]"')
+    about = workspace.about(name, model)
+    images = workspace.share_of_images(share)
     return [
         workspace.record(
-            f"defended-0-{level}",
-            about,
-            partial(_record, workspace, model, level),
+            f"{place}-{level}", about, partial(_record, workspace, about, model, level, images)
         )
         for level in LEVELS
     ]
 
 
-def _record(workspace: Workspace, model: Defended, level: str) -> Record:
-    images, protocol = workspace.share_of_images(SHARE), workspace.protocol
+def _record(
+    workspace: Workspace, about: About, model: Defended, level: str, images: Images
+) -> Record:
+    protocol = workspace.protocol
     network = cast(ResNetLite, model.classifier)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in SETS}
     predictions: dict[str, list[NDArray[Any]]] = {name: [] for name in SETS}
@@ -148,8 +176,7 @@ def _record(workspace: Workspace, model: Defended, level: str) -> Record:
         "perplexity": perplexity,
     }
     where = {"seed": protocol.seed, "batch_size": len(labels), "device": workspace.device}
-    told = workspace.about(trained.DEFENDED, model)
-    begun = header(KIND_EMBEDDING, told, images, protocol.threat, where, own)
+    begun = header(KIND_EMBEDDING, about, images, protocol.threat, where, own)
     return Record(begun, columns)
 
 

@@ -311,6 +311,15 @@ KIND_PICTURES = "pictures"
 ``purified``) ``<set>_png`` (base64 of a PNG file), ``<set>_prediction``, ``<set>_confidence``
 (softmax of the logits that decide). Header: ``sets``, ``threat``, ``attack``, ``level``."""
 
+KIND_SPECTRA = "spectra"
+"""Spectra, one row an image: ``index``, ``label``; for each set (``attack``; ``behind``, what is
+left of it behind the purifier; ``removed``, what purification takes from the clean image)
+``<set>_<number>``, the power between ``number`` and ``number + 1`` times 0.5 / ``BINS`` cycles a
+pixel, all beyond in the last. Header: ``sets``, ``threat``, ``attack``, ``level``."""
+
+BINS = 16
+"""Steps of radial frequency in a record of spectra."""
+
 _COMMON = ("seed", "data", "images")
 
 
@@ -344,6 +353,12 @@ LAYOUTS: dict[str, Layout] = {
         ("index", "label"),
         "sets",
         ("x", "y", "prediction", "share"),
+    ),
+    KIND_SPECTRA: Layout(
+        (*_COMMON, "draws", "attack", "threat", "level", "sets"),
+        ("index", "label"),
+        "sets",
+        tuple(str(number) for number in range(BINS)),
     ),
     KIND_PICTURES: Layout(
         (*_COMMON, "draws", "attack", "threat", "level", "sets"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from alp.experiments.claims import Claim
+from alp.experiments.claims import LEVEL, Claim
 from alp.experiments.measures.base import (
     Runs,
     Value,
@@ -31,42 +31,73 @@ from alp.records.statistics import Interval, mean_sd
 
 def accuracy_at(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Accuracy in per cent under attack at an ``eps`` and a ``sigma``, mean over trials."""
-    records = records_of(runs, claim.items[0], KIND_POINTS)
-    for level in claim.protocols if same_images(records) else ():
+    for level, words, records in _of_levels(runs, claim):
         found = [at(each, level, **(claim.setting or {})) for each in records]
         shares = [point.correct for points in found for point in points]
         if len(shares) == len(records):
             share = accuracy(np.stack(shares).mean(axis=0))
-            over = over_trials(level, [float(each.mean()) for each in shares], records, 100)
+            over = over_trials(words, [float(each.mean()) for each in shares], records, 100)
             interval = Interval(100 * share.low, 100 * share.high)
-            yield Value(level, over.value, records, interval, over.sd)
+            yield Value(words, over.value, records, interval, over.sd)
 
 
 def noise_gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that accuracy under attack at an ``eps`` is higher at a ``sigma`` than without noise,
     on the same images."""
     setting = claim.setting or {}
-    records = records_of(runs, claim.items[0], KIND_POINTS)
-    for level in claim.protocols if same_images(records) else ():
+    for level, words, records in _of_levels(runs, claim):
         shares = []
         for sigma in (setting["sigma"], 0.0):
             found = [at(each, level, setting["eps"], sigma) for each in records]
             shares.append([point.correct for points in found for point in points])
         if all(len(each) == len(records) for each in shares):
             noisy, plain = (np.stack(each).mean(axis=0) for each in shares)
-            yield difference(level, noisy, plain, records)
+            yield difference(words, noisy, plain, records)
+
+
+def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that a row is above another, which has no purifier, on the same images."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    rows, others = (named(records, name) for name in (claim.row, claim.against))
+    for row, other in zip(rows, others, strict=False) if same_images(records) else ():
+        (alone,) = at(other, LEVEL)
+        for level in claim.protocols:
+            for point in at(row, level):
+                yield difference(level, point.correct, alone.correct, [row, other])
+
+
+def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that an attack on high frequencies takes more than one on low ones, on the same
+    images."""
+    for level, low, high, records in _of_bands(runs, claim):
+        yield difference(level, low.correct, high.correct, records)
+
+
+def removed(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that the share of an attack's length behind the purifier is lower for one on high
+    frequencies than for one on low ones."""
+    for level, low, high, records in _of_bands(runs, claim):
+        yield difference_of_means(level, low.passed, high.passed, records)
+
+
+def _of_bands(runs: Runs, claim: Claim) -> Iterator[tuple[str, Measured, Measured, list[Kept]]]:
+    """Each level with its points in the low and in the high band."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    of_band = {each.record.header["extra"]["band"]: each for each in records}
+    both = [of_band[name] for name in ("low", "high") if name in of_band]
+    if len(both) == 2 and same_images(both):
+        for level in claim.protocols:
+            for low, high in zip(*(at(each, level) for each in both), strict=True):
+                yield level, low, high, both
 
 
 def optimum(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The sigma of the highest accuracy under attack, mean over trials: of equals the least."""
-    for item in claim.items:
-        records = records_of(runs, item, KIND_POINTS)
-        for level in claim.protocols:
-            best = [_best(at(each, level, **(claim.setting or {}))) for each in records]
-            sigmas = [sigma for sigma in best if sigma is not None]
-            if records and len(sigmas) == len(records):
-                words = level if item == claim.items[0] else f"{level}, {item}"
-                yield over_trials(words, sigmas, records)
+    for level, words, records in _of_levels(runs, claim):
+        best = [_best(at(each, level, **(claim.setting or {}))) for each in records]
+        sigmas = [sigma for sigma in best if sigma is not None]
+        if len(sigmas) == len(records):
+            yield over_trials(words, sigmas, records)
 
 
 def sigma_mean(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -97,10 +128,25 @@ def displaced(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def _nearer(runs: Runs, claim: Claim, one: str, other: str) -> Iterator[Value]:
-    for each in records_of(runs, claim.items[0], KIND_EMBEDDING):
-        columns = each.record.columns
-        level = str(each.record.header["level"])
-        yield difference(level, columns[f"{one}_share"], columns[f"{other}_share"], [each])
+    for item in claim.items:
+        for each in records_of(runs, item, KIND_EMBEDDING):
+            columns = each.record.columns
+            words = words_of(claim, item, str(each.record.header["level"]))
+            yield difference(words, columns[f"{one}_share"], columns[f"{other}_share"], [each])
+
+
+def _of_levels(runs: Runs, claim: Claim) -> Iterator[tuple[str, str, list[Kept]]]:
+    """Each level of each experiment of the claim, the two in words, and the records, which are of
+    the same images."""
+    for item in claim.items:
+        records = records_of(runs, item, KIND_POINTS)
+        for level in claim.protocols if same_images(records) else ():
+            yield level, words_of(claim, item, level), records
+
+
+def words_of(claim: Claim, item: str, level: str = "") -> str:
+    """Level and experiment in words: the claim's first experiment goes without saying."""
+    return ", ".join(each for each in (level, item) if each and each != claim.items[0])
 
 
 def _trained(runs: Runs, claim: Claim) -> list[Kept]:

@@ -15,7 +15,7 @@ from alp.experiments.measures.base import (
     over_trials,
     same_images,
 )
-from alp.experiments.measures.points import at, records_of
+from alp.experiments.measures.points import at, records_of, words_of
 from alp.records import CLEAN, KIND_POINTS, Kept, Measured
 
 
@@ -36,27 +36,31 @@ def at_sigma(runs: Runs, claim: Claim) -> Iterator[Value]:
 def ends(runs: Runs, claim: Claim) -> Iterator[Value]:
     """How far, in dB, the ends of the curve are from the published ones: the farther end, mean
     over trials."""
-    records = records_of(runs, claim.items[0], KIND_POINTS)
     setting = claim.setting or {}
-    curves = [points for each in records if (points := _clean(each))]
-    if curves:
-        least, most = (float(np.mean([_mean(points[end]) for points in curves])) for end in (0, -1))
-        off = max(abs(least - setting["least"]), abs(most - setting["most"]))
-        first, last = (_sigma(curves[0][end]) for end in (0, -1))
-        words = f"{least:.2f} dB at sigma {first:g}, {most:.2f} at {last:g}"
-        yield Value(words, off, records)
+    for item in claim.items:
+        records = records_of(runs, item, KIND_POINTS)
+        curves = [points for each in records if (points := _clean(each))]
+        if curves:
+            means = [[_mean(points[end]) for points in curves] for end in (0, -1)]
+            least, most = (float(np.mean(each)) for each in means)
+            off = max(abs(least - setting["least"]), abs(most - setting["most"]))
+            first, last = (_sigma(curves[0][end]) for end in (0, -1))
+            words = f"{least:.2f} dB at sigma {first:g}, {most:.2f} at {last:g}"
+            yield Value(words_of(claim, item, words), off, records)
 
 
 def fall(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The smallest fall of mean PSNR, in dB, from one noise level to the next, with the interval of
     its paired difference."""
-    for each in records_of(runs, claim.items[0], KIND_POINTS):
-        steps = [
-            difference_of_means("", above.psnr, below.psnr, [each], scale=1)
-            for above, below in pairwise(_clean(each))
-        ]
-        if steps:
-            yield min(steps, key=lambda step: step.value)
+    for item in claim.items:
+        words = words_of(claim, item)
+        for each in records_of(runs, item, KIND_POINTS):
+            steps = [
+                difference_of_means(words, above.psnr, below.psnr, [each], scale=1)
+                for above, below in pairwise(_clean(each))
+            ]
+            if steps:
+                yield min(steps, key=lambda step: step.value)
 
 
 def spread(runs: Runs, claim: Claim) -> Iterator[Value]:

@@ -1,11 +1,19 @@
-"""The rows of a table side by side: Table II, and the same under adaptive attacks."""
+"""Defences side by side: Table II, the same under adaptive attacks, and zero-shot purifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from alp.records import KIND_ROBUSTNESS, KIND_VERDICT, Record, aggregate, conclude
+from alp.records import (
+    KIND_POINTS,
+    KIND_ROBUSTNESS,
+    KIND_VERDICT,
+    Record,
+    aggregate,
+    conclude,
+    measured,
+)
 from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import (
     BLUE,
@@ -82,6 +90,31 @@ def draw_honest(records: Sequence[Record]) -> Figure:
     return _forest(_honest(records))
 
 
+def caption_unmodified(records: Sequence[Record]) -> str:
+    """Terms."""
+    rows = _unmodified(records)
+    return (
+        f"Accuracy of {' and '.join(rows)}: the purifier, trained on clean images, before "
+        "classifiers that nobody fine-tuned, and these alone, for which every attacker is one. "
+        f"Lines: 95 % Wilson intervals. {terms(records)}"
+    )
+
+
+@FIGURES.register("unmodified", order=16)
+@drawing("A purifier before classifiers as they are", KIND_POINTS, caption=caption_unmodified)
+@styled
+def draw_unmodified(records: Sequence[Record]) -> Figure:
+    """The accuracies of each classifier, alone and behind the purifier."""
+    return _forest(_unmodified(records))
+
+
+def _unmodified(records: Sequence[Record]) -> Rows:
+    return {
+        record.name: {point.level: vars(point.accuracy) for point in measured(record)}
+        for record in some(records)
+    }
+
+
 def _hierarchy(records: Sequence[Record]) -> Rows:
     groups: dict[str, list[Record]] = {}
     for record in some(records):
@@ -106,7 +139,7 @@ def _forest(rows: Rows) -> Figure:
     # The longest list has the order of the levels; the worst case closes.
     ordered = sorted(rows.values(), key=len, reverse=True)
     kinds = list(dict.fromkeys(k for cells in ordered for k in cells if k != WORST))
-    kinds.append(WORST)
+    kinds += [WORST] if any(WORST in cells for cells in ordered) else []
     step = 0.8 / max(1, len(rows))
     figure, (axes,) = canvas(0.8 + 0.3 * len(kinds))
     for number, (name, cells) in enumerate(rows.items()):

@@ -40,6 +40,7 @@ def caption(records: Sequence[Record]) -> str:
     )
 
 
+@FIGURES.register("zero-shot-sweep", order=2)
 @FIGURES.register("sweep", order=2)
 @drawing("Robustness over eps and sigma", KIND_POINTS, caption=caption)
 @styled

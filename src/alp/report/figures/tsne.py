@@ -40,6 +40,7 @@ def caption(records: Sequence[Record]) -> str:
     )
 
 
+@FIGURES.register("zero-shot-tsne", order=4)
 @FIGURES.register("tsne", order=4)
 @drawing("Features of clean, attacked and purified images", KIND_EMBEDDING, caption=caption)
 @styled
