@@ -300,7 +300,7 @@ class _Packing:
         found = [load_model(folder / "weights.safetensors") for folder in trained.values()]
         if self.onto is not None:
             found += [self.onto.load(row) for row in self.onto.manifest["rows"]]
-        return [each for each in found if isinstance(each, Defence)]
+        return [require_classifier(each, "a row") for each in found if each.classifies]
 
     def _differences(
         self, rows: Mapping[str, Any], default: str, records: Sequence[Record]
