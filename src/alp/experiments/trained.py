@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from alp.defences import Defended, Purifier
 from alp.defences.base import Model
-from alp.defences.packaged import require_defended
+from alp.defences.packaged import require_defended, require_purifier
 from alp.experiments.workspace import Workspace
 from alp.training.recipes import recipe, stage_of
 from alp.training.stages import PurifierStage, Stage
@@ -71,8 +71,7 @@ def defended(workspace: Workspace, trial: int) -> Defended:
 
 def before(workspace: Workspace, classifier: Trained, draws: int) -> Defended:
     """The purifier of trial 0 before a classifier that is left as it is, with ``draws`` draws."""
-    purifying = purifier(workspace, 0).model
-    assert isinstance(purifying, Purifier)
+    purifying = require_purifier(purifier(workspace, 0).model, "the trained model")
     return behind(purifying, classifier, draws)
 
 
