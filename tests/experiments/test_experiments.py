@@ -138,7 +138,9 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
     per_trial = [f"{name}-{n}" for name in ("purifier", "standalone", "defended") for n in (0, 1)]
     variants = ["c16-26.2dB", "c128-26.2dB", "c512-26.2dB", "c64-20dB", "c64-24dB", "c64-29dB"]
     of_variants = [f"{name}-{v}" for name in ("purifier", "defended") for v in variants]
-    assert places == sorted(["standard", "adversarial", *per_trial, *of_variants])
+    names = ("least-rate-at-26-2-dB", "fixed-0-219--bounded", "64x4x4--no-linear-path")
+    of_readings = [f"reading-{name}" for name in names]
+    assert places == sorted(["standard", "adversarial", *per_trial, *of_variants, *of_readings])
 
 
 def test_the_page_shows_every_figure(whole: Path) -> None:

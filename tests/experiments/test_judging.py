@@ -257,6 +257,19 @@ def test_a_classifier_as_it_is_gains_what_is_above_it_alone(share: float, status
     assert found(records, "zero-shot.at").findings == ()
 
 
+@pytest.mark.parametrize(("share", "status"), [(0.4, "reproduced"), (0.3, "not reproduced")])
+def test_the_consensus_is_held_against_one_draw(share: float, status: str) -> None:
+    shares = {1: 0.3, 5: 0.9, 20: share}
+    records = [
+        points("consensus", [("single", 8 / 255, None, each, 26.0)], trial=n, draws=draws)
+        for n, (draws, each) in enumerate(shares.items())
+    ]
+    one = found(records, "consensus.helps")
+    assert one.status == status
+    assert one.findings[0].value == pytest.approx(100 * (share - 0.3))
+    assert judge(records[:2]) == []
+
+
 def test_bands_are_compared_on_the_same_images() -> None:
     records = [
         points(

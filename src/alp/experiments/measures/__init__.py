@@ -42,6 +42,7 @@ MEASURES: dict[str, Measure] = {
     "psnr fall": psnr.fall,
     "psnr spread": psnr.spread,
     "gain as it is": points.gain,
+    "gain of draws": points.consensus,
     "harm of a band": points.harm,
     "removed of a band": points.removed,
     "displaced": points.displaced,

@@ -66,6 +66,19 @@ def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
                 yield difference(level, point.correct, alone.correct, [row, other])
 
 
+def consensus(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that the prediction of ``draws`` draws is above that of ``fewer``, on the same
+    images."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    of_draws = {int(each.record.header["draws"]): each for each in records}
+    setting = claim.setting or {}
+    many, few = (of_draws.get(int(setting[name])) for name in ("draws", "fewer"))
+    if many and few and same_images([many, few]):
+        for level in claim.protocols:
+            for more, less in zip(at(many, level), at(few, level), strict=True):
+                yield difference(level, more.correct, less.correct, [many, few])
+
+
 def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that an attack on high frequencies takes more than one on low ones, on the same
     images."""
