@@ -12,7 +12,7 @@ import math
 import sys
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from alp.errors import ConfigError
@@ -33,6 +33,11 @@ MOST_PIXELS = 8192
 """Largest height and width of an image."""
 
 
+ADDED = {"added": True}
+"""Metadata of a field that came after the first records: with its default the settings are what
+they were before, so that trainings and weights files of before are found again."""
+
+
 @dataclass(frozen=True)
 class PurifierConfig:
     """The Asymmetric Latent Purifier: encoder, learned Gaussian noise, decoder."""
@@ -50,12 +55,12 @@ class PurifierConfig:
     autoencoder, only where it is fixed."""
     stop_gradient: bool = False
     """Cut the gradient at the latent outside training: the paper's structural gradient masking."""
-    stride: Literal[4, 8] = 4
+    stride: Literal[4, 8] = field(default=4, metadata=ADDED)
     """Pixels per latent cell along each axis: with 64 channels 4 keeps more values than a picture
     has, 8 a third of them."""
-    linear: bool = True
+    linear: bool = field(default=True, metadata=ADDED)
     """Whether a linear transform goes around the networks of encoder and decoder."""
-    latent: Literal["free", "bounded", "unit"] = "free"
+    latent: Literal["free", "bounded", "unit"] = field(default="free", metadata=ADDED)
     """What holds the latent's scale beside the rate: nothing; values between -1 and 1 (tanh); or a
     root mean square of 1 over the channels of each latent cell."""
 
@@ -204,9 +209,20 @@ class FrameConfig:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A dataclass, nested or not, as plain JSON values."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    """A dataclass, nested or not, as plain JSON values. Fields of ``ADDED`` stand in it where they
+    are not the default."""
+    plain: dict[str, Any] = json.loads(json.dumps(_plain(config)))
     return plain
+
+
+def _plain(value: Any) -> Any:
+    if not dataclasses.is_dataclass(value):
+        return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+    return {
+        each.name: _plain(getattr(value, each.name))
+        for each in dataclasses.fields(value)
+        if not (each.metadata.get("added") and getattr(value, each.name) == each.default)
+    }
 
 
 def from_dict(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import alp
-from alp.config import PurifierConfig
+from alp.config import PurifierConfig, from_dict, to_dict
 from alp.defences import Purifier, ResNetLite, defend
 from alp.defences.checkpoint import load_model, save
 from alp.errors import ConfigError
 from alp.seeding import generator
+from alp.training import PurifierStage
 
 SMALL = {"latent_channels": 8, "width": 8, "blocks": 1}
 LATER = {"stride": 8, "linear": False, "latent": "unit"}
@@ -70,6 +71,14 @@ def test_files_of_usual_purifiers_say_what_they_always_said() -> None:
     assert set(usual) & set(LATER) == set()
     assert small().describe()["config"].keys() == usual.keys()
     assert small(stride=8).describe()["config"].keys() == usual.keys() | {"stride"}
+
+
+def test_trainings_of_before_are_found_again() -> None:
+    """Their keys are made of the settings; a stage has no more of them than it had."""
+    assert set(to_dict(PurifierStage())["purifier"]) & set(LATER) == set()
+    wide = PurifierStage(PurifierConfig(stride=8))
+    assert to_dict(wide)["purifier"]["stride"] == 8
+    assert from_dict(PurifierStage, to_dict(wide)) == wide
 
 
 @pytest.mark.parametrize("setting", [{"stride": 6}, {"latent": "flat"}, {"linear": 1}], ids=str)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.config import PurifierConfig, from_dict
+from alp.config import PurifierConfig, from_dict, to_dict
 from alp.defences.base import DEFENCES, Defence, classify, counted, straight_through
 from alp.defences.heads import describe_head, head_of
 from alp.defences.pretrained import Pretrained
-from alp.defences.purifier import Purifier, describe_config
+from alp.defences.purifier import Purifier
 from alp.errors import ConfigError
 
 DRAWS = 20
@@ -145,7 +145,7 @@ class Defended(Pretrained, Defence):
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "defended",
-            "purifier": describe_config(self.purifier.config),
+            "purifier": to_dict(self.purifier.config),
             "draws": self.draws,
             **describe_head(self.classifier),
         }

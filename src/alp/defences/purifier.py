@@ -243,25 +243,11 @@ class Purifier(Pretrained, PurifierBase):
         return image
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "purifier", "config": describe_config(self.config)}
+        return {"kind": "purifier", "config": to_dict(self.config)}
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
         return cls(from_dict(PurifierConfig, description["config"]))
-
-
-def describe_config(config: PurifierConfig) -> dict[str, Any]:
-    """The configuration as JSON values, as weights files hold it. Settings that came later stand in
-    it where they are not the default, so that the files of usual purifiers are the same as ever."""
-    usual = PurifierConfig()
-    return {
-        key: value
-        for key, value in to_dict(config).items()
-        if key not in _LATER or value != getattr(usual, key)
-    }
-
-
-_LATER = ("stride", "linear", "latent")
 
 
 def with_noise(purifier: Purifier, sigma: float) -> Purifier:
