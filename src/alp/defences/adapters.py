@@ -99,6 +99,10 @@ class HalfPrecision(Wrapper):
         with _bfloat16(x):
             return self.inner.bare(x).to(x.dtype)
 
+    def watched(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        with _bfloat16(x):
+            return self.inner.watched(x, source, draws).to(x.dtype)
+
     def in_float64(self) -> Any:
         return self.inner.in_float64()
 
@@ -134,6 +138,10 @@ class Logarithm(Wrapper):
 
     def bare(self, x: Tensor) -> Tensor:
         return log_probabilities(self.inner.bare(x))
+
+    def watched(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        watched = self.inner.watched(x, source, draws)
+        return torch.cat([log_probabilities(watched[..., :-1]), watched[..., -1:]], -1)
 
 
 def log_probabilities(probabilities: Tensor) -> Tensor:

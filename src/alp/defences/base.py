@@ -355,6 +355,12 @@ class Wrapper(Defence):
     def bare(self, x: Tensor) -> Tensor:
         return self.inner.bare(x)
 
+    def rejects(self, x: Tensor) -> Tensor:
+        return self.inner.rejects(x)
+
+    def watched(self, x: Tensor, source: seeding.Source, draws: int) -> Tensor:
+        return self.inner.watched(x, source, draws)
+
     def purify(self, x: Tensor, source: seeding.Source) -> Tensor:
         return self.inner.purify(x, source)
 
