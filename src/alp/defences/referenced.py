@@ -278,6 +278,8 @@ def _answers(model: Referenced) -> Tensor:
     try:
         with torch.no_grad():
             return logits_of(classify(model, x), len(x))
+    except ConfigError as error:
+        raise ConfigError(f"{model.reference.text}: {error}") from error
     except (AlpError, MemoryError):
         raise
     except Exception as error:  # of other people's code

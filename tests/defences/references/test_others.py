@@ -14,7 +14,7 @@ from torch import nn
 import alp
 from alp.defences import ResNetLite
 from alp.defences.references import REFERENCES, parsed
-from alp.errors import AlpError, CheckpointError
+from alp.errors import AlpError, CheckpointError, ConfigError
 
 
 @pytest.fixture
@@ -149,6 +149,11 @@ def test_transformers_from_a_folder(place, monkeypatch, new_images) -> None:
             }
         )
     )
+    (place / "bare").mkdir()
+    with pytest.raises(ConfigError, match=r"hf:bare has no preprocessor_config.json.*,mean=0.485"):
+        alp.load("hf:bare")
+    told = alp.load("hf:bare,size=8,mean=0.5,std=0.25")
+    assert (told.mean.flatten().tolist(), told.std.flatten().tolist()) == ([0.5], [0.25])
     model, x = alp.load("hf:model"), new_images(2, 8, 8)
     assert model.classes == ("cat", "dog")
     assert torch.allclose(model(x), model.module((x - 0.5) / 0.25).logits)

@@ -100,4 +100,6 @@ def _session(path: Path) -> Any:
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # of the runtime, of many kinds
         reason = "".join(str(error).strip().splitlines()[:1])[:300]
-        raise CheckpointError(f"{path} cannot be read as an ONNX model ({reason})") from error
+        raise CheckpointError(
+            f"{path} cannot be read as an ONNX model ({reason}); export it again"
+        ) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from alp.config import FrameConfig
 from alp.defences.references import REFERENCES, Found, Reference
-from alp.errors import AlpError, CheckpointError
+from alp.errors import AlpError, CheckpointError, ConfigError
 from alp.files import exists, expanded
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -26,6 +26,7 @@ def open_transformers(reference: Reference) -> Found:
     Raises:
         AlpError: transformers is not installed.
         CheckpointError: there is no such model, or its weights are not safetensors.
+        ConfigError: neither it nor the reference says how images are normalised.
     """
     try:
         from transformers import AutoModelForImageClassification
@@ -47,6 +48,9 @@ def open_transformers(reference: Reference) -> Found:
             f"({type(error).__name__}: {reason}); give a folder that save_pretrained wrote, with "
             "safetensors, or the name of a repository"
         ) from error
+    if prepared is None:
+        _require_normalisation(reference)
+        prepared = {}
     labels = model.config.id2label
     names = tuple(str(labels[key]) for key in sorted(labels))
     return Found(
@@ -59,15 +63,30 @@ def open_transformers(reference: Reference) -> Found:
     )
 
 
-def _preparation(place: str) -> dict[str, Any]:
-    """Frame, mean and deviation of a processor's description; nothing where there is none."""
+def _require_normalisation(reference: Reference) -> None:
+    """Raise a ConfigError unless the reference has what ``preprocessor_config.json`` would say."""
+    if {"mean", "std"} <= set(reference.settings):
+        return
+    raise ConfigError(
+        f"{reference.text} has no {_CONFIG}, which says how pictures become its images; say it: "
+        f"{reference.kind}:{reference.place},size=224,mean=0.485:0.456:0.406,"
+        "std=0.229:0.224:0.225, or mean=0,std=1 where it takes images in [0,1]"
+    )
+
+
+def _preparation(place: str) -> dict[str, Any] | None:
+    """Frame, mean and deviation of a processor's description; None where there is none."""
     path = Path(place) / _CONFIG
     if not exists(Path(place), Path.is_dir):
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        path = Path(hf_hub_download(place, _CONFIG))
+        try:
+            path = Path(hf_hub_download(place, _CONFIG))
+        except (EntryNotFoundError, LocalEntryNotFoundError):
+            return None
     if not exists(path):
-        return {}
+        return None
     content = json.loads(path.read_text("utf-8"))
     found: dict[str, Any] = {}
     if content.get("do_normalize", True) and "image_mean" in content:
