@@ -129,9 +129,16 @@ def test_the_last_layer_is_the_one_that_is_replaced() -> None:
         ({"purifier": "cifar10-lite/purifier"}, "has no purifier"),
         ({"eps": -1.0}, "eps is -1.0"),
         ({"epochs": -1.0}, "epochs is -1.0"),
+        ({"method": "purified", "purifier": 3}, "the purifier is a int; give an alp.Purifier"),
+        ({"method": "purified", "purifier": nn.Flatten()}, "the purifier is a Flatten"),
+        ({"folder": 3}, "the folder is 3; give a path"),
+        ({"engine": {"threads": 1}}, r"the engine is .*give an alp.config.EngineConfig"),
+        ({"report": 3}, "report is 3; give a function"),
+        ({"seed": "x"}, "seed is 'x'; give a whole number"),
+        ({"batch_size": 10**6}, "is above the .* training images; give fewer"),
     ],
 )
-def test_settings_that_do_not_go_together(net, images, settings, message) -> None:
+def test_settings_that_cannot_be_used(net, images, settings, message) -> None:
     with pytest.raises(ConfigError, match=message):
         alp.fit(net, images, **settings)
 
@@ -159,3 +166,24 @@ def test_a_purifier_that_falls_short_is_doubted(new_purifier) -> None:
     assert "reaches 19.0 dB, and 26.2 dB were asked for" in doubt
     free = PurifierTask(PurifierStage(rate=RateConfig("elbo")), new_purifier())
     assert not free.doubts({"mse": [0.0126] * 100})
+
+
+class WithoutGradient(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        with torch.no_grad():
+            return self.net(x)
+
+
+@pytest.mark.parametrize("kind", ["no_grad", "frozen", "number"])
+def test_what_cannot_learn_is_refused(net, images, kind) -> None:
+    frozen = deepcopy(net).requires_grad_(False)
+    made = {"no_grad": WithoutGradient(net), "frozen": frozen, "number": 3}[kind]
+    said = (
+        "answers without a gradient by its weights" if kind != "number" else "classifier is a int"
+    )
+    with pytest.raises(ConfigError, match=said):
+        alp.fit(made, images, "standard", **SHORT)

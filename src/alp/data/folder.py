@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def load_folder(
         files, labels, classes, divided = _listed(folder, split)
         pictures = Files(files)
         key = file_key({path.relative_to(folder).as_posix(): path for path in files})
+    _require_enough(labels, classes, folder, divided, split)
     rows = _rows(labels, split, seed, divided)
     size = frame or frame_of_all(pictures)
 
@@ -68,6 +70,20 @@ def load_folder(
         folder.name, key, split, lambda: {part: made(part, index) for part, index in small.items()}
     )
     return replace(images, source=str(folder))
+
+
+def _require_enough(
+    labels: torch.Tensor, classes: Sequence[str], folder: Path, divided: bool, split: str
+) -> None:
+    """Refuse a class with fewer pictures than there are splits to make of them."""
+    splits = ("test",) if divided and split == "test" else ("training", "validation")
+    splits += () if divided else ("test",)
+    for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)), strict=True):
+        if 0 < count < len(splits):
+            raise DataError(
+                f"class {name} of {folder} has too few pictures, {count}; give {len(splits)} or "
+                f"more, of which {', '.join(splits)} get one each, or remove it"
+            )
 
 
 def _rows(labels: torch.Tensor, split: str, seed: int, divided: bool) -> dict[str, torch.Tensor]:

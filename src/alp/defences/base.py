@@ -491,7 +491,7 @@ def counted(draws: int) -> int:
     """
     require_number("draws", draws, 1, whole=True)
     if draws > MOST_DRAWS:
-        raise ConfigError(f"draws is above {MOST_DRAWS:,}; give fewer")
+        raise ConfigError(f"draws is {draws}; give {MOST_DRAWS:,} or fewer")
     return draws
 
 

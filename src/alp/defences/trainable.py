@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from alp.defences.base import Deterministic, channels_last
+from alp.defences.base import Deterministic, channels_last, classify
 from alp.errors import CheckpointError, ConfigError
 
 
@@ -34,6 +35,22 @@ def require_trainable(model: nn.Module, name: str) -> Trainable:
             "a ResNetLite, or a module with gradients or a reference to one"
         )
     return model
+
+
+def learns(model: Trainable, x: Tensor) -> bool:
+    """Whether the logits of images (B,3,H,W) have a gradient by the weights of ``model``."""
+    with torch.enable_grad():
+        return classify(model, x).requires_grad
+
+
+def leads_through(model: nn.Module, x: Tensor) -> bool:
+    """Whether the logits of images (B,3,H,W) have a gradient by the images."""
+    point = x.clone().requires_grad_()
+    with torch.enable_grad():
+        logits = classify(model, point)
+    if not logits.requires_grad:
+        return False
+    return torch.autograd.grad(logits.sum(), point, allow_unused=True)[0] is not None
 
 
 def replace_head(classifier: nn.Module, classes: int) -> None:

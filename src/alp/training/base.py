@@ -23,7 +23,7 @@ from alp.defences.base import Defence
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import count_classes, require_same_classes
 from alp.defences.packaged import load, load_purifier
-from alp.defences.trainable import Trainable, require_trainable
+from alp.defences.trainable import Trainable, learns, require_trainable
 from alp.errors import ConfigError, choose
 from alp.registry import Registry
 from alp.training.stages import Stage
@@ -90,6 +90,10 @@ class Start:
             return None
         path = self.purifier
         front = load_purifier(path) if isinstance(path, Path) else path
+        if not isinstance(front, Purifier):
+            raise ConfigError(
+                f"the purifier is a {type(front).__name__}; give an alp.Purifier, or weights of one"
+            )
         self.parents["purifier"] = weights_digest(front)
         return front
 
@@ -116,6 +120,12 @@ class Start:
             if self.new_head:
                 with seeding.initialising(self.seed, "head"):
                     head.with_new_head(len(self.images.classes))
+            x, _ = self.images.batch(torch.arange(1))
+            if not learns(head, x):
+                raise ConfigError(
+                    f"{name} answers without a gradient by its weights: none is trainable, or it "
+                    "computes under no_grad; give one that can learn"
+                )
         self._require_classes(head, self.classifier)
         return head
 

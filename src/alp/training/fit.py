@@ -88,6 +88,8 @@ def fit(
     from alp.training.train import train
 
     require_data(images)
+    _require_kinds(classifier, folder, engine, report)
+    require_number("seed", seed, whole=True)
     needs_purifier = method in ("purified", "joint")
     usual = recipe(choose(METHODS, method, "method"), "cpu").stage
     _require_fit(method, eps, norm, sigma, purifier)
@@ -141,6 +143,27 @@ def _changed(stage: Stage, changes: Mapping[str, object]) -> Stage:
         if value is not None:
             (values[part] if part else values)[field] = value
     return from_dict(type(stage), values)
+
+
+def _require_kinds(classifier: object, folder: object, engine: object, report: object) -> None:
+    """Refuse what is of another type than it has to be.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if not isinstance(classifier, nn.Module | str | Path):
+        raise ConfigError(
+            f"the classifier is a {type(classifier).__name__}; give a torch module, or a weights "
+            "file, packaged name or reference as text"
+        )
+    if not isinstance(folder, str | Path | None):
+        raise ConfigError(f"the folder is {folder!r}; give a path, or none")
+    if not isinstance(engine, EngineConfig | None):
+        raise ConfigError(f"the engine is {engine!r}; give an alp.config.EngineConfig, or none")
+    if report is not None and not callable(report):
+        raise ConfigError(
+            f"report is {report!r}; give a function of (finished steps, all steps, scalars)"
+        )
 
 
 def _require_fit(

@@ -65,7 +65,10 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
     """
     size, world = run.optim.batch_size, fabric.world_size
     if size > len(run.images):
-        raise ConfigError(f"batch_size {size} is above the {len(run.images)} training images")
+        raise ConfigError(
+            f"batch_size {size} is above the {len(run.images)} training images; give fewer, or "
+            "more images"
+        )
     if size % world:
         raise ConfigError(f"batch_size {size} cannot be shared out among {world} processes")
     channels_last(task).to(fabric.device)
