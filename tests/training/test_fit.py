@@ -129,8 +129,11 @@ def test_the_last_layer_is_the_one_that_is_replaced() -> None:
         ({"purifier": "cifar10-lite/purifier"}, "has no purifier"),
         ({"eps": -1.0}, "eps is -1.0"),
         ({"epochs": -1.0}, "epochs is -1.0"),
-        ({"method": "purified", "purifier": 3}, "the purifier is a int; give an alp.Purifier"),
-        ({"method": "purified", "purifier": nn.Flatten()}, "the purifier is a Flatten"),
+        (
+            {"method": "purified", "purifier": 3},
+            "the purifier holds a int, which has no purifier",
+        ),
+        ({"method": "purified", "purifier": nn.Flatten()}, "the purifier holds a Flatten"),
         ({"folder": 3}, "the folder is 3; give a path"),
         ({"engine": {"threads": 1}}, r"the engine is .*give an alp.config.EngineConfig"),
         ({"report": 3}, "report is 3; give a function"),

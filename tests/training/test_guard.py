@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, PurifierConfig
-from alp.defences import Purifier, ResNetLite
+from alp.defences import Defended, InputNoise, Purifier, ResNetLite
 from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.defences.purifier import with_noise
 from alp.errors import ConfigError
@@ -106,6 +106,53 @@ def test_several_classifiers_share_the_images(x) -> None:
         torch.testing.assert_close(logits[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_several_classifiers_are_named_and_resume_to_the_same_bits(
+    toy, parents, engine, short, tmp_path: Path
+) -> None:
+    """Of a defended classifier the guard stands before the classifier inside."""
+    front, other, defended = (tmp_path / each for each in ("front", "other", "defended"))
+    with initialising(1, "others"):
+        one, two = ResNetLite(HEAD).eval(), ResNetLite(HEAD).eval()
+        save(one, other)
+        save(Defended(two, Purifier(CODE).eval(), 2), defended)
+        save(Purifier(CODE), front)
+    stage = GuardStage(agreement=1.0, optim=short(epochs=1, optimizer="adamw", lr=2e-3))
+
+    def run(folder: Path, killed_after: int = 0, **changes):
+        def report(step: int, steps: int, scalars) -> None:
+            if step == killed_after:
+                raise Killed
+
+        often = replace(engine, save_every=1e-9)
+        return train(
+            stage,
+            folder,
+            toy,
+            engine=often,
+            purifier=front,
+            classifier=parents["classifier"],
+            others=changes.get("others", (other, defended)),
+            report=report,
+        )
+
+    whole = run(tmp_path / "whole")
+    held = whole.record["parents"]
+    assert list(held) == ["classifier", "classifier-1", "classifier-2", "purifier"]
+    assert held["classifier-1"] == weights_digest(one)
+    assert held["classifier-2"] == weights_digest(two)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", killed_after=3)
+    assert run(tmp_path / "cut").record["weights_digest"] == whole.record["weights_digest"]
+    alone = run(tmp_path / "alone", others=())
+    assert list(alone.record["parents"]) == ["classifier", "purifier"]
+    assert alone.record["weights_digest"] != whole.record["weights_digest"]
+
+
 def test_the_noise_level_is_set_and_stays(toy, parents, engine, short, tmp_path: Path) -> None:
     stage = GuardStage(sigma=0.3, optim=short(epochs=1, optimizer="adamw", lr=2e-3))
     trained = train(stage, tmp_path, toy, engine=engine, **parents)
@@ -136,6 +183,19 @@ def test_what_cannot_be_a_guard_is_refused(toy, parents, short, tmp_path: Path) 
     save(ResNetLite(ClassifierConfig("tiny", 3)), other)
     with pytest.raises(ConfigError, match="3"):
         build_task(stage, Start(toy, classifier=parents["classifier"], others=(other,)))
+    start = Start(toy, classifier=parents["classifier"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResNetLite, "answer", torch.no_grad()(ResNetLite.answer))
+        with pytest.raises(ConfigError, match="has no gradient, through which a guard is trained"):
+            build_task(stage, start)
+    noisy = tmp_path / "noisy.safetensors"
+    save(InputNoise(ResNetLite(HEAD), 0.1), noisy)
+    with pytest.raises(ConfigError, match=r"noisy.* draws noise of its own \(InputNoise\)"):
+        build_task(stage, Start(toy, classifier=parents["classifier"], others=(noisy,)))
+    few = GuardStage(purifier=CODE, optim=short(batch_size=1))
+    twice = Start(toy, classifier=parents["classifier"], others=(parents["classifier"],))
+    with pytest.raises(ConfigError, match=r"2 classifiers share .* optim.batch_size is 1; give 2"):
+        build_task(few, twice)
     single = ClassifierStage(HEAD)
     with pytest.raises(ConfigError, match="takes no further classifiers; leave others out"):
         build_task(single, Start(toy, others=(other,)))

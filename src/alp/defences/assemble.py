@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from alp.defences.base import DEFENCES, Defence
+from alp.defences.classes import require_fixed
 from alp.defences.diffusion import Diffusion
 from alp.defences.purifier import Purifier
 from alp.errors import ConfigError, choose
@@ -68,6 +69,7 @@ def assemble(
                 f"weights with --{part}"
             )
         models += [] if model is None else [model]
+    require_fixed(classifier, f"the classifier of {name!r}")
     valid = list(signature(kind).parameters)[len(models) :]
     for each in settings or {}:
         if each not in valid:

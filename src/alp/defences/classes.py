@@ -25,6 +25,20 @@ class Labelled(Protocol):
     def classes(self) -> tuple[str, ...]: ...
 
 
+def require_fixed(model: Any, name: str) -> None:
+    """Refuse a classifier, called ``name``, that draws noise of its own, where a defence around it
+    could not give it the source of its draws.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if isinstance(model, Defence) and model.stochastic:
+        raise ConfigError(
+            f"{name} is a defence already, one that draws noise of its own "
+            f"({type(model).__name__}); give the classifier in it"
+        )
+
+
 def require_same_classes(model: Any, data: Labelled, count: int | None = None) -> None:
     """Refuse data whose labels mean something else than the model's logits.
 

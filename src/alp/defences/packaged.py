@@ -18,6 +18,7 @@ from typing import Any, TypeGuard, TypeVar, cast
 from alp.config import digest
 from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
+from alp.defences.classes import require_fixed
 from alp.defences.identity import ModelOrigin
 from alp.defences.purified import Defended, defend
 from alp.defences.purifier import Purifier
@@ -196,7 +197,7 @@ def load(source: str | Path) -> Model:
             After a package folder or name, ``/ROW`` chooses a row; after a weights file,
             ``,classifier=REFERENCE`` says where the classifier is that it refers to. Existing
             paths are taken before names. After a purifier, ``,classifier=REFERENCE`` puts it before
-            any classifier.
+            any classifier; of a defended one, in the place of the purifier there.
 
     Raises:
         UnknownNameError: the package has no such row.
@@ -249,7 +250,7 @@ def _before(file: str, classifier: str) -> Model:
     path = expanded(file)
     front = load_model(path, classifier) if exists(path) else load(file)
     if isinstance(front, Purifier):
-        return defend(load_classifier(classifier), front)
+        return defend(load_behind(classifier), front)
     if not exists(path):
         raise ConfigError(f"{file} has a classifier already; leave ,classifier= out")
     return front
@@ -280,6 +281,19 @@ def load_classifier(path: str | Path, draws: int | None = None) -> Defence:
     """
     model = require_classifier(load(path), str(path))
     return model if draws is None else model.with_draws(draws)
+
+
+def load_behind(path: str | Path) -> Defence:
+    """As :func:`load_classifier`, to be put behind a purifier: of a classifier behind another one
+    it is the classifier alone.
+
+    Raises:
+        ConfigError: it draws noise of its own.
+    """
+    model = load_classifier(path)
+    inside: Any = model.classifier if isinstance(model, Defended) else model
+    require_fixed(inside, str(path))
+    return cast(Defence, inside)
 
 
 def loaded(sent: Any, device: str) -> Any:

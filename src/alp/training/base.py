@@ -22,7 +22,7 @@ from alp.defences import Purifier, ResNetLite
 from alp.defences.base import Defence
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import count_classes, require_same_classes
-from alp.defences.packaged import load, load_purifier
+from alp.defences.packaged import load, require_purifier
 from alp.defences.trainable import Trainable, learns, require_trainable
 from alp.errors import ConfigError, choose
 from alp.registry import Registry
@@ -89,11 +89,8 @@ class Start:
         if self.purifier is None:
             return None
         path = self.purifier
-        front = load_purifier(path) if isinstance(path, Path) else path
-        if not isinstance(front, Purifier):
-            raise ConfigError(
-                f"the purifier is a {type(front).__name__}; give an alp.Purifier, or weights of one"
-            )
+        found = load(path) if isinstance(path, Path) else path
+        front = require_purifier(found, str(path) if isinstance(path, Path) else "the purifier")
         self.parents["purifier"] = weights_digest(front)
         return front
 

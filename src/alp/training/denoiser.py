@@ -56,5 +56,5 @@ def denoiser_task(stage: DenoiserStage, start: Start) -> DenoiserTask:
     Raises:
         ConfigError: a classifier has no gradient.
     """
-    heads = frozen_heads(start, "denoiser")
+    heads = frozen_heads(start, "denoiser", stage.optim.batch_size)
     return DenoiserTask(stage, with_noise(start.purifier_of(stage.purifier), 0.0), heads)

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from alp.defences import Purifier
 from alp.defences.base import Defence, classify
-from alp.defences.packaged import load_classifier
+from alp.defences.packaged import load_behind
 from alp.defences.purifier import with_noise
+from alp.defences.trainable import leads_through
 from alp.errors import ConfigError
 from alp.training.base import TASKS, Perturb, Source, Start, Task
 from alp.training.losses import distortion
@@ -131,25 +132,32 @@ def guard_task(stage: GuardStage, start: Start) -> GuardTask:
     """The given purifier, or a new one, before the given classifiers.
 
     Raises:
-        ConfigError: a classifier has no gradient.
+        ConfigError: as :func:`frozen_heads`.
     """
-    heads = frozen_heads(start, "guard")
+    heads = frozen_heads(start, "guard", stage.optim.batch_size)
     front = with_noise(start.purifier_of(stage.purifier), stage.sigma)
     steps = stage.optim.steps(len(start.images))
     return GuardTask(stage, front, heads, growing(stage.adversary), steps)
 
 
-def frozen_heads(start: Start, what: str) -> list[Defence]:
-    """The classifiers that a ``what`` is trained before.
+def frozen_heads(start: Start, what: str, batch_size: int) -> list[Defence]:
+    """The classifiers that a ``what`` is trained before, which share the images of each step.
 
     Raises:
-        ConfigError: a classifier has no gradient.
+        ConfigError: a classifier has no gradient, or is random; or there are more classifiers than
+            images in a batch.
     """
-    heads = start.frozen(load_classifier)
+    heads = start.frozen(load_behind)
+    x, _ = start.images.batch(torch.arange(1))
     for head, given in zip(heads, (start.classifier, *start.others), strict=True):
-        if not head.differentiable:
+        if not head.differentiable or not leads_through(head, x):
             raise ConfigError(
                 f"{given} has no gradient, through which a {what} is trained; give the classifier "
                 "as weights, timm:NAME or FILE.pt2"
             )
+    if len(heads) > batch_size:
+        raise ConfigError(
+            f"{len(heads)} classifiers share the images of a batch, and optim.batch_size is "
+            f"{batch_size}; give {len(heads)} or more"
+        )
     return heads
