@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 import alp as library
-from alp.cli.protect import NEEDS, Settings, commands, opened, seconds
+from alp.cli import settings_of
+from alp.cli.protect import NEEDS, Settings, commands, later, opened, seconds
 from alp.cli.settings import parse
 from alp.errors import ConfigError
 from alp.protection import NAMES, Plan, Training, assemble
+from alp.records import read
 from alp.report.protected import page
 
 pytestmark = pytest.mark.slow
@@ -23,12 +25,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def protection(weights, pictures, tmp_path_factory) -> Path:
-    """A finished protection at the smallest budget."""
+    """A finished protection in no time: with certificates, but without checks."""
     from alp.cli import main
 
     out = tmp_path_factory.mktemp("protect") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alp.protection.plan.LEAST", 2)
+        patch.setattr("alp.protection.plan.LEFT_OUT", 1e9)
         assert main(line(weights, pictures, out)) == 0
     return out
 
@@ -81,9 +83,37 @@ def test_the_page_compares_the_plan_with_what_was_taken(protection: Path) -> Non
     assert "It took longer than was asked for" in rows
 
 
+def test_the_checks_that_were_left_out_are_a_command(alp, protection: Path) -> None:
+    text = (protection / "README.md").read_text()
+    assert "**The checks of the attacks were left out" in text
+    assert "No check looked at whether the attacks work" in text
+    assert "checks of the attacks passed" not in text
+    command = text.split("```sh\n")[1].split("\n```")[0]
+    assert "--suite quick" in command
+    assert alp(*shlex.split(command)[1:]).status == 0
+    record = read(protection / "checked" / "records" / "defended")
+    assert record.header["suite"] == "quick"
+
+
+def test_certificates_that_were_left_out_are_a_command(alp, weights, pictures, protection) -> None:
+    settings = parse("protect", Settings, line(weights, pictures, protection)[1:])
+    without = Plan(Training(8, 1.0), Training(8, 1.0), 0, 128, 2)
+    found = later(settings, without, None)
+    assert set(found) == {"certify"}
+    certify = settings_of(*found["certify"])
+    assert (certify.images, certify.budget, certify.radii) == (4, 512, (0.0, 0.06, 0.12))
+    facts = json.loads(alp(*line(weights, pictures, protection, "--json")).out)
+    left = {"certify": {"command": ["alp", *found["certify"]], "seconds": 600.0}}
+    text = page({**facts, "certified": None, "left_out": left})
+    assert "nothing is proved of any picture.**" in text.split("\n\n")[1]
+    assert "about 10.0 min here" in text
+    assert f"```sh\n{shlex.join(['alp', *found['certify']])}\n```" in text
+    assert "checks of the attacks were left out" not in text
+
+
 def test_each_step_is_a_command_of_its_own(alp, protection: Path) -> None:
     """Run again, the commands of the page find their work done, or do it once more."""
-    block = (protection / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+    block = (protection / "README.md").read_text().split("```sh\n")[-1].split("```")[0]
     for command in block.splitlines():
         assert command.startswith("alp ")
         if command.split()[1] not in ("bench", "export"):
@@ -127,7 +157,11 @@ def test_a_classifier_may_be_retrained_behind_it(alp, weights, pictures, tmp_pat
     assert not all(inside[name].equal(value) for name, value in kept.items())
 
 
-def test_a_purifier_stands_before_any_classifier_by_a_reference(weights) -> None:
+def test_a_purifier_stands_before_any_classifier_by_a_reference(weights, tmp_path) -> None:
+    front = library.load(weights.purifier)
+    library.save(library.defend(library.load(weights.classifier), front), tmp_path / "defended")
+    other = library.load(f"{weights.purifier},classifier={tmp_path / 'defended'}")
+    assert not isinstance(other.classifier, library.Defended)
     model = library.load(f"{weights.purifier},classifier={weights.classifier}")
     assert isinstance(model, library.Defended)
     with pytest.raises(ConfigError, match="has a classifier already"):
@@ -177,6 +211,16 @@ def test_a_classifier_that_gives_answers_only_is_refused(alp, pictures, tmp_path
     told = alp("protect", tmp_path / "net.onnx", pictures, "--out", tmp_path / "out")
     assert told.status == 1
     assert "net.onnx has no gradient" in told.err
+
+
+def test_a_defence_that_draws_noise_is_no_classifier_to_protect(
+    alp, weights, pictures, tmp_path
+) -> None:
+    noisy = library.defend(library.load(weights.classifier), library.load(weights.purifier))
+    library.save(noisy, tmp_path / "noisy.safetensors")
+    told = alp("protect", tmp_path / "noisy.safetensors", pictures, "--out", tmp_path / "out")
+    assert told.status == 1
+    assert "is a defence already, one that draws noise of its own (Defended); give the" in told.err
 
 
 def test_what_is_not_installed_is_told_at_once(

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
+from alp.defences.plan import SamplingPlan
 from alp.errors import CheckpointError, ConfigError
 from alp.protection.measure import Rates
-from alp.protection.plan import LEAST, MOST, NAMES, STEPS, Training, judged, planned
+from alp.protection.plan import (
+    FAR_VOTES,
+    LATER_CERTIFIED,
+    LEAST,
+    MOST,
+    NAMES,
+    SIGMA,
+    STEPS,
+    Training,
+    judged,
+    planned,
+)
 from alp.protection.schedule import Schedule
 
 RATES = Rates(2.0, 0.02, 0.1, 0.001, ((2.0, 2**31), (2.0, 32)))
@@ -20,7 +32,8 @@ def test_a_plan_fills_the_budget() -> None:
     for budget in (300.0, 900.0, 1300.0):
         plan, seconds = planned(RATES, budget, budget, 2000, 500)
         before = sum(seconds[name] for name in NAMES[:-1])
-        images, last = judged(RATES, budget - before, 500)
+        images, checked, last = judged(RATES, budget - before, 500)
+        assert checked
         assert 0.95 * budget < before + last <= 1.02 * budget
         assert LEAST < images < MOST
         assert plan.defending.seen(2000) * 0.1 == pytest.approx(0.4 * budget, rel=0.1)
@@ -29,25 +42,51 @@ def test_a_plan_fills_the_budget() -> None:
 def test_judging_counts_the_tasks_that_look_at_the_first_images_alone() -> None:
     assert RATES.judged(32) == 128
     assert RATES.judged(100) == 264
-    assert judged(RATES, 2 + 264, 500) == (100, 266)
+    assert judged(RATES, 2 + 264, 500) == (100, True, 266)
     assert judged(RATES, 2 + 263, 500)[0] == 99
 
 
 def test_a_budget_that_is_too_short_buys_the_least() -> None:
     plan, seconds = planned(RATES, 1.0, 1.0, 2000, 500)
     assert plan.adapting == plan.defending == Training(8, 1 / 250)
-    assert (plan.certified, plan.votes, judged(RATES, -5.0, 500)[0]) == (4, 512, LEAST)
+    assert plan.left_out == {"certify"}
+    assert judged(RATES, -5.0, 500) == (LEAST, False, 2 + 2 * LEAST)
     assert sum(seconds.values()) > 1
 
 
+def test_a_heavy_classifier_is_attacked_without_checks_before_it_is_not_attacked() -> None:
+    """Checks of 2 images take 8 seconds, their attacks alone 4."""
+    assert judged(RATES, 2 + 8, 500) == (2, True, 10)
+    assert judged(RATES, 2 + 7, 500) == (3, False, 8)
+    assert judged(RATES, 2 + 3, 500) == (2, False, 6)
+
+
+def test_certificates_of_a_heavy_classifier_are_few_or_left_to_a_later_command() -> None:
+    slow = replace(RATES, voting=0.25)  # 2 images of 256 votes take 130 seconds with reading
+    some, seconds = planned(slow, 700.0, 700.0, 2000, 500)
+    assert (some.certified, some.votes, some.radii) == (2, 128, (0.0, SIGMA))
+    assert seconds["certify"] == 2 + 2 * 256 * 0.25
+    none, seconds = planned(slow, 600.0, 600.0, 2000, 500)
+    assert (none.certified, seconds["certify"]) == (0, 0.0)
+    later = none.whole()
+    assert (later.certified, later.votes, later.checked) == (LATER_CERTIFIED, FAR_VOTES, True)
+    assert later.radii == (0.0, SIGMA, 2 * SIGMA)
+
+
+def test_the_votes_of_a_plan_can_prove_its_radii() -> None:
+    for votes in (128, 256, 384, 512, 1024):
+        plan = replace(planned(RATES, 900.0, 900.0, 2000, 500)[0], votes=votes)
+        SamplingPlan(radii=plan.radii, budget=votes).require_possible(plan.sigma, 0.0)
+
+
 def test_trainings_get_their_share_where_the_rest_takes_longer() -> None:
-    slow = Rates(2.0, 0.02, 0.1, 0.001, ((200.0, 2**31),))
+    slow = replace(RATES, judging=((200.0, 2**31),))
     plan, _ = planned(slow, 400.0, 400.0, 2000, 500)
     assert plan.defending.seen(2000) * 0.1 == pytest.approx(0.8 * 0.25 * 400, rel=0.1)
 
 
 def test_votes_come_before_images() -> None:
-    assert planned(RATES, 30.0, 30.0, 2000, 500)[0].votes == 512
+    assert planned(RATES, 40.0, 40.0, 2000, 500)[0].votes == 384
     plan = planned(RATES, 100.0, 100.0, 2000, 500)[0]
     assert (plan.votes, plan.certified) == (1024, 5)
 

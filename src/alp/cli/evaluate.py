@@ -30,8 +30,9 @@ class Settings(Attacked, Spread):
     split."""
     usual = 256
     suite: str = field(default="quick", metadata=among(SUITE_NAMES))
-    """quick: minutes on two cores; standard: hours; full: every attack, for a GPU; queries:
-    attackers who only ask, by the number of questions (docs/judging.md)."""
+    """quick: minutes on two cores; unchecked: its attacks, with no check of whether they work;
+    standard: hours; full: every attack, for a GPU; queries: attackers who only ask, by the number
+    of questions (docs/judging.md)."""
     queries: int | None = None
     """Answers that an attacker of the suite queries may pay for an image; by default 1000."""
     surrogates: tuple[Path, ...] = ()

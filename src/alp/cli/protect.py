@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Set
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -106,8 +107,9 @@ def run(settings: Settings) -> None:
     from alp.data import load_data
     from alp.defences import Defended
     from alp.defences.checkpoint import weights_digest
-    from alp.defences.classes import count_classes, require_same_classes
+    from alp.defences.classes import count_classes, require_fixed, require_same_classes
     from alp.defences.packaged import load_classifier, load_purifier
+    from alp.defences.trainable import leads_through
     from alp.evaluation import EvalConfig
     from alp.executors import device_of
     from alp.files import require_writable, write_atomically
@@ -129,14 +131,14 @@ def run(settings: Settings) -> None:
     require_writable(settings.out, "plan.json")
     frame = frame_for([classifier], settings.size)
     data = [load_data(settings.pictures, split, frame=frame) for split in ("train", "test")]
-    require_same_classes(
-        classifier, data[0], count_classes(classifier, data[0].batch(torch.arange(1))[0])
-    )
-    if not classifier.differentiable:
+    x, _ = data[0].batch(torch.arange(1))
+    require_same_classes(classifier, data[0], count_classes(classifier, x))
+    if not classifier.differentiable or not leads_through(classifier, x):
         raise ConfigError(
             f"{settings.classifier} has no gradient, through which a purifier is trained; give the "
             "classifier as weights, FILE.pt2, FILE.py:FUNCTION or timm:NAME"
         )
+    require_fixed(classifier, str(settings.classifier))
     read = time.monotonic()
     config = EvalConfig("quick", Linf(settings.eps), seed=settings.seed, device=device_of("auto"))
     attacked = (classifier, Defended(classifier, purifier, settings.draws))
@@ -166,8 +168,11 @@ def run(settings: Settings) -> None:
             f"the least that is done takes about {span(schedule.total)} here, and {settings.budget}"
             " is the budget"
         )
+    if schedule.plan.left_out:
+        warn(f"no picture is certified: even few take longer than a fifth of {settings.budget}")
+    height = None if frame is None else frame.height
     for number, name in enumerate(NAMES, 1):
-        if schedule.taken(name) is not None:
+        if schedule.taken(name) is not None or name in schedule.plan.left_out:
             continue
         began = time.monotonic()
         if name == "export":
@@ -175,16 +180,19 @@ def run(settings: Settings) -> None:
             trained = Path(opened(weights, settings.classifier))
             assemble(settings.out, trained, classifier, settings.draws)
         schedule.begin(name, judging)
-        line = commands(settings, schedule.plan, None if frame is None else frame.height)[name]
+        line = commands(settings, schedule.plan, height)[name]
         note(
             f"step {number} of {len(NAMES)}, {name}, about {span(schedule.seconds[name])} "
             f"({span(schedule.total)} in all): {shlex.join(['alp', *line])}"
         )
         _do(line)
         schedule.done(name, time.monotonic() - began)
-    lines = commands(settings, schedule.plan, None if frame is None else frame.height)
     told = facts(
-        settings.out, settings.retrain, {k: ["alp", *v] for k, v in lines.items()}, schedule
+        settings.out,
+        settings.retrain,
+        _as_typed(commands(settings, schedule.plan, height), schedule.plan.left_out),
+        _as_typed(later(settings, schedule.plan, height)),
+        schedule,
     )
     text = page(told)
     write_atomically(settings.out / "README.md", lambda file: file.write_text(text, "utf-8"))
@@ -196,6 +204,10 @@ def run(settings: Settings) -> None:
         f"weights    {settings.out / 'defended.safetensors'}",
         f"ONNX       {settings.out / 'exported'}",
     )
+
+
+def _as_typed(lines: dict[str, list[str]], without: Set[str] = frozenset()) -> dict[str, list[str]]:
+    return {name: ["alp", *line] for name, line in lines.items() if name not in without}
 
 
 def _do(line: list[str]) -> None:
@@ -244,13 +256,24 @@ def commands(settings: Settings, plan: Plan, height: int | None) -> dict[str, li
         "certify": into(
             "certified", "certify", noiseless, *data, *size, *seed,
             "--images", plan.certified, "--sigma", plan.sigma, "--budget", plan.votes,
-            "--batch_size", 1, "--radii", 0, plan.sigma, 2 * plan.sigma,
+            "--batch_size", 1, "--radii", *plan.radii,
         ),
         "judge": into(
             "judged", "evaluate", settings.classifier, defended, *data, *size, *seed,
-            "--images", plan.judged, "--suite", "quick", "--threat.eps", eps,
+            "--images", plan.judged, "--suite", "quick" if plan.checked else "unchecked",
+            "--threat.eps", eps,
         ),
     }  # fmt: skip
+
+
+def later(settings: Settings, plan: Plan, height: int | None) -> dict[str, list[str]]:
+    """``certify`` and ``check``, where the plan leaves them out, to the arguments of the commands
+    that do them later."""
+    lines = commands(settings, plan.whole(), height)
+    found = {name: lines[name] for name in plan.left_out}
+    if not plan.checked:
+        found["check"] = [*lines["judge"][:-1], str(settings.out / "checked")]
+    return found
 
 
 def opened(path: Path, classifier: Path) -> str:

@@ -76,8 +76,9 @@ def _require_enough(
     labels: torch.Tensor, classes: Sequence[str], folder: Path, divided: bool, split: str
 ) -> None:
     """Refuse a class with fewer pictures than there are splits to make of them."""
-    splits = ("test",) if divided and split == "test" else ("training", "validation")
-    splits += () if divided else ("test",)
+    splits = ["test"] if divided and split == "test" else ["training", "validation"]
+    if not divided:
+        splits.append("test")
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)), strict=True):
         if 0 < count < len(splits):
             raise DataError(

@@ -76,6 +76,11 @@ class Adaptive:
         return [CleanTask(context, suite), *opening, *closing, *checks]
 
     @property
+    def checked(self) -> bool:
+        """Whether its checks look at any image."""
+        return self._suite.probes.images > 0
+
+    @property
     def averaged(self) -> int:
         """Most draws that an attacker averages at a call."""
         entries = (each.draws for each in self._suite.entries if each.level != "score")

@@ -75,6 +75,10 @@ _ANSWERS_ONLY = (
     "Whoever holds its weights can compute it, and does better than the score-based attacks here"
 )
 
+_UNCHECKED = (
+    "no check looked at whether the attacks work: where they fail, what they leave says nothing"
+)
+
 _UNREPEATABLE = (
     "the target draws from a source of its own, which nobody can seed: the numbers cannot be "
     "repeated, and its bank of known draws is not known"
@@ -232,6 +236,8 @@ def run(
             warnings.append(_shared(-(-len(data) // config.batch_size)))
         if not defence.differentiable:
             warnings.append(_ANSWERS_ONLY)
+        elif isinstance(plan, Adaptive) and not plan.checked:
+            warnings.append(_UNCHECKED)
         if warnings:
             found["warnings"] = [*found.get("warnings", own.get("warnings", [])), *warnings]
     return Record({**begun, **found}, columns)

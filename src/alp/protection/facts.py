@@ -8,6 +8,7 @@ from typing import Any
 
 from alp.errors import RecordError
 from alp.files import read_json
+from alp.protection.plan import certifying
 from alp.protection.schedule import Schedule
 from alp.records import conclude, read, robust_share
 from alp.records.certificates import summarise_certificates
@@ -16,12 +17,17 @@ from alp.records.timings import rows
 
 
 def facts(
-    folder: Path, retrain: str, commands: Mapping[str, Sequence[str]], schedule: Schedule
+    folder: Path,
+    retrain: str,
+    commands: Mapping[str, Sequence[str]],
+    later: Mapping[str, Sequence[str]],
+    schedule: Schedule,
 ) -> dict[str, Any]:
     """Everything that the page says, as plain JSON values.
 
     Args:
-        commands: step to its command.
+        commands: step that was taken to its command.
+        later: ``certify`` and ``check``, where they were left out, to their commands.
         schedule: of the finished steps.
 
     Raises:
@@ -32,7 +38,15 @@ def facts(
     defended = records.pop("defended")
     ((name, bare),) = records.items()
     difference, (low, high) = paired_difference(robust_share(defended), robust_share(bare))
-    certified = read(folder / "certified" / "records" / "noiseless")
+    certified = None
+    if "certify" not in later:
+        record = read(folder / "certified" / "records" / "noiseless")
+        certified = summarise_certificates(record)
+    rates, plan = schedule.rates, schedule.plan.whole()
+    lasting = {
+        "certify": certifying(rates, plan.certified, plan.votes),
+        "check": rates.loading + rates.judged(plan.judged),
+    }
     return {
         "classifier": name,
         "retrain": retrain,
@@ -41,7 +55,11 @@ def facts(
         "bare": conclude(bare),
         "defended": conclude(defended),
         "gain": {"value": difference, "low": low, "high": high},
-        "certified": summarise_certificates(certified),
+        "certified": certified,
+        "left_out": {
+            name: {"command": list(command), "seconds": lasting[name]}
+            for name, command in later.items()
+        },
         "exported": read_json(folder / "exported" / "export.json", RecordError),
         "latency": [
             {"what": row.what, "backend": row.backend, "ms": round(row.median, 2)}

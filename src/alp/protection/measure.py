@@ -43,6 +43,10 @@ CALLS = 150
 PATIENCE = 20.0
 """Seconds that timing them may take; where it is longer, one gradient stands for all."""
 
+EVERY = 2**31
+"""More images than are judged: what a task looks at that looks at every one. Checks look at the
+first few alone."""
+
 VOTED = 16
 """Noisy copies of an image that are classified to see how long a block of votes takes."""
 
@@ -62,9 +66,10 @@ class Rates:
     judging: tuple[tuple[float, int], ...]
     """For an image of each task of the evaluation, and on how many images it looks at most."""
 
-    def judged(self, images: int) -> float:
-        """Seconds for the evaluation of so many images."""
-        return sum(each * min(images, most) for each, most in self.judging)
+    def judged(self, images: int, checked: bool = True) -> float:
+        """Seconds for the evaluation of so many images, with its checks or without."""
+        tasks = ((each, most) for each, most in self.judging if checked or most >= EVERY)
+        return sum(each * min(images, most) for each, most in tasks)
 
 
 def measured(
@@ -143,7 +148,7 @@ def judging_rates(
         else:
             tasks, each = _timed(here, few, config)
         found += [
-            (seconds, min(task.images, 2**31)) for task, seconds in zip(tasks, each, strict=True)
+            (seconds, min(task.images, EVERY)) for task, seconds in zip(tasks, each, strict=True)
         ]
     return tuple(found)
 

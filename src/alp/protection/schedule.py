@@ -117,8 +117,8 @@ class Schedule:
         self._keep()
 
     def _judge(self, left: float) -> None:
-        images, self.seconds["judge"] = judged(self.rates, left, self.counts[1])
-        self.plan = replace(self.plan, judged=images)
+        images, checked, self.seconds["judge"] = judged(self.rates, left, self.counts[1])
+        self.plan = replace(self.plan, judged=images, checked=checked)
 
     def _keep(self) -> None:
         write_json(

@@ -36,6 +36,12 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {facts['classifier']}, protected"
     yield headline(facts)
     yield _honesty(facts)
+    if "check" in facts["left_out"]:
+        yield _left_out(
+            facts["left_out"]["check"],
+            "**The checks of the attacks were left out, so that nobody knows whether the attacks "
+            "worked: the shares below are no more than upper bounds.**",
+        )
     yield "## What each attacker leaves"
     levels = list(dict.fromkeys([*bare["levels"], *defended["levels"]]))
     lines = ["| attacker | without the defence | with it |", "|---|---|---|"]
@@ -54,7 +60,11 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[str]:
         f"interval {low:+.1f} to {high:+.1f}). In brackets 95 % intervals."
     )
     yield "## What is proved"
-    yield _proof(facts["certified"])
+    proof = facts["certified"]
+    if proof is not None:
+        yield _proof(proof)
+    else:
+        yield _left_out(facts["left_out"]["certify"], "Nothing: the certificates were left out.")
     yield "## What it costs"
     yield _cost(facts)
     yield "## How it was made"
@@ -73,15 +83,20 @@ def headline(facts: Mapping[str, Any]) -> str:
     defended, bare, proof = facts["defended"], facts["bare"], facts["certified"]
     asked = defended["levels"].get("score")
     only = "" if asked is None else f", {percent(asked['value'])} against one who can only ask"
-    proved = proof["certified"][1]
+    proved = "nothing is proved of any picture"
+    if proof is not None:
+        near = proof["certified"][1]
+        proved = (
+            f"{percent(near['value'])} of {count(proof['images'], 'picture')} are proved to stay "
+            f"right within {near['radius']:g} in L2"
+        )
     return (
         f"**Of {count(defended['images'], 'test picture')} the defended classifier has at most "
         f"{percent(defended['worst']['value'])} right against an attacker who holds its weights"
         f"{only}, and {percent(defended['clean']['value'])} where nobody attacks "
         f"({threat_words(facts['threat'])}; without the defence "
         f"{percent(bare['worst']['value'])} and {percent(bare['clean']['value'])}); "
-        f"{percent(proved['value'])} of {count(proof['images'], 'picture')} are proved to stay "
-        f"right within {proved['radius']:g} in L2.**"
+        f"{proved}.**"
     )
 
 
@@ -91,12 +106,12 @@ def _honesty(facts: Mapping[str, Any]) -> str:
     checks = defended["checks"]
     failed = [each["words"] for each in checks if not each["passed"]]
     said = [
-        "Attacks give upper bounds: a stronger one may leave less. The suite `quick` is for "
+        "Attacks give upper bounds: a stronger one may leave less. This suite of attacks is for "
         "development; publish numbers of `--suite standard`."
     ]
     if failed:
         said.append("**Do not trust the numbers above: " + "; ".join(failed) + ".**")
-    else:
+    elif checks:
         said.append(f"All {len(checks)} checks of the attacks passed.")
     if defended["images"] < FEW:
         said.append(
@@ -108,6 +123,14 @@ def _honesty(facts: Mapping[str, Any]) -> str:
     if gain["low"] <= 0:
         said.append("**The gain in the worst case may be nothing: its interval reaches zero.**")
     return " ".join(said)
+
+
+def _left_out(step: Mapping[str, Any], told: str) -> str:
+    """A step that takes too long here, and the command that does it later."""
+    return (
+        f"{told} They take about {_minutes(step['seconds'])} here, more than the budget has left "
+        f"for them. This command makes them:\n\n```sh\n{shlex.join(step['command'])}\n```"
+    )
 
 
 def _proof(proof: Mapping[str, Any]) -> str:
