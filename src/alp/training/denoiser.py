@@ -54,7 +54,7 @@ def denoiser_task(stage: DenoiserStage, start: Start) -> DenoiserTask:
     """The given purifier, or a new one, before the given classifiers.
 
     Raises:
-        ConfigError: a classifier has no gradient.
+        ConfigError: as :func:`frozen_heads`.
     """
     heads = frozen_heads(start, "denoiser", stage.optim.batch_size)
     return DenoiserTask(stage, with_noise(start.purifier_of(stage.purifier), 0.0), heads)
