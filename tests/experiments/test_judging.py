@@ -195,11 +195,14 @@ def test_psnr_counts_where_sigma_is_nearest_to_the_published() -> None:
         for n, (sigma, psnr) in enumerate(((0.3, 26.0), (0.9, 20.0)))
     ]
     varied = points("tradeoff", [("clean", 0.0, s, 0.8, p) for s, p in ((0.0, 31), (0.25, 30))])
-    one = found([*trained, varied], "psnr.at-sigma")
+    both = [("clean", 0.0, None, 0.8, 27.0), ("clean", 0.0, 0.219, 0.8, 25.0)]
+    reading = points("readings", both, sigma=0.25)
+    one = found([*trained, varied, reading], "psnr.at-sigma")
     assert [(each.protocol, each.value, each.holds) for each in one.findings] == [
         ("sigma 0.3, rate-distortion", 26, True),
         ("sigma 0.25, tradeoff", 30, False),
-    ]
+        ("sigma 0.25, readings", 27, False),
+    ], "a level that was set counts where no training had it"
 
 
 def test_what_the_training_is_told_is_no_finding(make_record) -> None:

@@ -33,8 +33,8 @@ EVALUATIONS = {
     "zero-shot-tradeoff": 2.0,
     "zero-shot-tsne": 1.0,
     "unmodified": 3.0,
-    "consensus": 3.0,
-    "readings": 3.0,
+    "consensus": 2.0,
+    "readings": 1.0,
     "spectra": 2.0,
 }
 """Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC

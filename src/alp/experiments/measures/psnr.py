@@ -21,16 +21,22 @@ from alp.records import CLEAN, KIND_POINTS, Kept, Measured
 
 def at_sigma(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Mean PSNR in dB of purified clean images at the measured noise level nearest to ``sigma``:
-    of purifiers that were trained at theirs, and of one whose level was set afterwards."""
+    of purifiers at the level of their training, where an experiment has such, else of one whose
+    level was set afterwards."""
     wanted = (claim.setting or {})["sigma"]
     for item in claim.items:
         found = [
             (each, point) for each in records_of(runs, item, KIND_POINTS) for point in _clean(each)
         ]
+        found = [pair for pair in found if _is_own(*pair)] or found
         if found:
             kept, point = min(found, key=lambda pair: abs(_sigma(pair[1]) - wanted))
             words = f"sigma {_sigma(point):.3g}, {item}"
             yield over_trials(words, [_mean(point)], [kept])
+
+
+def _is_own(kept: Kept, point: Measured) -> bool:
+    return bool(point.sigma == kept.record.header["sigma"])
 
 
 def ends(runs: Runs, claim: Claim) -> Iterator[Value]:
