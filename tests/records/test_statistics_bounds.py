@@ -11,6 +11,8 @@ from alp import seeding
 from alp.errors import ConfigError
 from alp.records.statistics import (
     Series,
+    clustered,
+    few_images,
     mean_sd,
     normal_quantile,
     paired_difference,
@@ -92,3 +94,29 @@ def test_a_ratio_is_bootstrapped_two_thousand_times_between_the_same_percentiles
     found = ratio(Series(np.arange(4), above), Series(np.arange(3), below))
     assert (found.value, found.low, found.high) == (4.5 / 2, low, high)
     assert vars(found.times(3)) == {"value": 3 * 2.25, "low": 3 * low, "high": 3 * high}
+
+
+def test_clusters_are_worth_fewer_images() -> None:
+    """By hand: sums 1, -1 and 0 around 0.5, a variance of 3/2 * 2 / 36, worth 3 images, and
+    Student's quantile of 2 degrees, 4.3027."""
+    found = clustered(np.array([1, 1, 0, 0, 1, 0]), np.array([0, 0, 1, 1, 2, 2]))
+    assert found == pytest.approx((0.036172, 0.963828), abs=1e-5)
+
+
+def test_clusters_that_do_not_scatter_count_as_an_image_each() -> None:
+    """Two of 1: the score interval of two images with the quantile of 1 degree, 12.7062."""
+    found = clustered(np.ones(6), np.array([0, 0, 0, 1, 1, 1]))
+    assert found == pytest.approx((2 / (2 + 12.7062**2), 1.0), abs=1e-5)
+
+
+def test_one_cluster_says_nothing() -> None:
+    assert clustered(np.array([1, 0, 1]), np.zeros(3)) == (0.0, 1.0)
+
+
+def test_few_images_are_told_their_widest_interval() -> None:
+    """Of 50 images it goes from 36.6 to 63.4 %, where half are right."""
+    (told,) = few_images(50)
+    assert "50 images are few" in told
+    assert "can be 27 points wide" in told
+    assert few_images(99)
+    assert not few_images(100)
