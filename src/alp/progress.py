@@ -22,7 +22,7 @@ def on_terminal(show: Show | None) -> Iterator[Show]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with Progress(console=Console(stderr=True, emoji=False), transient=True) as bars:
         task = bars.add_task("", total=None)
         yield lambda what, done, total: bars.update(
             task, description=what, completed=done, total=total

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import alp.cli.data
 from alp.cli import train
-from alp.cli.console import printable, say, table
+from alp.cli.console import note, printable, say, table
 
 CODE = """
 import sys, alp.cli
@@ -100,6 +100,13 @@ def test_letters_stay_as_they_are() -> None:
         == "25.3\u202f% \u00b1 \u4e2d\u6587\tL\u221e\n"
     )
     assert printable("\x1b[31m\x9b\u202e\udcff") == "\\x1b[31m\\x9b\\u202e\\udcff"
+
+
+def test_references_are_no_emoji(capsys) -> None:
+    note("net.py:one: failed")
+    say("net.py:heart: failed")
+    told = capsys.readouterr()
+    assert (told.err, told.out) == ("net.py:one: failed\n", "net.py:heart: failed\n")
 
 
 def test_names_in_results_do_not_steer_the_terminal(alp, tmp_path: Path, capsys) -> None:

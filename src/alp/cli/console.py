@@ -161,7 +161,8 @@ def progress(unit: str = "images") -> Iterator[Display]:
 
 def _console(stream: Any) -> Console:
     # Made for each use: a test, or a caller of main, may have replaced the stream.
-    return Console(file=stream, width=None if stream.isatty() else WIDE)
+    # Of net.py:one:two, :one: is no emoji.
+    return Console(file=stream, width=None if stream.isatty() else WIDE, emoji=False)
 
 
 def quieten_engine() -> None:
