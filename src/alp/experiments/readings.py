@@ -25,6 +25,7 @@ import torch
 
 from alp.data import Images
 from alp.defences import Purifier
+from alp.defences.packaged import require_purifier
 from alp.evaluation.grid import Point
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.claims import claims
@@ -101,8 +102,7 @@ def purifier_of(workspace: Workspace, name: str) -> Purifier:
     )
     shorter = trained.shorter(stage, trained.SHORTER)
     model = workspace.train(f"reading-{_place(name)}", "purifier", stage=shorter).model
-    assert isinstance(model, Purifier)
-    return model
+    return require_purifier(model, "the trained model")
 
 
 def _place(name: str) -> str:
