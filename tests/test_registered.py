@@ -34,7 +34,8 @@ NAMES = {
     ],
     "alp.data:DATASETS": ["cifar10", "shapes"],
     "alp.report.figures:FIGURES": [
-        *("hierarchy", "sigma", "sweep", "tradeoff", "tsne", "reliability", "grids"),
+        *("hierarchy", "sigma", "sweep", "zero-shot-sweep", "tradeoff", "zero-shot-tradeoff"),
+        *("tsne", "zero-shot-tsne", "reliability", "grids"),
         *("robustness-curve", "bottleneck", "rate-distortion", "honest", "calibration", "speed"),
     ],
     "alp.deploy.backends:BACKENDS": ["eager", "compile", "onnxruntime", "openvino"],

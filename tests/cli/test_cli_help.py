@@ -70,7 +70,7 @@ def test_help_explains_every_field(alp, arguments: list[str], nested: dict[str, 
 
 def test_defaults_are_those_of_the_recipe_at_the_scale(alp) -> None:
     small, large = (alp("train", "purifier", "--scale", s, "--help").out for s in ("smoke", "gpu"))
-    width = r"--stage.purifier.width N\s.*?\(default: (\d+)\)"
+    width = r"--stage\.purifier\.width N\s.*?\(default:\s+(\d+)\)"
     assert [re.search(width, text, re.DOTALL)[1] for text in (small, large)] == ["8", "96"]
 
 

@@ -120,19 +120,30 @@ def test_names_in_results_do_not_steer_the_terminal(alp, tmp_path: Path, capsys)
     assert "[bold]" in shown
 
 
-def test_sigterm_ends_as_an_interrupt(alp, monkeypatch, tmp_path: Path) -> None:
-    def terminated(settings: train.Settings) -> None:
-        signal.raise_signal(signal.SIGTERM)
+TERMINATED = """
+import signal, sys
+import alp.cli
+from alp.cli import train
 
-    monkeypatch.setattr("alp.cli.COMMANDS", {"train": terminated})
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        told = alp("train", "purifier", "--out", tmp_path / "out")
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert told.status == 130
-    assert "the same command goes on from here:\n  alp train purifier" in told.err
+def terminated(settings: train.Settings):
+    signal.raise_signal(signal.SIGTERM)
+
+alp.cli.COMMANDS = {"train": terminated}
+status = alp.cli.main(["train", "purifier", "--out", sys.argv[1]])
+print(status, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+"""
+
+
+def test_sigterm_ends_as_an_interrupt(tmp_path: Path) -> None:
+    """In a process of its own, whose signals nobody else handles."""
+    told = subprocess.run(
+        [sys.executable, "-c", TERMINATED, str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "130 True\n"
+    assert "the same command goes on from here:\n  alp train purifier" in told.stderr
 
 
 def test_a_handler_of_sigterm_is_left_alone(alp, monkeypatch, tmp_path: Path) -> None:

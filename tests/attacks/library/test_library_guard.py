@@ -17,6 +17,7 @@ from torch import Tensor
 
 from alp.attacks import L2, Linf, Threat
 from alp.attacks.library.base import Craft, LibraryAttack, guarded, sealed
+from alp.errors import ConfigError
 from alp.seeding import generator
 
 CPU = torch.device("cpu")
@@ -153,6 +154,25 @@ def test_a_stage_sees_what_those_before_it_left() -> None:
     x_adv = Staged(*[first_row] * 5)(bright, x, y, L2(9.0), generator(0, "attack"))
     assert seen == [3, 2, 1]
     assert torch.equal(x_adv, torch.ones_like(x))
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.9e-3, False), (1.1e-3, True)])
+def test_a_target_may_scatter_by_a_thousandth_of_its_logits(share: float, refused: bool) -> None:
+    """Engines add in another order; what scatters more draws noise."""
+    x, y, calls = torch.full((3, 3, 2, 2), 0.25), torch.zeros(3).long(), [0]
+
+    def scattered(images: Tensor) -> Tensor:
+        calls[0] += 1
+        return bright(images) * (1 + share * (calls[0] == 2))
+
+    def attack() -> Tensor:
+        return Staged()(scattered, x, y, L2(9.0), generator(0, "attack"))
+
+    if refused:
+        with pytest.raises(ConfigError, match="answers the same images differently"):
+            attack()
+    else:
+        assert torch.equal(attack(), x)
 
 
 def test_a_backward_pass_ends_at_the_images() -> None:
