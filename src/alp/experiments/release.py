@@ -297,9 +297,11 @@ class _Packing:
 
     def _classifiers(self, trained: Mapping[str, Path]) -> list[Defence]:
         """What a purifier may have been trained before: the classifiers of other rows."""
-        found = [load_model(folder / "weights.safetensors") for folder in trained.values()]
-        if self.onto is not None:
-            found += [self.onto.load(row) for row in self.onto.manifest["rows"]]
+        files = [folder / "weights.safetensors" for folder in trained.values()]
+        if self.onto is not None:  # as they are stored, so that one file serves both rows
+            kept = [each["files"] for each in self.onto.manifest["rows"].values()]
+            files += [self.onto.folder / each["model"] for each in kept if "model" in each]
+        found = [load_model(file) for file in files]
         return [require_classifier(each, "a row") for each in found if each.classifies]
 
     def _differences(
