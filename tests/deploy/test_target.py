@@ -95,4 +95,5 @@ def test_it_can_be_evaluated(target, images) -> None:
     )  # fmt: skip
     record = evaluate(target, data, Linf(8 / 255), suite, batch_size=5)
     assert record.header["draws"] == 6
-    assert not record.header["warnings"]
+    (words,) = record.header["warnings"]
+    assert words.startswith("no check looked")  # the suite of this test has none

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from alp.errors import RecordError
-from alp.records import KIND_POINTS, Measured, Record, measured
+from alp.records import KIND_POINTS, Measured, Record, measured, require
 from alp.report.figures import FIGURES, drawing
 from alp.report.figures.style import GREEN, SIZE, TEXT, canvas, styled
 from alp.report.format import count, some, terms
@@ -108,6 +108,7 @@ def _equal(paper: dict[str, list[float]], column: _Column, value: float) -> bool
 
 
 def _paper(record: Record) -> dict[str, list[float]]:
+    require(record, KIND_POINTS)
     extra = record.header.get("extra", {})
     if not {"paper", "latent_rms"} <= set(extra) or len(measured(record)) != 6:
         raise RecordError(
