@@ -38,6 +38,11 @@ class StageBase:
         return self
 
 
+def _adamw() -> OptimConfig:
+    """What fine-tunes a purifier."""
+    return OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
+
+
 @dataclass(frozen=True)
 class HeadStage(StageBase):
     """A stage that trains a classifier."""
@@ -140,9 +145,7 @@ class JointStage(ClassifierStage):
 
     needs = frozenset({"purifier"})
 
-    optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
-    )
+    optim: OptimConfig = field(default_factory=_adamw)
     """Optimiser and length."""
     agreement: float = 1.0
     """Weight of the divergence between the predictions on clean and on attacked images; trades
@@ -181,18 +184,24 @@ class CertifiedStage(HeadStage):
 
 
 @dataclass(frozen=True)
-class GuardStage(StageBase):
-    """Train a purifier adversarially through frozen classifiers (guard.py).
-
-    Loss: cross-entropy of the attacked images + ``agreement`` * KL(clean || attacked)
-    + ``reconstruction`` * mean squared error of the clean images.
-    """
+class FrontStage(StageBase):
+    """A stage that trains a purifier before classifiers that stay as they are."""
 
     needs = frozenset({"classifier"})
     takes = frozenset({"purifier", "others"})
 
     purifier: PurifierConfig = field(default_factory=PurifierConfig)
     """The architecture; that of the weights to start from, where there are some, wins."""
+
+
+@dataclass(frozen=True)
+class GuardStage(FrontStage):
+    """Train a purifier adversarially through frozen classifiers (guard.py).
+
+    Loss: cross-entropy of the attacked images + ``agreement`` * KL(clean || attacked)
+    + ``reconstruction`` * mean squared error of the clean images.
+    """
+
     sigma: float = 0.1
     """The noise level on the latent, which stays as it is; 0 for none."""
     adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig("nfgsm"))
@@ -203,9 +212,7 @@ class GuardStage(StageBase):
     """Weight of the divergence between the predictions on clean and on attacked images."""
     reconstruction: float = 0.0
     """Weight of the mean squared error of purified clean images."""
-    optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
-    )
+    optim: OptimConfig = field(default_factory=_adamw)
     """Optimiser and length."""
     augment: Augment = field(default_factory=lambda: Augment(cutout=0))
     """Changes made to every training image."""
@@ -222,26 +229,19 @@ class GuardStage(StageBase):
 
 
 @dataclass(frozen=True)
-class DenoiserStage(StageBase):
-    """Train a purifier to remove Gaussian noise before frozen classifiers (denoiser.py).
+class DenoiserStage(FrontStage):
+    """Train a purifier, without noise on its latent, to remove Gaussian noise on the pixels before
+    frozen classifiers (denoiser.py).
 
     Loss: cross-entropy of the denoised images, by what the classifiers say of the clean ones
     + ``reconstruction`` * mean squared error.
     """
 
-    needs = frozenset({"classifier"})
-    takes = frozenset({"purifier", "others"})
-
-    purifier: PurifierConfig = field(default_factory=PurifierConfig)
-    """The architecture; that of the weights to start from, where there are some, wins. Its latent
-    gets no noise."""
     sigma: float = 0.25
     """Standard deviation of the noise on the pixels, on images in [0,1]."""
     reconstruction: float = 0.0
     """Weight of the mean squared error of denoised images."""
-    optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(optimizer="adamw", lr=1e-3, weight_decay=0.0, clip=1.0)
-    )
+    optim: OptimConfig = field(default_factory=_adamw)
     """Optimiser and length."""
     augment: Augment = field(default_factory=lambda: Augment(cutout=0))
     """Changes made to every training image."""
