@@ -297,6 +297,20 @@ def test_a_row_is_put_onto_a_package_that_stays_as_it_is(
     assert again.manifest == found.manifest
 
 
+@pytest.mark.parametrize(
+    ("row", "stays"), [("standard", True), ("adversarial", False), ("defended", False)]
+)
+def test_what_was_said_of_a_row_goes_with_its_weights(
+    judged, trained, toy, tmp_path: Path, row: str, stays: bool
+) -> None:
+    """The one difference is between defended and adversarial."""
+    package, *_ = judged
+    (before,) = package.manifest["differences"]
+    again = pack("toy", {row: trained[row]}, tmp_path, toy, render_card, onto=package)
+    assert again.manifest["differences"] == ([before] if stays else [])
+    assert again.manifest["rows"][row]["evaluation"]["verdicts"] == []
+
+
 def test_a_guard_without_its_classifier_is_refused(package, trained, toy, tmp_path: Path) -> None:
     record = json.loads((trained["purifier"] / "training.json").read_text())
     changed = record | {"stage": "GuardStage", "parents": {"classifier": "0123456789abcdef"}}

@@ -281,7 +281,7 @@ class _Packing:
             "default": default,
             "alp": __version__,
             "rows": rows,
-            "differences": self._differences(rows, default, records),
+            "differences": self._differences(trained, rows, default, records),
             "licences": {"weights": "MIT", "data": DATA_LICENCES.get(data, "that of its source")},
             "files": {path.name: _file(path) for path in sorted(self.folder.glob("*.safetensors"))},
         }
@@ -305,17 +305,23 @@ class _Packing:
         return [require_classifier(each, "a row") for each in found if each.classifies]
 
     def _differences(
-        self, rows: Mapping[str, Any], default: str, records: Sequence[Record]
+        self,
+        trained: Mapping[str, Path],
+        rows: Mapping[str, Any],
+        default: str,
+        records: Sequence[Record],
     ) -> list[dict[str, Any]]:
-        """Those of the records, and of what is kept."""
+        """Those of the records, and those between rows that are kept."""
         new = differences(rows, default, records)
-        told = {(each["against"], each["suite"], each["images"]) for each in new}
-        old = [] if self.onto is None else self.onto.manifest["differences"]
-        keys = ("against", "suite", "images")
+        if self.onto is None:
+            return new
+        keys = ("row", "against", "suite", "images")
+        told = {tuple(each[key] for key in keys) for each in new}
         return new + [
             each
-            for each in old
-            if each["row"] == default and tuple(each[key] for key in keys) not in told
+            for each in self.onto.manifest["differences"]
+            if not {each["row"], each["against"]} & set(trained)
+            and tuple(each[key] for key in keys) not in told
         ]
 
     def _store(self, row: str, model: Model) -> tuple[dict[str, str], Model, Agreement]:
