@@ -29,11 +29,11 @@ def test_more_images_and_trials_cost_more(tmp_path: Path) -> None:
         assert few < core_minutes((name,), Protocol(trials=1, images=200), tmp_path)
 
 
-def test_all_of_it_takes_under_three_hours_on_two_cores(tmp_path: Path) -> None:
+def test_all_of_it_takes_under_four_hours_on_two_cores(tmp_path: Path) -> None:
     words = estimate(tuple(EXPERIMENTS), Protocol(), tmp_path)
     total, on_two = map(float, re.findall(r"(\d+\.\d) (?:core-)?hours", words))
     assert total / 2 == on_two or abs(total / 2 - on_two) < 0.1
-    assert on_two < 3
+    assert on_two < 4
 
 
 def test_other_scales_have_none(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ KINDS = {
     "spectra": {KIND_SPECTRA, KIND_POINTS},
     "grids": {KIND_PICTURES, KIND_POINTS},
     "honest": {KIND_VERDICT},
+    "attacks": {KIND_VERDICT},
     "speed": {"bench"},
 }
 
@@ -107,7 +108,7 @@ def test_captions_say_protocol_images_and_seed(whole: Path, item: str, protocol)
         assert "mean logits of 2 draws" in caption
 
 
-@pytest.mark.parametrize("item", sorted(set(ITEMS) - {"hierarchy", "honest", "speed"}))
+@pytest.mark.parametrize("item", sorted(set(ITEMS) - {"hierarchy", "honest", "attacks", "speed"}))
 def test_a_damaged_record_is_refused_in_words(whole: Path, item: str) -> None:
     """Without any one of its columns or of its needed keys a record cannot be drawn."""
     records = records_of(whole, item)

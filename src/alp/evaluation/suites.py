@@ -16,6 +16,7 @@ from alp.attacks.base import require_count
 from alp.attacks.library import (
     FAB,
     FMN,
+    AutoAttackStandard,
     Boundary,
     CarliniWagner,
     DeepFool,
@@ -203,19 +204,23 @@ SUITE_NAMES = (*SUITES, QUERIES)
 
 
 def suite_for(
-    name: str, norm: str, defence: Defence, surrogates: Iterable[str] = (), classes: int = 10
+    name: str | Suite,
+    norm: str,
+    defence: Defence,
+    surrogates: Iterable[str] = (),
+    classes: int = 10,
 ) -> Suite:
-    """The suite ``name`` as far as it makes sense for ``defence``: levels whose view it cannot
-    show are left out, transfer is there once a surrogate, and of a defence that is not stochastic
-    one draw is all draws, and all levels with gradients are one. One without a gradient is asked
-    alone, and for longer. The DLR loss compares three
-    classes, its targeted version four: with fewer the margin stands in for the one, and the other
-    is left out.
+    """The suite ``name``, or one of one's own, as far as it makes sense for ``defence``: levels
+    whose view it cannot show are left out, transfer is there once a surrogate, and of a defence
+    that is not stochastic one draw is all draws, and all levels with gradients are one. One without
+    a gradient is asked alone, and for longer. The DLR loss compares three classes, its targeted
+    version, which AutoAttack takes too, four: with fewer the margin stands in for the one, and what
+    takes the other is left out.
 
     Raises:
         UnknownNameError: no such suite.
     """
-    suite = choose(SUITES, name, "suite")(norm)
+    suite = choose(SUITES, name, "suite")(norm) if isinstance(name, str) else name
     names = tuple(surrogates)
     seen: dict[Entry, None] = {}
 
@@ -261,7 +266,7 @@ def _answers_only(suite: Suite) -> Suite:
 
 def _for_classes(entry: Entry, classes: int) -> list[Entry]:
     """What becomes of an entry where there are only so many classes."""
-    if isinstance(entry.attack, TargetedAPGD) and classes < 4:
+    if isinstance(entry.attack, TargetedAPGD | AutoAttackStandard) and classes < 4:
         return []
     if isinstance(entry.attack, APGD) and entry.attack.loss == "dlr" and classes < 3:
         return [replace(entry, attack=replace(entry.attack, loss="margin"))]

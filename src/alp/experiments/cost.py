@@ -36,6 +36,7 @@ EVALUATIONS = {
     "consensus": 2.0,
     "readings": 1.0,
     "spectra": 2.0,
+    "attacks": 25.0,
 }
 """Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC
 (Zen 4)."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from alp.attacks import Attack
+from alp.attacks import Attack, Threat
 from alp.bench.latency import profile
 from alp.data import Images, load_data
 from alp.defences.base import Defence, Model
@@ -19,6 +19,7 @@ from alp.defences.packaged import load, packaged_names
 from alp.evaluation import About, EvalConfig, Grid, PaperProtocol, Point
 from alp.evaluation.crew import Crew
 from alp.evaluation.saved import about, evaluate_into
+from alp.evaluation.suites import Suite
 from alp.executors import Note, cores, device_of
 from alp.executors.processes import Serial
 from alp.executors.shares import Share, ShareDone
@@ -191,13 +192,21 @@ class Workspace:
         name: str,
         model: Defence,
         images: Images,
-        suite: str,
+        suite: str | Suite,
         surrogates: Mapping[str, Defence],
+        *,
+        threat: Threat | None = None,
+        attack_precision: str = "float32",
     ) -> Record:
-        """Evaluate ``model`` by a suite of adaptive attacks into ``records/place``; images that
-        were made against ``surrogates`` are tried on it too."""
+        """Evaluate ``model`` by a suite of adaptive attacks into ``records/place``, by default
+        under the protocol's threat; images that were made against ``surrogates`` are tried on it
+        too."""
         config = EvalConfig(
-            suite, self.protocol.threat, seed=self.protocol.seed, device=self.device
+            suite,
+            threat or self.protocol.threat,
+            attack_precision=attack_precision,
+            seed=self.protocol.seed,
+            device=self.device,
         )
         told = about(model, name, item=self.item, surrogates=surrogates)
         return self._evaluated("judge", place, model, images, config, told, surrogates=surrogates)
