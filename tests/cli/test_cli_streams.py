@@ -4,7 +4,6 @@ terminal; signals."""
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import alp.cli.data
-from alp.cli import train
 from alp.cli.console import note, printable, say, table
 
 CODE = """
@@ -129,33 +127,32 @@ def terminated(settings: train.Settings):
     signal.raise_signal(signal.SIGTERM)
 
 alp.cli.COMMANDS = {"train": terminated}
+"""
+
+NOBODY_HANDLES = """
 status = alp.cli.main(["train", "purifier", "--out", sys.argv[1]])
 print(status, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
 """
 
+SOMEBODY_HANDLES = """
+seen = []
+signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+status = alp.cli.main(["train", "purifier", "--out", sys.argv[1]])
+print(status, seen)
+"""
+
+
+def ended(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a process of its own says, whose signals no library of another test handles."""
+    line = [sys.executable, "-c", TERMINATED + code, str(folder)]
+    return subprocess.run(line, capture_output=True, text=True, check=True)
+
 
 def test_sigterm_ends_as_an_interrupt(tmp_path: Path) -> None:
-    """In a process of its own, whose signals nobody else handles."""
-    told = subprocess.run(
-        [sys.executable, "-c", TERMINATED, str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    told = ended(NOBODY_HANDLES, tmp_path / "out")
     assert told.stdout == "130 True\n"
     assert "the same command goes on from here:\n  alp train purifier" in told.stderr
 
 
-def test_a_handler_of_sigterm_is_left_alone(alp, monkeypatch, tmp_path: Path) -> None:
-    seen = []
-
-    def terminated(settings: train.Settings) -> None:
-        signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr("alp.cli.COMMANDS", {"train": terminated})
-    before = signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
-    try:
-        assert alp("train", "purifier", "--out", tmp_path / "out").status == 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert seen == [1]
+def test_a_handler_of_sigterm_is_left_alone(tmp_path: Path) -> None:
+    assert ended(SOMEBODY_HANDLES, tmp_path / "out").stdout == "0 [1]\n"
