@@ -25,6 +25,7 @@ from alp.experiments.tsne import own_class
 from alp.experiments.workspace import Workspace
 from alp.records import (
     KIND_EMBEDDING,
+    KIND_OPTIMA,
     KIND_PICTURES,
     KIND_POINTS,
     KIND_ROBUSTNESS,
@@ -51,6 +52,7 @@ KINDS = {
     "grids": {KIND_PICTURES, KIND_POINTS},
     "honest": {KIND_VERDICT},
     "attacks": {KIND_VERDICT},
+    "robustness-cost": {KIND_OPTIMA, KIND_POINTS},
     "speed": {"bench"},
 }
 
@@ -141,7 +143,9 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
     of_variants = [f"{name}-{v}" for name in ("purifier", "defended") for v in variants]
     names = ("least-rate-at-26-2-dB", "fixed-0-219--bounded", "64x4x4--no-linear-path")
     of_readings = [f"reading-{name}" for name in names]
-    assert places == sorted(["standard", "adversarial", *per_trial, *of_variants, *of_readings])
+    of_radii = [f"eps-{grey}-0" for grey in (0, 2, 8)]
+    alone = ["standard", "adversarial", *of_readings, *of_radii]
+    assert places == sorted([*alone, *per_trial, *of_variants])
 
 
 def test_the_page_shows_every_figure(whole: Path) -> None:

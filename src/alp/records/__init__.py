@@ -24,6 +24,7 @@ from alp.records.queries import best_attacker, query_difference
 from alp.records.record import (
     KIND_BENCH,
     KIND_EMBEDDING,
+    KIND_OPTIMA,
     KIND_PICTURES,
     KIND_POINTS,
     KIND_QUERIES,
@@ -45,6 +46,7 @@ __all__ = [
     "CLEAN",
     "KIND_BENCH",
     "KIND_EMBEDDING",
+    "KIND_OPTIMA",
     "KIND_PICTURES",
     "KIND_POINTS",
     "KIND_QUERIES",

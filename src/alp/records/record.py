@@ -317,6 +317,13 @@ left of it behind the purifier; ``removed``, what purification takes from the cl
 ``<set>_<number>``, the power between ``number`` and ``number + 1`` times 0.5 / ``BINS`` cycles a
 pixel, all beyond in the last. Header: ``sets``, ``threat``, ``attack``, ``level``."""
 
+KIND_OPTIMA = "optima"
+"""Classifiers of highest accuracy under attack of a problem in closed form, one row a radius that
+one is made for: ``eps``, ``clean`` (its accuracy where nothing attacks), ``attacked`` (under an
+attack of that radius), ``accurate_attacked`` (that of the most accurate classifier under the same
+attack). Header: ``features``, ``reliable``, ``mean``, ``bound`` (no classifier as accurate as the
+most accurate one has more right under an attack of twice the mean)."""
+
 BINS = 16
 """Steps of radial frequency in a record of spectra."""
 
@@ -359,6 +366,10 @@ LAYOUTS: dict[str, Layout] = {
         ("index", "label"),
         "sets",
         tuple(str(number) for number in range(BINS)),
+    ),
+    KIND_OPTIMA: Layout(
+        ("seed", "features", "reliable", "mean", "bound"),
+        ("eps", "clean", "attacked", "accurate_attacked"),
     ),
     KIND_PICTURES: Layout(
         (*_COMMON, "draws", "attack", "threat", "level", "sets"),
