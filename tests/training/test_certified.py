@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from alp.config import ClassifierConfig
+from alp.config import ClassifierConfig, to_dict
 from alp.defences import ResNetLite
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising
-from alp.training import CertifiedStage
+from alp.training import AdversaryConfig, CertifiedStage
 from alp.training.certified import CertifiedTask, consistency
 from alp.training.train import train
 
@@ -62,6 +62,39 @@ def test_the_copies_are_noisy_by_sigma() -> None:
     assert seen[0].shape == (8, 3, 32, 32)
     assert float(seen[0].std()) == pytest.approx(0.5, rel=0.05)
     assert not torch.equal(seen[0][:4], seen[0][4:])
+
+
+class Brightness(torch.nn.Module):
+    """Two logits: the mean of an image, and 0. The best attack on class 0 darkens every pixel."""
+
+    def answer(self, x):
+        means = x.flatten(1).mean(1)
+        return torch.stack([means, torch.zeros_like(means)], 1)
+
+
+@pytest.mark.parametrize("method", ["nfgsm", "pgd"])
+def test_the_adversary_darkens_what_is_known_by_its_brightness(method: str) -> None:
+    adversary = AdversaryConfig(method, eps=0.1)
+    task = CertifiedTask(CertifiedStage(HEAD, adversary=adversary), Brightness())
+    x, y = torch.full((4, 3, 8, 8), 0.5), torch.zeros(4, dtype=torch.long)
+    attacked = task.attack(x, y, generator(0, "draw"))
+    # N-FGSM adds its step to a random start of up to twice eps and does not project it
+    furthest = 0.1 if method == "pgd" else 0.3
+    assert float((attacked - x).abs().max()) <= furthest + 1e-6
+    torch.testing.assert_close(attacked.mean(), torch.tensor(0.4), atol=0.01, rtol=0)
+
+
+def test_without_an_adversary_the_images_and_the_key_are_as_before() -> None:
+    stage = CertifiedStage(HEAD)
+    x = torch.rand(2, 3, 8, 8)
+    assert CertifiedTask(stage, Brightness()).attack(x, torch.zeros(2), generator(0, "draw")) is x
+    assert "adversary" not in to_dict(stage)
+    assert "adversary" in to_dict(CertifiedStage(HEAD, adversary=AdversaryConfig("nfgsm")))
+
+
+def test_trades_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"adversary.method is 'trades'.*'none', 'nfgsm' or"):
+        CertifiedStage(HEAD, adversary=AdversaryConfig("trades"))
 
 
 def test_a_purifier_is_refused(toy, parents, engine, short, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Cross-entropy under noise (Cohen et al. 2019, section 3.3) with consistency regularisation (Jeong
 and Shin 2020, equation 9): each noisy copy of an image is drawn towards the mean of the copies'
-predictions, and that mean towards certainty.
+predictions, and that mean towards certainty. With an adversary the noise is added to attacked
+images; its gradient is that of one noisy copy (SmoothAdv, Salman et al. 2019, section 2.2).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from alp import seeding
 from alp.defences.base import Deterministic
 from alp.training.base import TASKS, Source, Start, Task
 from alp.training.stages import CertifiedStage
+from alp.training.tasks import perturbation
 
 
 class CertifiedTask(Task):
@@ -24,9 +26,16 @@ class CertifiedTask(Task):
         super().__init__()
         self.stage = stage
         self.model: Deterministic = model
+        self.perturb = perturbation(stage.adversary)
+
+    def attack(self, x: Tensor, y: Tensor, source: Source) -> Tensor:
+        if self.perturb is None:
+            return x
+        sigma = self.stage.sigma
+        return self.perturb(lambda at: self.model.answer(noisy(at, sigma, source)), x, y, source)
 
     def forward(self, x: Tensor, attacked: Tensor, y: Tensor, source: Source) -> dict[str, Tensor]:
-        return under_noise(self.stage, self.model, x, y, source)
+        return under_noise(self.stage, self.model, attacked, y, source)
 
 
 @TASKS.register("CertifiedStage")
@@ -40,9 +49,7 @@ def under_noise(
 ) -> dict[str, Tensor]:
     """The loss of a classifier of ``x`` (B,3,H,W) under the stage's noise, and what it is made
     of."""
-    copies = [
-        x + stage.sigma * seeding.normal(x.shape, source).to(x.device) for _ in range(stage.copies)
-    ]
+    copies = [noisy(x, stage.sigma, source) for _ in range(stage.copies)]
     # one pass for all copies: batch norm sees them together, as Jeong and Shin's code does
     logits = model.answer(torch.cat(copies)).float().view(stage.copies, len(x), -1)
     labels = y.expand(stage.copies, -1).reshape(-1)
@@ -54,6 +61,11 @@ def under_noise(
         "disagreement": disagreement,
         "entropy": entropy,
     }
+
+
+def noisy(x: Tensor, sigma: float, source: Source) -> Tensor:
+    """``x`` under new Gaussian noise."""
+    return x + sigma * seeding.normal(x.shape, source).to(x.device)
 
 
 def consistency(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
 
 from alp.config import (
+    ADDED,
     MOST_CHANNELS,
     ClassifierConfig,
     DiffusionConfig,
@@ -172,6 +173,9 @@ class CertifiedStage(HeadStage):
     """Weight of the divergence of the copies' predictions from their mean."""
     entropy: float = 0.5
     """Weight of the entropy of the mean prediction."""
+    adversary: AdversaryConfig = field(default=AdversaryConfig(), metadata=ADDED)
+    """Whose images the noise is added to: none, or those of nfgsm or pgd, which attack the
+    classifier under noise (SmoothAdv)."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and length."""
     augment: Augment = field(default_factory=lambda: Augment(cutout=0))
@@ -181,6 +185,11 @@ class CertifiedStage(HeadStage):
         check_types(self)
         positive(self, "sigma", "copies")
         within(self, 0.0, math.inf, "consistency", "entropy")
+        if self.adversary.method == "trades":
+            raise ConfigError(
+                "adversary.method is 'trades'; a classifier for certificates is trained on images "
+                "of 'none', 'nfgsm' or 'pgd', and its consistency is the agreement"
+            )
 
 
 @dataclass(frozen=True)
