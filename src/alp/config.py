@@ -78,12 +78,17 @@ class PurifierConfig:
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """A residual classifier that halves the resolution before its first block."""
+    """A classifier; a residual one halves the resolution before its first block."""
 
     size: Literal["tiny", "lite", "base"] = "lite"
     """tiny: for tests and the demo; lite: 1.6M parameters, for CPUs; base: ResNet-18 class."""
     classes: int = 10
     """Number of classes."""
+    architecture: Literal["residual", "plain", "depthwise", "attention"] = field(
+        default="residual", metadata=ADDED
+    )
+    """residual; convolutions without skips; depthwise convolutions; or a vision transformer, of
+    about the same multiply-adds."""
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from alp.attacks import Linf, Square
 from alp.bench import measure
-from alp.config import DiffusionConfig
+from alp.config import ClassifierConfig, DiffusionConfig
 from alp.data import Images
 from alp.defences import Defended, InputNoise
 from alp.defences.adapters import FixedCallable, HalfPrecision, RandomCallable
+from alp.defences.architectures import Network
 from alp.defences.base import CAPABILITIES, DEFENCES, Defence, Deterministic, classify
 from alp.defences.cascade import Cascade
 from alp.defences.checkpoint import load_model, save
@@ -69,6 +70,12 @@ def denoised(head: nn.Module) -> HGD:
         for parameter in model.denoiser.parameters():
             parameter += 0.05 * normal(parameter.shape, generator(0, "stir"))
     return model
+
+
+def attentive() -> Network:
+    """A small transformer."""
+    with initialising(0, "network"):
+        return Network(ClassifierConfig("tiny", 4, "attention")).eval()
 
 
 def lighter(head: nn.Module) -> nn.Module:
@@ -122,6 +129,7 @@ REGISTERED: dict[str, Callable[..., Defence]] = {
     "median": lambda head, front: MedianSmoothing(head),
     "quantised": lambda head, front: rounded(Defended(head, front, DRAWS)),
     "reference": lambda head, front: Referenced(Reference("function", "toy:net"), Found(head)),
+    "network": lambda head, front: attentive(),
     "one-step": lambda head, front: OneStep(head, tiny()),
     "smoothed": lambda head, front: Smoothed(head, 0.1, DRAWS),
     "smoothing": lambda head, front: RandomisedSmoothing(head, 0.1, DRAWS),

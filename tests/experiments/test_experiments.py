@@ -144,7 +144,9 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
     names = ("least-rate-at-26-2-dB", "fixed-0-219--bounded", "64x4x4--no-linear-path")
     of_readings = [f"reading-{name}" for name in names]
     of_radii = [f"eps-{grey}-0" for grey in (0, 2, 8)]
-    alone = ["standard", "adversarial", *of_readings, *of_radii]
+    kinds = ("residual", "depthwise", "attention")
+    of_kinds = [f"{kind}-{how}" for kind in kinds for how in ("standard", "adversarial")]
+    alone = ["standard", "adversarial", *of_readings, *of_radii, *of_kinds]
     assert places == sorted([*alone, *per_trial, *of_variants])
 
 

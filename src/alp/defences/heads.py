@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from alp.config import ClassifierConfig, from_dict, to_dict
+from alp.defences.architectures import Network, classifier_by
 from alp.defences.classifier import ResNetLite
 from alp.defences.referenced import Referenced
 from alp.errors import ConfigError
@@ -19,7 +20,7 @@ def describe_head(head: nn.Module) -> dict[str, Any]:
     Raises:
         ConfigError: it is neither one of alp's nor named by a reference.
     """
-    if isinstance(head, ResNetLite):
+    if isinstance(head, ResNetLite | Network):
         return {"classifier": to_dict(head.config)}
     if isinstance(head, Referenced):
         return {"reference": head.describe()}
@@ -30,8 +31,8 @@ def describe_head(head: nn.Module) -> dict[str, Any]:
     )
 
 
-def head_of(description: Mapping[str, Any]) -> ResNetLite | Referenced:
+def head_of(description: Mapping[str, Any]) -> ResNetLite | Network | Referenced:
     """The untrained classifier that :func:`describe_head` described, or the place for it."""
     if "reference" in description:
         return Referenced.from_description(description["reference"])
-    return ResNetLite(from_dict(ClassifierConfig, description["classifier"]))
+    return classifier_by(from_dict(ClassifierConfig, description["classifier"]))

@@ -14,7 +14,13 @@ SHARED = {"standard": 9.0, "adversarial": 52.0}
 TRIAL = {"purifier": 10.0, "standalone": 1.0, "defended": 4.0}
 """Core-minutes of a trial's models."""
 
-VARIANTS = {"bottleneck": 38.0, "rate-distortion": 29.0, "readings": 2.0, "robustness-cost": 30.0}
+VARIANTS = {
+    "bottleneck": 38.0,
+    "rate-distortion": 29.0,
+    "readings": 2.0,
+    "robustness-cost": 30.0,
+    "architectures": 9.0,
+}
 """Core-minutes of the trainings that an experiment has of its own."""
 
 EVALUATIONS = {
@@ -38,6 +44,7 @@ EVALUATIONS = {
     "spectra": 2.0,
     "attacks": 25.0,
     "robustness-cost": 1.0,
+    "architectures": 1.0,
 }
 """Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC
 (Zen 4)."""

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from alp import seeding
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.data import Images
-from alp.defences import Purifier, ResNetLite
+from alp.defences import Purifier
+from alp.defences.architectures import classifier_by
 from alp.defences.base import Defence
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import count_classes, require_same_classes
@@ -106,7 +107,7 @@ class Start:
         """The classifier that was given, which is trained, or a new one."""
         if self.classifier is None:
             with seeding.initialising(self.seed, "classifier"):
-                head: Trainable = ResNetLite(config)
+                head: Trainable = classifier_by(config)
         else:
             given = self.classifier
             found = load(given) if isinstance(given, Path) else given
