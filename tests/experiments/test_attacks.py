@@ -13,7 +13,7 @@ from alp.evaluation.header import attack_settings
 from alp.evaluation.suites import Suite
 from alp.experiments.attacks import DRAWS, groups
 from alp.records import Record
-from alp.report.figures.attacks import GROUPS, NAMES, caption, table
+from alp.report.figures.attacks import NAMES, caption, table
 
 
 @pytest.fixture
@@ -36,10 +36,6 @@ def test_all_attacks_of_the_field_are_there(plain, threat, missing) -> None:
     found = {NAMES[attack_settings(entry.attack, threat)["name"]] for entry in entries}
     assert found == set(NAMES.values()) - missing
     assert len(entries) == len(found)
-
-
-def test_the_table_is_made_of_these_suites() -> None:
-    assert tuple(group.name for group in groups()) == GROUPS
 
 
 def test_a_model_without_noise_is_attacked_by_its_own_gradient(plain) -> None:

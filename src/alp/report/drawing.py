@@ -77,7 +77,7 @@ def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Dr
 def _is_of(each: Kept, name: str, drawing: Drawing) -> bool:
     # Records that other commands make are of no experiment, but of the form of one.
     made = {KIND_ROBUSTNESS, KIND_VERDICT, KIND_BENCH, KIND_CERTIFICATE, KIND_CURVES, KIND_QUERIES}
-    free = each.item == "" and each.record.kind in made
+    free = not drawing.experiment_only and each.item == "" and each.record.kind in made
     of_kind = each.record.kind in drawing.kinds and drawing.takes(each.record)
     return of_kind and (each.item == name or free)
 

@@ -32,6 +32,8 @@ class Drawing:
     """What to know of it, in plain text: protocol, images, draws, seed."""
     takes: Callable[[Record], bool] = lambda record: True
     """Whether a record of the kinds has what is drawn."""
+    experiment_only: bool = False
+    """Whether records that another command made, and no experiment, are left out."""
 
 
 def drawing(
@@ -39,9 +41,10 @@ def drawing(
     *kinds: str,
     caption: Callable[[Sequence[Record]], str],
     takes: Callable[[Record], bool] = lambda record: True,
+    experiment_only: bool = False,
 ) -> Callable[[Callable[[Sequence[Record]], Figure]], Drawing]:
     """Decorator that makes a drawing of its ``draw``."""
-    return lambda draw: Drawing(title, kinds, draw, caption, takes)
+    return lambda draw: Drawing(title, kinds, draw, caption, takes, experiment_only)
 
 
 FIGURES: Registry[Drawing] = Registry("FIGURES", "alp.report.figures", "alp.figures")

@@ -38,9 +38,6 @@ EFFORT = {
 }
 """Setting of an attack to its words."""
 
-GROUPS = ("first-order", "minimum-norm", "black-box", "autoattack")
-"""The suites whose records the table is made of."""
-
 NORMS = {"linf": "Linf", "l2": "L2"}
 
 _MIDDLE = 0.45
@@ -101,12 +98,7 @@ def caption(records: Sequence[Record]) -> str:
 
 
 @FIGURES.register("attacks", order=30)
-@drawing(
-    "Every attack of the field",
-    KIND_VERDICT,
-    caption=caption,
-    takes=lambda record: record.header["suite"] in GROUPS,
-)
+@drawing("Every attack of the field", KIND_VERDICT, caption=caption, experiment_only=True)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """A cell an attack, defence and norm: accuracy, with its interval; the clean images first."""
