@@ -135,6 +135,7 @@ def test_the_last_layer_is_the_one_that_is_replaced() -> None:
         ),
         ({"method": "purified", "purifier": nn.Flatten()}, "the purifier holds a Flatten"),
         ({"folder": 3}, "the folder is 3; give a path"),
+        ({"new_head": "yes"}, "new_head is 'yes'; give True or False"),
         ({"engine": {"threads": 1}}, r"the engine is .*give an alp.config.EngineConfig"),
         ({"report": 3}, "report is 3; give a function"),
         ({"seed": "x"}, "seed is 'x'; give a whole number"),

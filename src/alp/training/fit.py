@@ -88,7 +88,7 @@ def fit(
     from alp.training.train import train
 
     require_data(images)
-    _require_kinds(classifier, folder, engine, report)
+    _require_kinds(classifier, folder, new_head, engine, report)
     require_number("seed", seed, whole=True)
     needs_purifier = method in ("purified", "joint")
     usual = recipe(choose(METHODS, method, "method"), "cpu").stage
@@ -145,7 +145,9 @@ def _changed(stage: Stage, changes: Mapping[str, object]) -> Stage:
     return from_dict(type(stage), values)
 
 
-def _require_kinds(classifier: object, folder: object, engine: object, report: object) -> None:
+def _require_kinds(
+    classifier: object, folder: object, new_head: object, engine: object, report: object
+) -> None:
     """Refuse what is of another type than it has to be.
 
     Raises:
@@ -158,6 +160,8 @@ def _require_kinds(classifier: object, folder: object, engine: object, report: o
         )
     if not isinstance(folder, str | Path | None):
         raise ConfigError(f"the folder is {folder!r}; give a path, or none")
+    if not isinstance(new_head, bool):
+        raise ConfigError(f"new_head is {new_head!r}; give True or False")
     if not isinstance(engine, EngineConfig | None):
         raise ConfigError(f"the engine is {engine!r}; give an alp.config.EngineConfig, or none")
     if report is not None and not callable(report):
