@@ -76,16 +76,16 @@ def groups(effort: float = 1.0) -> list[Group]:
             "minimum-norm",
             0.016,
             (LBFGS(of(20), of(5)), DeepFool(of(50))),
-            (CarliniWagner(of(100), of(5)),),
+            (CarliniWagner(of(100), of(3)),),
         ),
         Group(
             "black-box",
             0.016,
-            (HopSkipJump(of(8), of(50)), Square(of(500))),
-            (Boundary(of(1000)),),
+            (HopSkipJump(of(5), of(50)), Square(of(500))),
+            (Boundary(of(500)),),
             precision="bfloat16",
         ),
-        Group("autoattack", 0.016, (AutoAttackStandard(),), precision="bfloat16"),
+        Group("autoattack", 0.012, (AutoAttackStandard(),), precision="bfloat16"),
     ]
 
 
@@ -99,9 +99,9 @@ def attacks(workspace: Workspace) -> list[Record]:
         ("defended-0", trained.DEFENDED, lambda: trained.defended(workspace, 0)),
     ]
     records = []
-    for place, name, model in workspace.grid(rows):
-        for threat in (workspace.protocol.threat, L2(L2_EPS)):
-            for group in groups(SMOKE if workspace.protocol.scale == "smoke" else 1.0):
+    for group in groups(SMOKE if workspace.protocol.scale == "smoke" else 1.0):
+        for place, name, model in workspace.grid(rows):
+            for threat in (workspace.protocol.threat, L2(L2_EPS)):
                 records += _measured(workspace, place, name, model(), threat, group)
     return records
 
