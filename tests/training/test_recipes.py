@@ -13,6 +13,8 @@ from alp.training import (
     ClassifierStage,
     DenoiserStage,
     DiffusionStage,
+    DistilledStage,
+    EnsembleStage,
     GuardStage,
     HGDStage,
     JointStage,
@@ -47,6 +49,8 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
         "diffusion": DiffusionStage,
         "magnet": MagNetStage,
         "hgd": HGDStage,
+        "ensemble-adversarial": EnsembleStage,
+        "distilled": DistilledStage,
         "guard": GuardStage,
         "denoiser": DenoiserStage,
     }

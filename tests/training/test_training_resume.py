@@ -23,6 +23,8 @@ from alp.training import (
     ClassifierStage,
     DenoiserStage,
     DiffusionStage,
+    DistilledStage,
+    EnsembleStage,
     GuardStage,
     HGDStage,
     JointStage,
@@ -45,6 +47,8 @@ NEEDS = {
     "certified": ("classifier",),
     "diffusion": (),
     "hgd": ("classifier",),
+    "ensemble": (),
+    "distilled": ("classifier",),
     "denoiser": ("purifier", "classifier"),
     "guard": ("purifier", "classifier"),
 }
@@ -72,6 +76,8 @@ def stages(short):
         "certified": CertifiedStage(HEAD, optim=short()),
         "diffusion": DiffusionStage(DiffusionConfig(width=4), optim=adam),
         "hgd": HGDStage(width=4, optim=adam),
+        "ensemble": EnsembleStage(HEAD, optim=short()),
+        "distilled": DistilledStage(HEAD, optim=adam),
         "denoiser": DenoiserStage(reconstruction=1.0, optim=adam),
         "guard": GuardStage(agreement=1.0, reconstruction=1.0, optim=adam),
     }
@@ -88,6 +94,8 @@ def start(stages, toy, parents, engine):
                 raise Killed
 
         weights = {kind: parents[kind] for kind in NEEDS[name]}
+        if name == "ensemble":
+            weights["others"] = [parents["classifier"]]
         clock = SimpleNamespace(monotonic=itertools.count().__next__)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("alp.training.loop.time", clock)

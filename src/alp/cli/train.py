@@ -27,7 +27,8 @@ class Settings(Sized):
     votes under noise can be certified; guard: a purifier before a classifier, which stays as it
     is, by attacks; denoiser: the same by Gaussian noise, as the base of certificates; diffusion: a
     diffusion model of low noise; magnet: an autoencoder and detectors before a classifier; hgd: a
-    denoiser of attacks before one."""
+    denoiser of attacks before one; ensemble-adversarial: a classifier by images attacked through
+    others; distilled: one by the soft labels of another at a high temperature."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"
@@ -41,9 +42,11 @@ class Settings(Sized):
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
     from a packaged one of its size at --scale cpu, and the others from scratch. Of guard and
-    denoiser, the classifier behind them, also a reference such as timm:NAME or net.pt2."""
+    denoiser, the classifier behind them, also a reference such as timm:NAME or net.pt2; of
+    distilled, the teacher, without which the labels teach."""
     others: tuple[Path, ...] = ()
-    """Further classifiers behind guard or denoiser, or whose attacked images hgd is trained on."""
+    """Further classifiers behind guard or denoiser, or whose attacked images hgd or
+    ensemble-adversarial is trained on."""
     new_head: bool = False
     """Replace the classifier's last layer by a fresh one for the classes of the pictures."""
     seed: int = 0

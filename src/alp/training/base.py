@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -130,13 +130,22 @@ class Start:
     def frozen(self, load: Callable[[Path], D], others: str = "classifier") -> list[D]:
         """The classifiers that were given, which stay as they are; in the record the further ones
         are called ``others`` and numbered."""
-        heads = []
-        for number, given in enumerate((self.classifier, *self.others)):
-            head: Any = load(given) if isinstance(given, Path) else given
-            self._require_classes(head, given)
-            self.parents[f"{others}-{number}" if number else "classifier"] = weights_digest(head)
-            heads.append(head)
-        return heads
+        return [
+            self._frozen(load, "classifier", self.classifier),
+            *self.frozen_others(load, others),
+        ]
+
+    def frozen_others(self, load: Callable[[Path], D], name: str) -> list[D]:
+        """The further classifiers alone, which stay as they are; in the record they are called
+        ``name`` and numbered from 1."""
+        numbered = enumerate(self.others, start=1)
+        return [self._frozen(load, f"{name}-{number}", given) for number, given in numbered]
+
+    def _frozen(self, load: Callable[[Path], D], name: str, given: Path | Trainable | None) -> D:
+        head: Any = load(given) if isinstance(given, Path) else given
+        self._require_classes(head, given)
+        self.parents[name] = weights_digest(head)
+        return cast(D, head)
 
     def _require_classes(self, head: Defence, weights: object) -> None:
         """Refuse images whose classes are others than the classifier's, or all the same.

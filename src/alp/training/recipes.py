@@ -26,6 +26,8 @@ from alp.training.stages import (
     ClassifierStage,
     DenoiserStage,
     DiffusionStage,
+    DistilledStage,
+    EnsembleStage,
     GuardStage,
     HGDStage,
     JointStage,
@@ -151,6 +153,20 @@ def _magnet(epochs: float, batch: int, ema: float) -> MagNetStage:
 def _hgd(width: int, epochs: float, batch: int, ema: float) -> HGDStage:
     optim = _adamw(epochs, batch, 1e-3, ema)
     return HGDStage(width=width, optim=optim)
+
+
+def _ensemble(
+    size: Literal["tiny", "lite", "base"], epochs: float, batch: int, ema: float
+) -> EnsembleStage:
+    optim = OptimConfig(epochs=epochs, batch_size=batch, lr=0.2, ema=ema)
+    return EnsembleStage(classifier=ClassifierConfig(size), optim=optim)
+
+
+def _distilled(
+    size: Literal["tiny", "lite", "base"], epochs: float, batch: int, ema: float
+) -> DistilledStage:
+    optim = replace(_adamw(epochs, batch, 2e-3, ema), weight_decay=0.01, clip=0.0)
+    return DistilledStage(classifier=ClassifierConfig(size), optim=optim)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -319,6 +335,18 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             classifier=True,
         ),
         "gpu": Recipe(_hgd(96, 20.0, 128, 0.999), *_UNMEASURED, classifier=True),
+    },
+    "ensemble-adversarial": {
+        "smoke": Recipe(_ensemble("tiny", 1.0, 64, 0.9), *_SMOKE),
+        "demo": Recipe(_ensemble("tiny", 8.0, 64, 0.98), *_UNMEASURED),
+        "cpu": Recipe(_ensemble("lite", 4.0, 128, 0.998), *_UNMEASURED),
+        "gpu": Recipe(_ensemble("base", 60.0, 128, 0.998), *_UNMEASURED),
+    },
+    "distilled": {
+        "smoke": Recipe(_distilled("tiny", 1.0, 64, 0.9), *_SMOKE),
+        "demo": Recipe(_distilled("tiny", 8.0, 64, 0.98), *_UNMEASURED),
+        "cpu": Recipe(_distilled("lite", 4.0, 128, 0.998), *_UNMEASURED),
+        "gpu": Recipe(_distilled("base", 60.0, 128, 0.998), *_UNMEASURED),
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""

@@ -334,6 +334,52 @@ class HGDStage(StageBase):
         positive(self, "eps", "steps")
 
 
+@dataclass(frozen=True)
+class EnsembleStage(HeadStage):
+    """Train a classifier on clean images and on images attacked through further classifiers and
+    through itself (ensemble.py)."""
+
+    takes = HeadStage.takes | {"others"}
+
+    eps: float = 8 / 255
+    """Radius (Linf) of the attack, FGSM, on images in [0,1]."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        positive(self, "eps")
+
+
+@dataclass(frozen=True)
+class DistilledStage(StageBase):
+    """Train a new classifier at a high temperature, by the labels or, where a classifier is given,
+    by what that says at the same temperature (distilled.py)."""
+
+    takes = frozenset({"classifier"})
+    trains_classifier = True
+
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """The architecture."""
+    temperature: float = 20.0
+    """What the logits are divided by in training; 1 in use."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", lr=2e-3, weight_decay=0.01)
+    )
+    """Optimiser and length; AdamW, since a high temperature scales the gradient."""
+    augment: Augment = field(default_factory=lambda: Augment(cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        positive(self, "temperature")
+
+    def for_classes(self, count: int) -> Self:
+        return replace(self, classifier=replace(self.classifier, classes=count))
+
+
 Stage = (
     PurifierStage
     | ClassifierStage
@@ -344,4 +390,6 @@ Stage = (
     | DiffusionStage
     | MagNetStage
     | HGDStage
+    | EnsembleStage
+    | DistilledStage
 )
