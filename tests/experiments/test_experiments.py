@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 from alp.attacks import FGSM
 from alp.defences import Defended, Purifier
@@ -19,8 +21,12 @@ from alp.defences.packaged import load
 from alp.errors import AlpError, ConfigError, RecordError
 from alp.evaluation import Point
 from alp.experiments import EXPERIMENTS, trained
+from alp.experiments.compact import COMPACT, NAME
+from alp.experiments.free_widths import OBJECTIVES, WIDTHS
 from alp.experiments.protocol import Protocol
 from alp.experiments.reproduce import reproduce
+from alp.experiments.trained import Variant
+from alp.experiments.trained_sweep import SET, TRAINED
 from alp.experiments.tsne import own_class
 from alp.experiments.workspace import Workspace
 from alp.records import (
@@ -53,6 +59,7 @@ KINDS = {
     "honest": {KIND_VERDICT},
     "attacks": {KIND_VERDICT},
     "robustness-cost": {KIND_OPTIMA, KIND_POINTS},
+    "compact": {KIND_VERDICT, KIND_POINTS},
     "speed": {"bench"},
 }
 
@@ -110,7 +117,9 @@ def test_captions_say_protocol_images_and_seed(whole: Path, item: str, protocol)
         assert "mean logits of 2 draws" in caption
 
 
-@pytest.mark.parametrize("item", sorted(set(ITEMS) - {"hierarchy", "honest", "attacks", "speed"}))
+@pytest.mark.parametrize(
+    "item", sorted(set(ITEMS) - {"hierarchy", "honest", "attacks", "compact", "speed"})
+)
 def test_a_damaged_record_is_refused_in_words(whole: Path, item: str) -> None:
     """Without any one of its columns or of its needed keys a record cannot be drawn."""
     records = records_of(whole, item)
@@ -140,6 +149,7 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
     places = sorted(path.name for path in (whole / "models").iterdir())
     per_trial = [f"{name}-{n}" for name in ("purifier", "standalone", "defended") for n in (0, 1)]
     variants = ["c16-26.2dB", "c128-26.2dB", "c512-26.2dB", "c64-20dB", "c64-24dB", "c64-29dB"]
+    variants += ["c64-26.2dB-stride8"]
     of_variants = [f"{name}-{v}" for name in ("purifier", "defended") for v in variants]
     names = ("least-rate-at-26-2-dB", "fixed-0-219--bounded", "64x4x4--no-linear-path")
     of_readings = [f"reading-{name}" for name in names]
@@ -147,7 +157,55 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
     kinds = ("residual", "depthwise", "attention")
     of_kinds = [f"{kind}-{how}" for kind in kinds for how in ("standard", "adversarial")]
     alone = ["standard", "adversarial", *of_readings, *of_radii, *of_kinds]
+    of_levels = [f"purifier-at-{sigma}" for sigma in ("0", "0.5", "1", "2")]
+    free = [
+        f"purifier-c{width}-{objective.replace(' ', '-')}"
+        for width in WIDTHS
+        for objective in OBJECTIVES
+    ]
+    alone += [*of_levels, *free]
     assert places == sorted([*alone, *per_trial, *of_variants])
+
+
+def test_a_purifier_is_trained_at_each_noise_level_and_one_is_set_to_all(whole: Path) -> None:
+    records = {record.name: [] for record in records_of(whole, "trained-sweep")}
+    for record in records_of(whole, "trained-sweep"):
+        records[record.name].append(record)
+    own, (moved,) = records[TRAINED], records[SET]
+    levels = [{point.sigma for point in measured(record)} for record in own]
+    assert levels == [{record.header["sigma"]} for record in own]
+    assert sorted(set.union(*levels)) == sorted({point.sigma for point in measured(moved)})
+    assert moved.header["sigma"] == 0.5
+    assert len({record.header["weights"]["model"] for record in (*own, moved)}) == len(own) + 1
+
+
+def test_the_compact_latent_holds_less_than_a_picture(whole: Path, protocol: Protocol) -> None:
+    """A quarter of the values of the usual one at equal channels, on the same images as AT."""
+    here = workspace(whole, protocol, "compact")
+    usual, small = (
+        trained.variant(here, each).purifier.encode(here.test_images.batch(torch.arange(1))[0])
+        for each in (Variant(channels=64, psnr=20.0), COMPACT)
+    )
+    assert usual.numel() == 4 * small.numel()
+    verdicts = [r for r in records_of(whole, "compact") if r.kind == KIND_VERDICT]
+    assert {r.name for r in verdicts} == {trained.AT, NAME}
+    assert len({r.header["data_digest"] for r in verdicts}) == 1
+    assert "transfer" in next(r for r in verdicts if r.name == NAME).header["knowledge"]
+
+
+def test_widths_are_compared_by_what_their_trainings_hold_equal(whole: Path) -> None:
+    found = {}
+    for record in records_of(whole, "bottleneck-free"):
+        extra = record.header["extra"]
+        place = f"purifier-c{extra['latent_channels']}-{extra['objective'].replace(' ', '-')}"
+        kept = json.loads((whole / "models" / place / "training.json").read_text())
+        assert kept["settings"]["purifier"]["latent_channels"] == extra["latent_channels"]
+        found.setdefault(extra["objective"], []).append(kept["settings"]["rate"]["objective"])
+    assert found == {
+        "one PSNR": ["constrained"] * 2,
+        "one weight of the rate": ["elbo"] * 2,
+        "no rate": ["mse"] * 2,
+    }
 
 
 def test_the_page_shows_every_figure(whole: Path) -> None:

@@ -144,6 +144,25 @@ def test_the_sweep_is_judged_at_every_level() -> None:
     assert best.verdict == "true only under `masked`"
 
 
+def test_models_that_were_trained_at_each_level_are_one_curve() -> None:
+    """Their records are joined; a model that is set to all levels is a curve of its own."""
+
+    def point(sigma: float, share: float) -> tuple[str, float, float, float, float]:
+        return "single", 0.3, sigma, share, 25.0
+
+    shares = {0.0: 0.2, 0.5: 0.3, 1.0: 0.4}
+    records = [
+        points("trained-sweep", [point(*each)], name="own", sigma=each[0])
+        for each in shares.items()
+    ]
+    cells = [point(*each) for each in {**shares, 1.0: 0.1}.items()]
+    records.append(points("trained-sweep", cells, name="moved"))
+    best = {each.protocol: each.value for each in found(records, "sweep.optimum").findings}
+    assert best == {"single, own, trained-sweep": 1.0, "single, moved, trained-sweep": 0.5}
+    gains = found(records, "sweep.gain").findings
+    assert [each.value for each in gains] == pytest.approx([10, 10])
+
+
 def test_the_tradeoff_has_two_ends_and_an_optimum() -> None:
     cells = [("clean", 0.0, s, 0.8, psnr) for s, psnr in ((0.0, 30.0), (0.5, 20.0), (2.0, 17.4))]
     cells += [("single", 8 / 255, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]

@@ -20,6 +20,9 @@ VARIANTS = {
     "readings": 2.0,
     "robustness-cost": 30.0,
     "architectures": 9.0,
+    "compact": 7.0,
+    "bottleneck-free": 4.0,
+    "trained-sweep": 2.0,
 }
 """Core-minutes of the trainings that an experiment has of its own."""
 
@@ -45,6 +48,9 @@ EVALUATIONS = {
     "attacks": 25.0,
     "robustness-cost": 1.0,
     "architectures": 1.0,
+    "compact": 12.0,
+    "bottleneck-free": 2.0,
+    "trained-sweep": 2.0,
 }
 """Core-minutes of evaluation with 1000 images and 5 trials, measured on one core of an AMD EPYC
 (Zen 4)."""

@@ -18,21 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from alp.data import Images
 from alp.defences import Purifier
-from alp.defences.packaged import require_purifier
 from alp.evaluation.grid import Point
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.claims import claims
 from alp.experiments.workspace import BATCH, Workspace
 from alp.records import Record
-from alp.training.recipes import stage_of
-from alp.training.stages import PurifierStage
 
 Settings = Mapping[str, Any]
 
@@ -48,14 +44,12 @@ READINGS: dict[str, tuple[Settings, Settings]] = {
     "ELBO, weight 1e-6": ({}, {"objective": "elbo"}),
     "MSE, bounded latent": ({"latent": "bounded"}, MSE),
     "fixed 0.219, bounded": ({"latent": "bounded", **FIXED}, MSE),
+    "64x4x4, least rate": (COMPACT, {}),
     "64x4x4, MSE, bounded": ({"latent": "bounded", **COMPACT}, MSE),
     "64x4x4, no linear path": ({"latent": "bounded", "linear": False, **COMPACT}, MSE),
 }
 """Name of a reading, the first one ours, to the settings of the purifier and of its objective that
 are not the usual ones."""
-
-SIZE = {"width": 16, "blocks": 1}
-"""Of the purifiers, where the usual one is larger."""
 
 NORMALISED = 0.25
 """Mean standard deviation of CIFAR-10's pixels: the unit of normalised images."""
@@ -92,17 +86,7 @@ def _measured(workspace: Workspace, name: str) -> Record:
 
 def purifier_of(workspace: Workspace, name: str) -> Purifier:
     """The purifier under a reading, trained where it is missing."""
-    of_purifier, of_rate = READINGS[name]
-    usual = stage_of("purifier", workspace.protocol.scale, PurifierStage)
-    size = {key: min(value, getattr(usual.purifier, key)) for key, value in SIZE.items()}
-    stage = replace(
-        usual,
-        purifier=replace(usual.purifier, **(size | dict(of_purifier))),
-        rate=replace(usual.rate, **of_rate),
-    )
-    shorter = trained.shorter(stage, trained.SHORTER)
-    model = workspace.train(f"reading-{_place(name)}", "purifier", stage=shorter).model
-    return require_purifier(model, "the trained model")
+    return trained.small(workspace, f"reading-{_place(name)}", *READINGS[name])
 
 
 def _place(name: str) -> str:

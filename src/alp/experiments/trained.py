@@ -9,8 +9,9 @@ is. What has a purifier is trained once a trial, each trial from its own seed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from alp.defences import Defended, Purifier
 from alp.defences.base import Model
@@ -25,6 +26,9 @@ ZERO_SHOT, ZERO_SHOT_AT = "zero-shot ALP", "zero-shot ALP before AT"
 
 SHORTER = 0.4
 """Of the purifier's usual length the share that a variant's training takes."""
+
+SMALL = {"width": 16, "blocks": 1}
+"""Of purifiers of which an experiment trains many, where the usual one is larger."""
 
 S = TypeVar("S", bound=Stage)
 
@@ -80,6 +84,22 @@ def behind(purifying: Purifier, classifier: Trained, draws: int) -> Defended:
     return Defended(classifier.model, purifying, draws).eval()
 
 
+def small(
+    workspace: Workspace, place: str, of_purifier: Mapping[str, Any], of_rate: Mapping[str, Any]
+) -> Purifier:
+    """A small purifier of a short training, with other settings and another objective than the
+    usual ones."""
+    usual = stage_of("purifier", workspace.protocol.scale, PurifierStage)
+    size = {key: min(value, getattr(usual.purifier, key)) for key, value in SMALL.items()}
+    stage = replace(
+        usual,
+        purifier=replace(usual.purifier, **(size | dict(of_purifier))),
+        rate=replace(usual.rate, **of_rate),
+    )
+    model = workspace.train(place, "purifier", stage=shorter(stage, SHORTER)).model
+    return require_purifier(model, "the trained model")
+
+
 def with_draws(model: Model, draws: int) -> Defended:
     """``model``, deployed with ``draws`` draws."""
     return require_defended(model, "the trained model").with_draws(draws)
@@ -93,18 +113,20 @@ class Variant:
     """Channels of the latent; None for the usual number."""
     psnr: float | None = None
     """The reconstruction that the constraint asks for in dB; None for the usual one."""
+    stride: Literal[4, 8] = 4
+    """Pixels per latent cell along each axis."""
 
 
 def variant(workspace: Workspace, wanted: Variant) -> Defended:
     """The variant of trial 0; variants of equal settings share their training."""
     channels, psnr = settings(workspace, wanted)
-    place = f"c{channels}-{psnr:g}dB"
+    place = place_of(workspace, wanted)
 
     scale = workspace.protocol.scale
     usual = stage_of("purifier", scale, PurifierStage)
     purifying = replace(
         shorter(usual, SHORTER),
-        purifier=replace(usual.purifier, latent_channels=channels),
+        purifier=replace(usual.purifier, latent_channels=channels, stride=wanted.stride),
         rate=replace(usual.rate, psnr=psnr),
     )
     front = workspace.train(f"purifier-{place}", "purifier", stage=purifying)
@@ -116,6 +138,13 @@ def variant(workspace: Workspace, wanted: Variant) -> Defended:
         stage=shorter(recipe("adversarial-purified", scale).stage, 0.5),
     )
     return with_draws(made.model, workspace.protocol.draws)
+
+
+def place_of(workspace: Workspace, wanted: Variant) -> str:
+    """The name of a variant's files."""
+    channels, psnr = settings(workspace, wanted)
+    place = f"c{channels}-{psnr:g}dB"
+    return f"{place}-stride{wanted.stride}" if wanted.stride != 4 else place
 
 
 def settings(workspace: Workspace, wanted: Variant) -> tuple[int, float]:

@@ -89,24 +89,30 @@ _BATCH = 100
 @EXPERIMENTS.register("bottleneck", order=9, summary="what latents of 16 to 512 channels let pass")
 def bottleneck(workspace: Workspace) -> list[Record]:
     """A variant a width."""
-    return [_measured(workspace, Variant(channels=width)) for width in workspace.grid(WIDTHS)]
+    return [measured(workspace, Variant(channels=width)) for width in workspace.grid(WIDTHS)]
 
 
 @EXPERIMENTS.register("rate-distortion", order=10, summary="PSNR, bits and accuracy")
 def rate_distortion(workspace: Workspace) -> list[Record]:
     """A variant a constraint."""
-    return [_measured(workspace, Variant(psnr=psnr)) for psnr in workspace.grid(CONSTRAINTS)]
+    return [measured(workspace, Variant(psnr=psnr)) for psnr in workspace.grid(CONSTRAINTS)]
 
 
-def _measured(workspace: Workspace, wanted: Variant) -> Record:
+def measured(workspace: Workspace, wanted: Variant) -> Record:
+    """A variant's record of points."""
     model = trained.variant(workspace, wanted)
     channels, psnr = trained.settings(workspace, wanted)
     images = workspace.share_of_images(SHARE)
     extra = {"latent_channels": channels, "constraint_db": psnr, **_rate(model, images)}
     points = [Point(), *(Point(level, workspace.protocol.threat.eps) for level in LEVELS)]
-    place, name = f"c{channels}-{psnr:g}dB", f"{channels} channels, {psnr:g} dB"
     return workspace.points(
-        place, name, model, workspace.protocol.attack, points, images, extra=extra
+        trained.place_of(workspace, wanted),
+        f"{channels} channels, {psnr:g} dB",
+        model,
+        workspace.protocol.attack,
+        points,
+        images,
+        extra=extra,
     )
 
 
@@ -118,8 +124,8 @@ def _rate(model: Defended, images: Images) -> dict[str, float]:
         noise = purifier.noise.sigma
         for _, x, _ in images.batches(_BATCH):
             mu = purifier.encode(x)
-            nats += float(rate(mu, noise).double().sum())
-            power += float(mu.square().double().sum())
+            nats += float(rate(mu, noise).cpu().double().sum())
+            power += float(mu.square().cpu().double().sum())
             pixels += len(x) * x.shape[-2] * x.shape[-1]
             values += mu.numel()
     bits = nats / math.log(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -60,15 +61,19 @@ class Drawn:
 def drawn(kept: Sequence[Kept], figures: Mapping[str, Drawing]) -> tuple[list[Drawn], Refused]:
     """Every figure that ``kept`` has records for, and why others were refused.
 
-    Records of different folders are of different runs, and make figures of their own.
+    Records of different folders are of different runs, and make figures of their own. A title that
+    several experiments share is followed by the defence.
     """
     done: list[Drawn] = []
     refused: Refused = {}
+    titles = Counter(drawing.title for drawing in figures.values())
     for name, drawing in figures.items():
         shown = [each for each in kept if _is_of(each, name, drawing)]
         for _, group in groupby(shown, key=lambda each: each.folder):
             run = list(group)
-            made, damaged = _made(_stem(run[0].run, name), run, drawing)
+            of_one = titles[drawing.title] == 1
+            title = drawing.title if of_one else f"{drawing.title}: {run[0].record.name}"
+            made, damaged = _made(_stem(run[0].run, name), title, run, drawing)
             done += made
             refused |= damaged
     return done, refused
@@ -89,13 +94,13 @@ def _stem(run: str, name: str) -> str:
     return "-".join([*parts, name])
 
 
-def _made(stem: str, run: list[Kept], drawing: Drawing) -> tuple[list[Drawn], Refused]:
+def _made(stem: str, title: str, run: list[Kept], drawing: Drawing) -> tuple[list[Drawn], Refused]:
     """The figure of the records that can be drawn, and why the others cannot."""
     refused: Refused = {}
     while run:
         result = _attempt(run, drawing)
         if not isinstance(result, str):
-            return [_drawn(stem, drawing.title, *result, run)], refused
+            return [_drawn(stem, title, *result, run)], refused
         blamed = _blamed(run, drawing)
         refused |= {each.path: refusal(each.path, result) for each in blamed}
         run = [each for each in run if each not in blamed]

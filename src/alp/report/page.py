@@ -34,7 +34,7 @@ from alp.report.trainings import read_trainings
 from alp.report.verdicts import verdict_parts
 from alp.version import __version__
 
-TABLES = ("hierarchy", "honest")
+TABLES = ("hierarchy", "honest", "compact")
 """Experiments whose records are a table besides their figure."""
 
 

@@ -53,7 +53,7 @@ class ZeroGradient:
         """The share of a gradient's entries that are zero, (B,)."""
         target = scene.target(self.name, x.device, "eot", scene.probes.draws)
         gradient, _ = input_gradient(target, x, y, LOSSES["ce"])
-        return (gradient == 0).flatten(1).double().mean(1)
+        return (gradient == 0).flatten(1).cpu().double().mean(1)
 
     def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
         most = np.maximum(own["clean"], own["start"])
@@ -113,7 +113,7 @@ class FiniteDifference:
         else:
             target = scene.frozen(self.name, x.device)
         agrees = _agrees(target, x, y, random)
-        return {"agrees": agrees.double(), "float64": torch.full_like(x[:, 0, 0, 0], finer)}
+        return {"agrees": agrees.cpu().double(), "float64": torch.full_like(x[:, 0, 0, 0], finer)}
 
     def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
         value, bound = float(own["agrees"].mean()), AGREE - uncertainty(own["agrees"])
@@ -183,7 +183,7 @@ class Surrogate:
             for way in (gradient, -gradient, random)
         )
         higher = (ahead > behind) & (ahead > aside)
-        return {"uphill": higher.double()}
+        return {"uphill": higher.cpu().double()}
 
     def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
         value, bound = float(own["uphill"].mean()), UPHILL - uncertainty(own["uphill"])

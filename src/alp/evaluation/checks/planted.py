@@ -67,7 +67,7 @@ class Planted:
                 best.height = torch.maximum(best.height, score(target, corner, y, height))
         size = step_length(None, threat)
         end = ascend(target, x, x, y, threat, steps=STEPS, size=size, loss=height)
-        return {"found": (score(target, end, y, height) >= best.height).double()}
+        return {"found": (score(target, end, y, height) >= best.height).cpu().double()}
 
     def conclude(self, own: Columns, record: Columns, suite: Suite) -> Finding:
         value, bound = float(own["found"].mean()), FOUND - uncertainty(own["found"])

@@ -17,6 +17,12 @@ def _gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     yield from honest.gain(runs, claim)
 
 
+def _robust(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Accuracy of a row under attack in per cent, and with other latents."""
+    yield from hierarchy.robust(runs, claim)
+    yield from points.robust(runs, claim)
+
+
 def _slower(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Times that a row takes as long as another, timed by turns and in the table of all rows."""
     yield from speed.draws(runs, claim)
@@ -24,7 +30,7 @@ def _slower(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 MEASURES: dict[str, Measure] = {
-    "robust": hierarchy.robust,
+    "robust": _robust,
     "deviation": hierarchy.deviation,
     "psnr": hierarchy.psnr,
     "order": hierarchy.order,

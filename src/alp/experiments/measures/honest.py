@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value, difference, named, same_images
-from alp.records import Kept, robust_share, worst
+from alp.records import KIND_VERDICT, Kept, robust_share, worst
 
 ITEM = "honest"
+COMPACT = "compact"
 WORST = "worst case"
 
 
@@ -28,13 +29,24 @@ def cost(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that the worst case of a row is above another's, on the same images."""
-    row, other = (named(runs.get(ITEM, ()), name) for name in (claim.row, claim.against))
-    if row and other and same_images([*row, *other]):
+    """Points that the worst case of a row is above another's, on the same images, and, where the
+    claim is about it, that of the same row with a compact latent."""
+    yield from _above(runs.get(ITEM, ()), claim.row, claim.against, WORST)
+    if COMPACT in claim.items:
+        verdicts = [e for e in runs.get(COMPACT, ()) if e.record.kind == KIND_VERDICT]
+        for name in dict.fromkeys(
+            e.record.name for e in verdicts if e.record.name != claim.against
+        ):
+            yield from _above(verdicts, name, claim.against, f"{WORST}, {COMPACT}")
+
+
+def _above(records: Sequence[Kept], row: str, against: str, words: str) -> Iterator[Value]:
+    ours, others = (named(records, name) for name in (row, against))
+    if ours and others and same_images([*ours, *others]):
         first, second = (
-            _mean([robust_share(each.record) for each in group]) for group in (row, other)
+            _mean([robust_share(each.record) for each in group]) for group in (ours, others)
         )
-        yield difference(WORST, first, second, [*row, *other])
+        yield difference(words, first, second, [*ours, *others])
 
 
 def agreement(runs: Runs, claim: Claim) -> Iterator[Value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -31,10 +31,10 @@ from alp.records.statistics import Interval, mean_sd
 
 def accuracy_at(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Accuracy in per cent under attack at an ``eps`` and a ``sigma``, mean over trials."""
-    for level, words, records in _of_levels(runs, claim):
-        found = [at(each, level, **(claim.setting or {})) for each in records]
+    for level, words, trials, records in _of_levels(runs, claim):
+        found = [at(each, level, **(claim.setting or {})) for each in trials]
         shares = [point.correct for points in found for point in points]
-        if len(shares) == len(records):
+        if len(shares) == len(trials):
             share = accuracy(np.stack(shares).mean(axis=0))
             over = over_trials(words, [float(each.mean()) for each in shares], records, 100)
             interval = Interval(100 * share.low, 100 * share.high)
@@ -45,12 +45,12 @@ def noise_gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that accuracy under attack at an ``eps`` is higher at a ``sigma`` than without noise,
     on the same images."""
     setting = claim.setting or {}
-    for level, words, records in _of_levels(runs, claim):
+    for level, words, trials, records in _of_levels(runs, claim):
         shares = []
         for sigma in (setting["sigma"], 0.0):
-            found = [at(each, level, setting["eps"], sigma) for each in records]
+            found = [at(each, level, setting["eps"], sigma) for each in trials]
             shares.append([point.correct for points in found for point in points])
-        if all(len(each) == len(records) for each in shares):
+        if all(len(each) == len(trials) for each in shares):
             noisy, plain = (np.stack(each).mean(axis=0) for each in shares)
             yield difference(words, noisy, plain, records)
 
@@ -60,9 +60,9 @@ def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     records = records_of(runs, claim.items[0], KIND_POINTS)
     rows, others = (named(records, name) for name in (claim.row, claim.against))
     for row, other in zip(rows, others, strict=False) if same_images(records) else ():
-        (alone,) = at(other, LEVEL)
+        (alone,) = at(measured(other.record), LEVEL)
         for level in claim.protocols:
-            for point in at(row, level):
+            for point in at(measured(row.record), level):
                 yield difference(level, point.correct, alone.correct, [row, other])
 
 
@@ -75,7 +75,9 @@ def consensus(runs: Runs, claim: Claim) -> Iterator[Value]:
     many, few = (of_draws.get(int(setting[name])) for name in ("draws", "fewer"))
     if many and few and same_images([many, few]):
         for level in claim.protocols:
-            for more, less in zip(at(many, level), at(few, level), strict=True):
+            for more, less in zip(
+                *(at(measured(each.record), level) for each in (many, few)), strict=True
+            ):
                 yield difference(level, more.correct, less.correct, [many, few])
 
 
@@ -100,24 +102,41 @@ def _of_bands(runs: Runs, claim: Claim) -> Iterator[tuple[str, Measured, Measure
     both = [of_band[name] for name in ("low", "high") if name in of_band]
     if len(both) == 2 and same_images(both):
         for level in claim.protocols:
-            for low, high in zip(*(at(each, level) for each in both), strict=True):
+            for low, high in zip(*(at(measured(each.record), level) for each in both), strict=True):
                 yield level, low, high, both
 
 
 def optimum(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The sigma of the highest accuracy under attack, mean over trials: of equals the least."""
-    for level, words, records in _of_levels(runs, claim):
-        best = [_best(at(each, level, **(claim.setting or {}))) for each in records]
+    for level, words, trials, records in _of_levels(runs, claim):
+        best = [_best(at(each, level, **(claim.setting or {}))) for each in trials]
         sigmas = [sigma for sigma in best if sigma is not None]
-        if len(sigmas) == len(records):
+        if len(sigmas) == len(trials):
             yield over_trials(words, sigmas, records)
 
 
 def sigma_mean(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """The learned sigma in latent units, mean over trials."""
-    records = _trained(runs, claim)
-    if records:
-        yield over_trials("", [float(each.record.header["sigma"]) for each in records], records)
+    """The learned sigma in latent units, mean over trials, and that of other latents."""
+    for words, records in (("", _trained(runs, claim)), *_variants(runs, claim)):
+        if records:
+            sigmas = [float(each.record.header["sigma"]) for each in records]
+            yield over_trials(words, sigmas, records)
+
+
+def robust(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Accuracy in per cent under attack of a row with another latent."""
+    for item, records in _variants(runs, claim):
+        for level in claim.protocols:
+            for point in (p for each in records for p in at(measured(each.record), level)):
+                share = point.accuracy
+                interval = Interval(100 * share.low, 100 * share.high)
+                yield Value(f"{level}, {item}", 100 * share.value, records, interval)
+
+
+def _variants(runs: Runs, claim: Claim) -> Iterator[tuple[str, list[Kept]]]:
+    """Every further experiment of a claim, and its points."""
+    for item in claim.items[1:]:
+        yield item, records_of(runs, item, KIND_POINTS)
 
 
 def sigma_spread(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -148,13 +167,33 @@ def _nearer(runs: Runs, claim: Claim, one: str, other: str) -> Iterator[Value]:
             yield difference(words, columns[f"{one}_share"], columns[f"{other}_share"], [each])
 
 
-def _of_levels(runs: Runs, claim: Claim) -> Iterator[tuple[str, str, list[Kept]]]:
-    """Each level of each experiment of the claim, the two in words, and the records, which are of
-    the same images."""
+def _of_levels(
+    runs: Runs, claim: Claim
+) -> Iterator[tuple[str, str, list[list[Measured]], list[Kept]]]:
+    """Each level of each curve, the two in words, the points of its trials, and its records."""
     for item in claim.items:
-        records = records_of(runs, item, KIND_POINTS)
-        for level in claim.protocols if same_images(records) else ():
-            yield level, words_of(claim, item, level), records
+        for words, records in curves(runs, claim, item):
+            for level in claim.protocols if same_images(records) else ():
+                yield level, words_of(claim, words, level), trials_of(records), records
+
+
+def curves(runs: Runs, claim: Claim, item: str) -> Iterator[tuple[str, list[Kept]]]:
+    """The records of each curve of an experiment, and the curve in words: the experiment, and the
+    record's name where the experiment has several."""
+    records = records_of(runs, item, KIND_POINTS)
+    names = list(dict.fromkeys(each.record.name for each in records))
+    for name in names:
+        words = item if len(names) == 1 else f"{name}, {item}"
+        yield words, named(records, name)
+
+
+def trials_of(records: Sequence[Kept]) -> list[list[Measured]]:
+    """The points of each trial: those of its record, or of all of its records where a model was
+    trained for each noise level."""
+    found: dict[int, list[Measured]] = {}
+    for each in records:
+        found.setdefault(int(each.record.header["trial"]), []).extend(measured(each.record))
+    return list(found.values())
 
 
 def words_of(claim: Claim, item: str, level: str = "") -> str:
@@ -177,12 +216,12 @@ def records_of(runs: Runs, item: str, kind: str) -> list[Kept]:
 
 
 def at(
-    kept: Kept, level: str, eps: float | None = None, sigma: float | None = None
+    points: Iterable[Measured], level: str, eps: float | None = None, sigma: float | None = None
 ) -> list[Measured]:
-    """The points of a record at these settings; none where it has none."""
+    """The points at these settings; none where there is none."""
     return [
         point
-        for point in measured(kept.record)
+        for point in points
         if point.level == level
         and (eps is None or abs(point.eps - eps) < 1e-9)
         and (sigma is None or abs(_sigma(point) - sigma) < 1e-9)
@@ -200,23 +239,30 @@ def _sigma(point: Measured) -> float:
 
 def passed(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points by which the ``wide`` latent lets more of an attack through than the ``narrow`` one,
-    as shares of its length."""
-    records = [each for each in runs.get(claim.items[0], ()) if each.record.kind == KIND_POINTS]
-    of_width = {_channels(each): each for each in records}
+    as shares of its length, where their trainings held the same equal."""
     setting = claim.setting or {}
-    wide, narrow = (of_width.get(int(setting[name])) for name in ("wide", "narrow"))
-    if wide and narrow and same_images([wide, narrow]):
-        for level in claim.protocols:
-            yield from _apart(level, narrow, wide)
+    for item in claim.items:
+        records = records_of(runs, item, KIND_POINTS)
+        for goal in dict.fromkeys(_objective(each) for each in records):
+            of_width = {_channels(each): each for each in records if _objective(each) == goal}
+            wide, narrow = (of_width.get(int(setting[name])) for name in ("wide", "narrow"))
+            if wide and narrow and same_images([wide, narrow]):
+                widths = f"{_channels(wide)} over {_channels(narrow)} channels"
+                for level in claim.protocols:
+                    words = ", ".join(each for each in (level, widths, goal) if each)
+                    yield from _apart(words_of(claim, item, words), level, narrow, wide)
 
 
-def _apart(level: str, narrow: Kept, wide: Kept) -> Iterator[Value]:
+def _objective(kept: Kept) -> str:
+    return str(kept.record.header["extra"].get("objective", ""))
+
+
+def _apart(words: str, level: str, narrow: Kept, wide: Kept) -> Iterator[Value]:
     ends: Sequence[Kept] = (wide, narrow)
     shares = [
         point.passed for each in ends for point in measured(each.record) if point.level == level
     ]
     if len(shares) == len(ends):
-        words = f"{level}, {_channels(wide)} over {_channels(narrow)} channels"
         yield difference_of_means(words, shares[0], shares[1], ends)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,8 +15,8 @@ from alp.experiments.measures.base import (
     over_trials,
     same_images,
 )
-from alp.experiments.measures.points import at, records_of, words_of
-from alp.records import CLEAN, KIND_POINTS, Kept, Measured
+from alp.experiments.measures.points import at, curves, records_of, trials_of, words_of
+from alp.records import CLEAN, KIND_POINTS, Kept, Measured, measured
 
 
 def at_sigma(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -26,7 +26,9 @@ def at_sigma(runs: Runs, claim: Claim) -> Iterator[Value]:
     wanted = (claim.setting or {})["sigma"]
     for item in claim.items:
         found = [
-            (each, point) for each in records_of(runs, item, KIND_POINTS) for point in _clean(each)
+            (each, point)
+            for each in records_of(runs, item, KIND_POINTS)
+            for point in _clean(measured(each.record))
         ]
         found = [pair for pair in found if _is_own(*pair)] or found
         if found:
@@ -44,29 +46,31 @@ def ends(runs: Runs, claim: Claim) -> Iterator[Value]:
     over trials."""
     setting = claim.setting or {}
     for item in claim.items:
-        records = records_of(runs, item, KIND_POINTS)
-        curves = [points for each in records if (points := _clean(each))]
-        if curves:
-            means = [[_mean(points[end]) for points in curves] for end in (0, -1)]
-            least, most = (float(np.mean(each)) for each in means)
-            off = max(abs(least - setting["least"]), abs(most - setting["most"]))
-            first, last = (_sigma(curves[0][end]) for end in (0, -1))
-            words = f"{least:.2f} dB at sigma {first:g}, {most:.2f} at {last:g}"
-            yield Value(words_of(claim, item, words), off, records)
+        for name, records in curves(runs, claim, item):
+            trials = [points for each in trials_of(records) if (points := _clean(each))]
+            if trials:
+                means = [[_mean(points[end]) for points in trials] for end in (0, -1)]
+                least, most = (float(np.mean(each)) for each in means)
+                off = max(abs(least - setting["least"]), abs(most - setting["most"]))
+                first, last = (_sigma(trials[0][end]) for end in (0, -1))
+                words = f"{least:.2f} dB at sigma {first:g}, {most:.2f} at {last:g}"
+                yield Value(words_of(claim, name, words), off, records)
 
 
 def fall(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The smallest fall of mean PSNR, in dB, from one noise level to the next, with the interval of
     its paired difference."""
     for item in claim.items:
-        words = words_of(claim, item)
-        for each in records_of(runs, item, KIND_POINTS):
-            steps = [
-                difference_of_means(words, above.psnr, below.psnr, [each], scale=1)
-                for above, below in pairwise(_clean(each))
-            ]
-            if steps:
-                yield min(steps, key=lambda step: step.value)
+        for name, records in curves(runs, claim, item):
+            for points in trials_of(records) if same_images(records) else ():
+                steps = [
+                    difference_of_means(
+                        words_of(claim, name), above.psnr, below.psnr, records, scale=1
+                    )
+                    for above, below in pairwise(_clean(points))
+                ]
+                if steps:
+                    yield min(steps, key=lambda step: step.value)
 
 
 def spread(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -76,7 +80,7 @@ def spread(runs: Runs, claim: Claim) -> Iterator[Value]:
     if len(records) > 1 and same_images(records):
         of_sigma: dict[float, list[Measured]] = {}
         for each in records:
-            for point in _clean(each):
+            for point in _clean(measured(each.record)):
                 of_sigma.setdefault(_sigma(point), []).append(point)
         shared = [points for points in of_sigma.values() if len(points) == len(records)]
         yield from _deviations(shared, records)
@@ -90,9 +94,9 @@ def _deviations(shared: Sequence[Sequence[Measured]], records: Sequence[Kept]) -
         yield Value("over the images", images, records)
 
 
-def _clean(kept: Kept) -> list[Measured]:
-    """The points without an attack, by rising noise."""
-    return sorted(at(kept, CLEAN), key=_sigma)
+def _clean(points: Iterable[Measured]) -> list[Measured]:
+    """Those without an attack, by rising noise."""
+    return sorted(at(points, CLEAN), key=_sigma)
 
 
 def _mean(point: Measured) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from alp.errors import RecordError
 from alp.records import (
     KIND_POINTS,
     KIND_ROBUSTNESS,
@@ -12,6 +13,7 @@ from alp.records import (
     Record,
     aggregate,
     conclude,
+    mean,
     measured,
 )
 from alp.report.figures import FIGURES, drawing
@@ -88,6 +90,44 @@ def caption_honest(records: Sequence[Record]) -> str:
 def draw_honest(records: Sequence[Record]) -> Figure:
     """The accuracies of each defence under every attacker, and the worst case of all."""
     return _forest(_honest(records))
+
+
+def caption_compact(records: Sequence[Record]) -> str:
+    """Terms, worst cases, and what the latent passes of a picture."""
+    verdicts, variant = _compact(records)
+    clean, *attacked = measured(variant)
+    passed = ", ".join(f"{100 * mean(p.passed).value:.0f} % ({p.level})" for p in attacked)
+    sigma = variant.header["sigma"]
+    return (
+        f"A latent of fewer values than a picture. Purified clean images have "
+        f"{mean(clean.psnr).value:.2f} dB at the learned sigma, {sigma:.3f}; "
+        f"{passed} of an attack's length passes ({count(len(variant), 'image')}). "
+        f"{caption_honest(verdicts)}"
+    )
+
+
+@FIGURES.register("compact", order=20)
+@drawing(
+    "A latent of 1,024 values under adaptive attacks",
+    KIND_VERDICT,
+    KIND_POINTS,
+    caption=caption_compact,
+)
+@styled
+def draw_compact(records: Sequence[Record]) -> Figure:
+    """The accuracies of adversarial training, alone and behind the compact purifier."""
+    return _forest(_honest(_compact(records)[0]))
+
+
+def _compact(records: Sequence[Record]) -> tuple[list[Record], Record]:
+    """The verdicts, and the points of the purifier."""
+    points = [record for record in some(records) if record.kind == KIND_POINTS]
+    verdicts = [record for record in records if record.kind == KIND_VERDICT]
+    for kind, found in ((KIND_POINTS, points), (KIND_VERDICT, verdicts)):
+        if not found:
+            raise RecordError(f"there is no record of the kind {kind!r}; run the experiment again")
+    measured(points[0])
+    return verdicts, points[0]
 
 
 def caption_unmodified(records: Sequence[Record]) -> str:
