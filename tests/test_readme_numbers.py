@@ -195,19 +195,25 @@ def clean(path: str) -> str:
 
 
 def page() -> Iterator[str]:
-    yield f"and {len(claims())} of its claims beside"
-    counts = {s: [e.status for e in claims().values()].count(s) for s in ("reproduced", "only")}
-    yield f"{counts['reproduced']} are reproduced:"
-    yield f"{counts['only']} are true only under one protocol"
-    built = [each for each in claims().values() if each.status == "by construction"]
-    yield f"{len(built)} are true by construction"
-    yield f"{[e.status for e in claims().values()].count('not reproduced')} are not:"
+    yield f"and {len(claims())} of its claims, among them"
+    counts = Counter(each.status for each in claims().values())
+    yield f"**{counts['reproduced']} are reproduced.**"
+    yield f"**{counts['only']} are true only under one protocol**"
+    yield f"**{counts['by construction']} are true by construction**"
+    yield f"**{counts['not reproduced']} are not.**"
+    assert not counts["not measured"]
+    trials: dict[str, set[int]] = {}
+    for each in read_tree(RESULTS)[0]:
+        trials.setdefault(each.item, set()).add(each.record.header.get("trial", 0))
+    several = {item for item, found in trials.items() if item and len(found) > 1}
+    assert several == {"hierarchy", "sigma", "reliability", "grids"}
+    assert all(len(trials[item]) == 5 for item in several), "five trials"
     yield "(+{:.1f} points under `single`, +{:.1f} in the worst case)".format(
         *of("zero-shot.gain", "single", "worst case")
     )
     yield "(within {:.1f} %;".format(*of("sigma.stable"))
     yield "({:.1f} to {:.1f} points)".format(*sorted(of("bottleneck.wide")))
-    yield "sigma is {:.3f} and not".format(*of("sigma.mean"))
+    yield "Sigma is {:.3f} and not".format(*of("sigma.mean"))
     one = sorted(of("tradeoff.optimum", "single", "eot"))
     yield "is {:g} to {:g} in one trial".format(*one)
     yield "{:g} on average over five".format(*of("tradeoff.optimum", "single, reliability"))

@@ -163,6 +163,20 @@ def test_models_that_were_trained_at_each_level_are_one_curve() -> None:
     assert [each.value for each in gains] == pytest.approx([10, 10])
 
 
+def test_a_compact_latent_stands_beside_the_usual_one(make_record) -> None:
+    """Its sigma, its accuracy under the paper's attack and PSNR at its own noise level."""
+    usual = kept(make_record(single=0.45, sigma=0.6), "hierarchy")
+    cells = [("clean", 0.0, None, 0.7, 26.0), ("single", 8 / 255, None, 0.31, 24.0)]
+    small = points("compact", cells, sigma=0.21)
+    judged = {each.id: each for each in judge([usual, small])}
+    sigma = {f.protocol: (f.value, f.holds) for f in judged["sigma.mean"].findings}
+    assert sigma == {"": (0.6, False), "compact": (0.21, True)}
+    robust = {f.protocol: f.holds for f in judged["hierarchy.a-alp-at.robust"].findings}
+    assert robust == {"single": False, "single, compact": True}
+    (psnr,) = judged["psnr.at-sigma"].findings
+    assert (psnr.value, psnr.protocol) == (26.0, "sigma 0.21, compact")
+
+
 def test_the_tradeoff_has_two_ends_and_an_optimum() -> None:
     cells = [("clean", 0.0, s, 0.8, psnr) for s, psnr in ((0.0, 30.0), (0.5, 20.0), (2.0, 17.4))]
     cells += [("single", 8 / 255, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]

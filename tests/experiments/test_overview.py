@@ -27,7 +27,7 @@ def test_the_chart_has_the_paper_beside_what_was_measured(kept) -> None:
     assert list(both) == [PUBLISHED, *SERIES.values(), WORST]
     assert (both[PUBLISHED].value, both[PUBLISHED].low) == (32.06, None)
     judged = {each.id: each for each in judge(kept)}
-    (single,) = judged["hierarchy.a-alp-at.robust"].findings
+    single, *_ = judged["hierarchy.a-alp-at.robust"].findings
     mark = both[SERIES["single"]]
     assert mark.value == single.value
     assert mark.low < mark.value < mark.high
@@ -54,3 +54,18 @@ def test_without_a_number_nothing_is_said(kept) -> None:
     part = [each for each in kept if each.item != "honest"]
     assert overview(part, judge(part)) is None
     assert overview([], []) is None
+
+
+def test_the_compact_latent_is_named_where_it_gives_the_papers_numbers(kept) -> None:
+    judged = judge(kept)
+    words = "A latent of a third of a picture's values"
+    assert words in overview(kept, judged).why[-1]
+    others = [each for each in kept if each.item != "compact"]
+    assert words not in overview(others, judge(others)).why[-1]
+    away = [
+        replace(e, findings=tuple(replace(f, holds=False) for f in e.findings))
+        if e.id == "sigma.mean"
+        else e
+        for e in judged
+    ]
+    assert words not in overview(kept, away).why[-1]

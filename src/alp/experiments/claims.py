@@ -48,6 +48,8 @@ class Claim:
     """The defence that it is about."""
     against: str = ""
     """The defence that it is compared with."""
+    attack: str = ""
+    """The attack that it is about, by its registered name."""
     sd: float | None = None
     """Its published deviation over trials."""
     stated: str = ""

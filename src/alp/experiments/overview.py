@@ -10,6 +10,7 @@ from alp.experiments.claims import Claim, claims
 from alp.experiments.findings import chosen_runs
 from alp.experiments.measures import Runs, hierarchy
 from alp.experiments.measures.base import named
+from alp.experiments.measures.honest import COMPACT
 from alp.records import Kept, conclude
 from alp.report.claims import Finding, Judged, totals
 from alp.report.format import threat_words
@@ -80,7 +81,22 @@ def _why(found: dict[str, Judged]) -> tuple[str, ...]:
         f"{found['hierarchy.at.robust'].published} in the paper: what helps a weak defence need "
         "not help a strong one.",
         f"The scale. Sigma ({sigma.words} here) has a meaning only beside the latent's scale, and "
-        "PSNR is what the training is told to reach.",
+        f"PSNR is what the training is told to reach. {_small(found)}".rstrip(),
+    )
+
+
+def _small(found: dict[str, Judged]) -> str:
+    """A sentence on a latent that holds less than a picture, where it gives the paper's numbers."""
+    try:
+        sigma = _finding(found, "sigma.mean", COMPACT)
+        robust = _finding(found, "hierarchy.a-alp-at.robust", f"single, {COMPACT}")
+    except LookupError:
+        return ""
+    if not (sigma.holds and robust.holds):
+        return ""
+    return (
+        f"A latent of a third of a picture's values gives both as in the paper: sigma "
+        f"{sigma.words}, and {robust.words} for purifier and AT."
     )
 
 

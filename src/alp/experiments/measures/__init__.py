@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures import hierarchy, honest, points, psnr, speed
+from alp.experiments.measures import field, hierarchy, honest, points, psnr, speed
 from alp.experiments.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -14,7 +14,8 @@ __all__ = ["MEASURES", "Measure", "Runs", "Value"]
 def _gain(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that a row is above another, by the paper's protocol and in the worst case."""
     yield from hierarchy.gain(runs, claim)
-    yield from honest.gain(runs, claim)
+    if honest.ITEM in claim.items:
+        yield from honest.gain(runs, claim)
 
 
 def _robust(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -48,6 +49,7 @@ MEASURES: dict[str, Measure] = {
     "psnr fall": psnr.fall,
     "psnr spread": psnr.spread,
     "gain as it is": points.gain,
+    "harm of an attack": field.harm,
     "gain of draws": points.consensus,
     "harm of a band": points.harm,
     "removed of a band": points.removed,
