@@ -112,6 +112,7 @@ def caption_compact(records: Sequence[Record]) -> str:
     KIND_VERDICT,
     KIND_POINTS,
     caption=caption_compact,
+    experiment_only=True,
 )
 @styled
 def draw_compact(records: Sequence[Record]) -> Figure:
