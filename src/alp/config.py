@@ -115,6 +115,25 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True)
+class LatentsConfig:
+    """Unified latents: an encoder, a diffusion prior of its latents and a diffusion decoder."""
+
+    channels: int = 16
+    """Channels of the latent, at a quarter of the image's height and width."""
+    width: int = 32
+    """Channels of encoder and decoder at full resolution of theirs; three times as many of the
+    prior."""
+    log_snr: float = 5.0
+    """Logarithm of the latent's signal-to-noise ratio, lambda_0: the noise has the variance
+    sigmoid(-log_snr)."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        within(self, 1, MOST_CHANNELS, "channels", "width")
+        within(self, -5.0, 15.0, "log_snr")
+
+
+@dataclass(frozen=True)
 class OptimConfig:
     """Optimiser, schedule and length of a training."""
 

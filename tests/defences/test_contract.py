@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from alp.attacks import Linf, Square
 from alp.bench import measure
-from alp.config import ClassifierConfig, DiffusionConfig
+from alp.config import ClassifierConfig, DiffusionConfig, LatentsConfig
 from alp.data import Images
 from alp.defences import Defended, InputNoise
 from alp.defences.adapters import FixedCallable, HalfPrecision, RandomCallable
@@ -36,6 +36,7 @@ from alp.defences.references import Found, Reference
 from alp.defences.smoothed import Smoothed
 from alp.defences.smoothing import RandomisedSmoothing
 from alp.defences.transforms import JPEG, MedianSmoothing
+from alp.defences.unified import Unified, UnifiedLatents
 from alp.deploy import Consensus, EngineTarget, SequentialDefended, build, export_onnx
 from alp.errors import ConfigError
 from alp.evaluation import SUITES, Entry, Probes, evaluate
@@ -76,6 +77,16 @@ def attentive() -> Network:
     """A small transformer."""
     with initialising(0, "network"):
         return Network(ClassifierConfig("tiny", 4, "attention")).eval()
+
+
+def unified(head: nn.Module) -> Unified:
+    """Unified latents, all of whose weights count."""
+    with initialising(0, "unified"):
+        latents = UnifiedLatents(LatentsConfig(4, 4)).eval()
+    with torch.no_grad():
+        for parameter in latents.parameters():
+            parameter += 0.05 * normal(parameter.shape, generator(0, "stir"))
+    return Unified(head, latents, steps=2, draws=DRAWS)
 
 
 def lighter(head: nn.Module) -> nn.Module:
@@ -132,6 +143,7 @@ REGISTERED: dict[str, Callable[..., Defence]] = {
     "network": lambda head, front: attentive(),
     "one-step": lambda head, front: OneStep(head, tiny()),
     "smoothed": lambda head, front: Smoothed(head, 0.1, DRAWS),
+    "unified": lambda head, front: unified(head),
     "smoothing": lambda head, front: RandomisedSmoothing(head, 0.1, DRAWS),
 }
 """Registered name to a small one, of a classifier and a purifier."""

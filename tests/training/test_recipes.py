@@ -20,6 +20,7 @@ from alp.training import (
     JointStage,
     MagNetStage,
     PurifierStage,
+    UnifiedStage,
 )
 from alp.training.recipes import RECIPES, SCALES, Recipe, Scale, recipe
 
@@ -51,6 +52,7 @@ def test_it_needs_the_weights_that_its_stage_does(name: str, scale: str) -> None
         "hgd": HGDStage,
         "ensemble-adversarial": EnsembleStage,
         "distilled": DistilledStage,
+        "unified": UnifiedStage,
         "guard": GuardStage,
         "denoiser": DenoiserStage,
     }

@@ -14,7 +14,13 @@ import pytest
 import torch
 
 import alp
-from alp.config import ClassifierConfig, DiffusionConfig, EngineConfig, PurifierConfig
+from alp.config import (
+    ClassifierConfig,
+    DiffusionConfig,
+    EngineConfig,
+    LatentsConfig,
+    PurifierConfig,
+)
 from alp.defences.checkpoint import load_model
 from alp.errors import CheckpointError
 from alp.training import (
@@ -29,6 +35,7 @@ from alp.training import (
     HGDStage,
     JointStage,
     PurifierStage,
+    UnifiedStage,
 )
 from alp.training.train import train
 
@@ -49,6 +56,7 @@ NEEDS = {
     "hgd": ("classifier",),
     "ensemble": (),
     "distilled": ("classifier",),
+    "unified": (),
     "denoiser": ("purifier", "classifier"),
     "guard": ("purifier", "classifier"),
 }
@@ -78,6 +86,7 @@ def stages(short):
         "hgd": HGDStage(width=4, optim=adam),
         "ensemble": EnsembleStage(HEAD, optim=short()),
         "distilled": DistilledStage(HEAD, optim=adam),
+        "unified": UnifiedStage(LatentsConfig(4, 8), optim=adam),
         "denoiser": DenoiserStage(reconstruction=1.0, optim=adam),
         "guard": GuardStage(agreement=1.0, reconstruction=1.0, optim=adam),
     }

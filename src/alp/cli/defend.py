@@ -18,7 +18,7 @@ class Settings(Printed):
 
     defence: str = field(metadata=POSITIONAL)
     """A registered defence, such as defended (a purifier), jpeg, median, diffpure, gdmp, one-step,
-    densepure or cascade."""
+    densepure, cascade or unified."""
     classifier: Path = field()
     """Weights file, packaged name or reference of the classifier (docs/classifiers.md)."""
     purifier: Path | None = None
@@ -27,6 +27,8 @@ class Settings(Printed):
     """Weights file, or packaged name, of the cheaper classifier of a cascade."""
     diffusion: Path | None = None
     """Weights file of a diffusion model, where the defence needs one."""
+    latents: Path | None = None
+    """Weights file of unified latents, where the defence needs them."""
     set: tuple[str, ...] = ()
     """Settings of the defence as NAME=VALUE, such as steps=50."""
     out: Path = field(metadata=WRITTEN)
@@ -43,6 +45,7 @@ def run(settings: Settings) -> None:
     from alp.defences.checkpoint import save
     from alp.defences.diffusion import Diffusion
     from alp.defences.packaged import load_classifier, load_kind, load_purifier
+    from alp.defences.unified import UnifiedLatents
 
     given = pairs("set", settings.set, "NAME=VALUE, such as steps=50")
     chosen = {name: _plain(value) for name, value in given.items()}
@@ -53,6 +56,7 @@ def run(settings: Settings) -> None:
         chosen,
         None if settings.purifier is None else load_purifier(settings.purifier),
         None if settings.light is None else load_classifier(settings.light),
+        None if settings.latents is None else load_kind(settings.latents, UnifiedLatents),
     )
     path = settings.out / "weights.safetensors"
     digest = save(made, path)

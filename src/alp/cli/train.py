@@ -28,7 +28,8 @@ class Settings(Sized):
     is, by attacks; denoiser: the same by Gaussian noise, as the base of certificates; diffusion: a
     diffusion model of low noise; magnet: an autoencoder and detectors before a classifier; hgd: a
     denoiser of attacks before one; ensemble-adversarial: a classifier by images attacked through
-    others; distilled: one by the soft labels of another at a high temperature."""
+    others; distilled: one by the soft labels of another at a high temperature; unified: the
+    encoder, prior and decoder of unified latents."""
     scale: Scale = "cpu"
     """smoke: seconds, for tests; demo: a minute, on the embedded shapes; cpu: two cores; gpu."""
     data: str = "cifar10"

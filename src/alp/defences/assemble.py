@@ -12,6 +12,7 @@ from alp.defences.base import DEFENCES, Defence
 from alp.defences.classes import require_fixed
 from alp.defences.diffusion import Diffusion
 from alp.defences.purifier import Purifier
+from alp.defences.unified import UnifiedLatents
 from alp.errors import ConfigError, choose
 
 MODELS = {
@@ -19,6 +20,7 @@ MODELS = {
     "light": "light classifier",
     "purifier": "purifier",
     "diffusion": "diffusion model",
+    "latents": "model of unified latents",
 }
 """Arguments of a defence that are models, in this order, and what they are called."""
 
@@ -41,6 +43,7 @@ def assemble(
     settings: Mapping[str, Any] | None = None,
     purifier: Purifier | None = None,
     light: nn.Module | None = None,
+    latents: UnifiedLatents | None = None,
 ) -> Defence:
     """The registered defence ``name`` in front of ``classifier``, in evaluation mode.
 
@@ -50,6 +53,7 @@ def assemble(
         settings: what else its constructor takes, by name.
         purifier: of the defence by one, ``defended``.
         light: the cheaper classifier of a ``cascade``.
+        latents: encoder and decoder of ``unified``.
 
     Raises:
         UnknownNameError: no such defence.
@@ -57,13 +61,13 @@ def assemble(
     """
     kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
     models: list[nn.Module] = [classifier]
-    given = {"light": light, "purifier": purifier, "diffusion": diffusion}
+    given = {"light": light, "purifier": purifier, "diffusion": diffusion, "latents": latents}
     for part, model in given.items():
         words = MODELS[part]
         if model is not None and part not in _models(kind):
             raise ConfigError(f"{name!r} is made without a {words}; leave the {words} out")
         if model is None and part in _models(kind):
-            stage = "certified" if part == "light" else part
+            stage = {"light": "certified", "latents": "unified"}.get(part, part)
             raise ConfigError(
                 f"{name!r} needs a {words}; train one with 'alp train {stage}', and give its "
                 f"weights with --{part}"

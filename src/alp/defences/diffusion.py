@@ -50,7 +50,7 @@ class TimedBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """x (B,3,H,W) and times (B,) -> the predicted noise (B,3,H,W).
+    """x (B,inputs,H,W) and times (B,) -> the predicted noise (B,3,H,W).
 
     ``width`` channels at full resolution, twice as many at a half and at a quarter. Heights and
     widths that are no multiples of 4 are padded by replication and cropped back.
@@ -59,11 +59,11 @@ class UNet(nn.Module):
     concatenated = ("up2.conv1", "up2.skip", "up1.conv1", "up1.skip")
     """Layers whose input is a concatenation of two halves."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, inputs: int = 3) -> None:
         super().__init__()
         self.width, wide, size = width, 2 * width, 4 * width
         self.embed = nn.Sequential(nn.Linear(wide, size), nn.SiLU(), nn.Linear(size, size))
-        self.stem = nn.Conv2d(3, width, 3, 1, 1)
+        self.stem = nn.Conv2d(inputs, width, 3, 1, 1)
         self.down1 = TimedBlock(width, width, size)
         self.halve1 = nn.Conv2d(width, wide, 3, 2, 1)
         self.down2 = TimedBlock(wide, wide, size)

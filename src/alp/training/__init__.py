@@ -14,6 +14,7 @@ from alp.training.stages import (
     MagNetStage,
     PurifierStage,
     Stage,
+    UnifiedStage,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "MagNetStage",
     "PurifierStage",
     "Stage",
+    "UnifiedStage",
 ]

@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from alp.config import (
     ClassifierConfig,
     DiffusionConfig,
+    LatentsConfig,
     OptimConfig,
     PurifierConfig,
     RateConfig,
@@ -34,6 +35,7 @@ from alp.training.stages import (
     MagNetStage,
     PurifierStage,
     Stage,
+    UnifiedStage,
 )
 
 S = TypeVar("S", bound=Stage)
@@ -167,6 +169,11 @@ def _distilled(
 ) -> DistilledStage:
     optim = replace(_adamw(epochs, batch, 2e-3, ema), weight_decay=0.01, clip=0.0)
     return DistilledStage(classifier=ClassifierConfig(size), optim=optim)
+
+
+def _unified(width: int, epochs: float, batch: int, ema: float) -> UnifiedStage:
+    optim = replace(_adamw(epochs, batch, 1e-3, ema), warmup=0.05)
+    return UnifiedStage(latents=LatentsConfig(width=width), optim=optim)
 
 
 _SMOKE = ("seconds", "teaches little: for tests")
@@ -347,6 +354,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "demo": Recipe(_distilled("tiny", 8.0, 64, 0.98), *_UNMEASURED),
         "cpu": Recipe(_distilled("lite", 4.0, 128, 0.998), *_UNMEASURED),
         "gpu": Recipe(_distilled("base", 60.0, 128, 0.998), *_UNMEASURED),
+    },
+    "unified": {
+        "smoke": Recipe(_unified(8, 1.0, 64, 0.9), *_SMOKE),
+        "demo": Recipe(_unified(16, 4.0, 64, 0.99), *_UNMEASURED),
+        "cpu": Recipe(_unified(32, 12.0, 64, 0.998), *_UNMEASURED),
+        "gpu": Recipe(_unified(128, 200.0, 128, 0.9999), *_UNMEASURED),
     },
 }
 """Name to scale to recipe. The *-purified ones and joint fine-tune given weights."""

@@ -11,6 +11,7 @@ from alp.config import (
     MOST_CHANNELS,
     ClassifierConfig,
     DiffusionConfig,
+    LatentsConfig,
     OptimConfig,
     PurifierConfig,
     RateConfig,
@@ -380,6 +381,28 @@ class DistilledStage(StageBase):
         return replace(self, classifier=replace(self.classifier, classes=count))
 
 
+@dataclass(frozen=True)
+class UnifiedStage(StageBase):
+    """Train encoder, prior and decoder of unified latents on clean images (unified.py)."""
+
+    latents: LatentsConfig = field(default_factory=LatentsConfig)
+    """The architecture, and the noise on the latent."""
+    factor: float = 1.5
+    """Weight of the decoder's loss beside the rate."""
+    bias: float = 0.0
+    """Log-SNR of images from which on finer levels count less and less in the decoder's loss."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(optimizer="adamw", weight_decay=0.0, clip=1.0)
+    )
+    """Optimiser and length."""
+    augment: Augment = field(default_factory=lambda: Augment(shift=0, cutout=0))
+    """Changes made to every training image."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        positive(self, "factor")
+
+
 Stage = (
     PurifierStage
     | ClassifierStage
@@ -392,4 +415,5 @@ Stage = (
     | HGDStage
     | EnsembleStage
     | DistilledStage
+    | UnifiedStage
 )
