@@ -85,7 +85,7 @@ def groups(effort: float = 1.0) -> list[Group]:
             (Boundary(of(500)),),
             precision="bfloat16",
         ),
-        Group("autoattack", 0.012, (AutoAttackStandard(),), precision="bfloat16"),
+        Group("autoattack", 0.016, (AutoAttackStandard(),), precision="bfloat16"),
     ]
 
 

@@ -1,0 +1,93 @@
+"""The numbers of README's table of works are those of records; what has no record has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from alp.cli import COMMANDS
+from alp.experiments import EXPERIMENTS
+from alp.records import KIND_VERDICT, Record, conclude, read, read_all
+from alp.records.certificates import summarise_certificates
+from alp.report.figures.attacks import NAMES, NORMS, Cell, table
+from alp.training.recipes import RECIPES
+
+ROOT = Path(__file__).parents[1]
+ABSENT = "\u2013"
+DEFENCES = ("AT", "A-ALP + AT")
+ONLY_L2 = ("C&W", "Boundary")
+WORKS = {
+    "L-BFGS": "L-BFGS",
+    "FGSM": "FGSM",
+    "BIM": "BIM",
+    "C&W": "C&W",
+    "PGD": "PGD",
+    "Boundary attack": "Boundary",
+    "AutoAttack": "AutoAttack",
+}
+"""Work to the attack of the table."""
+
+
+@cache
+def rows() -> Mapping[str, tuple[str, str]]:
+    """Work to the cells of command and number."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    part = text[text.index("| work | ") : text.index("## Limits")]
+    cells = [[each.strip() for each in line.strip("|").split("|")] for line in part.splitlines()]
+    found = {row[0].split(" (")[0]: (row[1], row[2]) for row in cells[2:] if len(row) == 3}
+    assert len(found) >= 15
+    return found
+
+
+@cache
+def attacks() -> Mapping[str, Mapping[tuple[str, str], Cell]]:
+    records, refused = read_all(ROOT / "results" / "cpu" / "attacks" / "records")
+    assert not refused
+    return table([each for each in records if each.kind == KIND_VERDICT])
+
+
+def leaderboard(name: str) -> Record:
+    return read(ROOT / "results" / "leaderboard" / "records" / f"{name}.json")
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_an_attack_has_what_it_leaves(work: str) -> None:
+    name = WORKS[work]
+    norm = "l2" if name in ONLY_L2 else "linf"
+    found = attacks().get(name, {})
+    expected = ABSENT
+    if all((each, norm) in found for each in DEFENCES):
+        parts = [f"{each} {100 * found[each, norm].accuracy['value']:.1f} %" for each in DEFENCES]
+        images = found[DEFENCES[0], norm].images
+        expected = f"{', '.join(parts)} ({NORMS[norm]}, {images} images)"
+    assert rows()[work][1] == expected
+    assert name in NAMES.values()
+
+
+@pytest.mark.parametrize(("work", "name"), [("MagNet", "magnet"), ("HGD", "hgd")])
+def test_a_defence_has_its_worst_case(work: str, name: str) -> None:
+    record = leaderboard(name)
+    worst = conclude(record)["worst"]["value"]
+    assert rows()[work][1] == f"{100 * worst:.1f} % in the worst case ({len(record)} images)"
+
+
+def test_smoothing_has_its_certificates() -> None:
+    record = read(ROOT / "results/cpu/certificates/records/cifar10-certified.json")
+    shares = [row["value"] for row in summarise_certificates(record, [0.25, 0.5])["certified"]]
+    words = " and ".join(f"{100 * share:.1f} %" for share in shares)
+    assert rows()["Randomised smoothing"][1] == f"{words} certified at 0.25 and 0.5"
+
+
+def test_the_commands_are_there() -> None:
+    known = {"reproduce": EXPERIMENTS, "train": RECIPES}
+    for command, _ in rows().values():
+        for call in command.split("`")[1::2]:
+            if call.startswith("alp "):
+                name, *words = call.split()[1:]
+                assert name in COMMANDS
+                assert not words or words[0] in known.get(name, words)
+            else:
+                assert (ROOT / call).exists(), call
