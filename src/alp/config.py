@@ -121,8 +121,8 @@ class LatentsConfig:
     channels: int = 16
     """Channels of the latent, at a quarter of the image's height and width."""
     width: int = 32
-    """Channels of encoder and decoder at full resolution of theirs; three times as many of the
-    prior."""
+    """Channels of the decoder at full resolution, and of the encoder at half of it; the prior has
+    three times as many."""
     log_snr: float = 5.0
     """Logarithm of the latent's signal-to-noise ratio, lambda_0: the noise has the variance
     sigmoid(-log_snr)."""

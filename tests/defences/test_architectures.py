@@ -13,6 +13,7 @@ from alp.data import load_data
 from alp.defences import Defended, Purifier, ResNetLite
 from alp.defences.architectures import BODIES, Layer, Network, classifier_by, positions
 from alp.defences.checkpoint import load_model, save
+from alp.errors import ConfigError, UnknownNameError
 from alp.seeding import generator, initialising, uniform
 from alp.training.stages import ClassifierStage
 from alp.training.train import train
@@ -86,6 +87,13 @@ def test_behind_a_purifier_it_is_found_again(kind, tmp_path: Path) -> None:
     x = images()
     with torch.no_grad():
         assert torch.equal(again.classifier(x), model.classifier(x))
+
+
+def test_each_class_takes_its_own_architectures() -> None:
+    with pytest.raises(ConfigError, match="ResNetLite is 'plain'"):
+        ResNetLite(ClassifierConfig(architecture="plain"))
+    with pytest.raises(UnknownNameError, match="Network 'residual'"):
+        Network(ClassifierConfig())
 
 
 def test_files_of_residual_ones_say_what_they_said() -> None:

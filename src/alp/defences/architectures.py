@@ -22,6 +22,7 @@ from alp.defences.base import DEFENCES, in_own_precision
 from alp.defences.classifier import MEAN, SIZES, STD, ResNetLite
 from alp.defences.pretrained import Pretrained
 from alp.defences.trainable import Trainable, replace_head
+from alp.errors import choose
 
 EXPANSION = 4
 """Channels inside a depthwise block, and width of a transformer's feed-forward layer, over those
@@ -172,10 +173,15 @@ class Network(Pretrained, Trainable):
     (B,classes). Normalisation is inside, and any size of image works."""
 
     def __init__(self, config: ClassifierConfig) -> None:
-        """``config.architecture``: any but ``residual``, which is :class:`ResNetLite`."""
+        """``config.architecture``: any but ``residual``, which is :class:`ResNetLite`.
+
+        Raises:
+            UnknownNameError: it is residual.
+        """
         super().__init__()
         self.config = config
-        self.body, features = BODIES[config.architecture](config.size)
+        make = choose(BODIES, config.architecture, "architecture of a Network")
+        self.body, features = make(config.size)
         self.head = nn.Linear(features, config.classes)
 
     def features(self, x: Tensor) -> Tensor:

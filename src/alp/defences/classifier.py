@@ -16,6 +16,7 @@ from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.base import DEFENCES, in_own_precision
 from alp.defences.pretrained import Pretrained
 from alp.defences.trainable import Trainable, replace_head
+from alp.errors import ConfigError
 
 
 class PreActBlock(nn.Module):
@@ -80,8 +81,18 @@ class ResNetLite(Pretrained, Trainable):
     """
 
     def __init__(self, config: ClassifierConfig | None = None) -> None:
+        """``config``: the size and the classes.
+
+        Raises:
+            ConfigError: its architecture is another one.
+        """
         super().__init__()
         self.config = config or ClassifierConfig()
+        if self.config.architecture != "residual":
+            raise ConfigError(
+                f"the architecture of a ResNetLite is {self.config.architecture!r}; give "
+                "'residual', or build an alp.defences.architectures.Network"
+            )
         stride, widths, depths = SIZES[self.config.size]
         channels = widths[0]
         self.stem = nn.Conv2d(3, channels, 3, stride, 1, bias=False)
