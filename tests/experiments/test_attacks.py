@@ -110,7 +110,8 @@ def verdict(name: str, norm: str, left: float, images: int = 10) -> Record:
 
 def test_a_cell_is_what_the_attack_leaves() -> None:
     records = [verdict("AT", "linf", 0.4), verdict("AT", "l2", 0.7), verdict("baseline", "l2", 0)]
-    (row,) = table(records).values()
+    clean, row = table(records).values()
+    assert {cell.accuracy["value"] for cell in clean.values()} == {1.0}
     assert {place: cell.accuracy["value"] for place, cell in row.items()} == {
         ("AT", "linf"): 0.4,
         ("AT", "l2"): 0.7,

@@ -30,6 +30,9 @@ NAMES = {
 }
 """Registered name of an attack to the field's, in the order of the rows."""
 
+CLEAN = "no attack"
+"""The row of clean images."""
+
 EFFORT = {
     "steps": "steps",
     "searches": "searches",
@@ -57,19 +60,22 @@ class Cell:
 
 
 Table = dict[str, dict[tuple[str, str], Cell]]
-"""Attack to defence and norm to what is left."""
+"""Attack, or ``CLEAN``, to defence and norm to what is left."""
 
 
 def table(records: Sequence[Record]) -> Table:
-    """The accuracies of the records, attacks in the order of ``NAMES``."""
-    rows: Table = {name: {} for name in NAMES.values()}
-    for record in some(records):
+    """The accuracies of the records, attacks in the order of ``NAMES`` below ``CLEAN``, which is of
+    the record with most images."""
+    rows: Table = {name: {} for name in (CLEAN, *NAMES.values())}
+    for record in sorted(some(records), key=len):
         found, header = conclude(record), record.header
+        place = header["name"], header["threat"]["name"]
+        rows[CLEAN][place] = Cell(found["clean"], len(record), "")
         for entry in header["entries"]:
             attack = entry["attack"]
             name = NAMES.get(attack["name"], str(attack["name"]))
             cell = Cell(found["entries"][entry["name"]], len(record), _effort(attack))
-            rows.setdefault(name, {})[header["name"], header["threat"]["name"]] = cell
+            rows.setdefault(name, {})[place] = cell
     return {name: cells for name, cells in rows.items() if cells}
 
 
@@ -101,7 +107,7 @@ def caption(records: Sequence[Record]) -> str:
 @drawing("Every attack of the field", KIND_VERDICT, caption=caption, experiment_only=True)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
-    """A cell an attack, defence and norm: accuracy, with its interval; the clean images first."""
+    """A cell an attack, defence and norm: accuracy, with its interval; clean images first."""
     rows = table(records)
     places = list(dict.fromkeys(place for cells in rows.values() for place in cells))
     places.sort(key=lambda place: list(NORMS).index(place[1]))
