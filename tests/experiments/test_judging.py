@@ -177,6 +177,35 @@ def test_a_compact_latent_stands_beside_the_usual_one(make_record) -> None:
     assert (psnr.value, psnr.protocol) == (26.0, "sigma 0.21, compact")
 
 
+@pytest.mark.parametrize(("left", "status"), [(0.1, "reproduced"), (0.78, "not reproduced")])
+def test_an_attack_alone_is_held_against_no_attack(left: float, status: str) -> None:
+    """By the norm of its threat, of 80 % clean; other attacks of the record say nothing."""
+
+    def verdict(norm: str, left: float) -> Kept:
+        columns = {"clean_select": 2 * (np.arange(IMAGES) < 160)}
+        columns["clean_fresh"] = columns["clean_select"]
+        names = {"fixed bim-10": left, "fixed fgsm": 0.8}
+        for name, share in names.items():
+            attacked = 2 * (np.arange(IMAGES) < share * IMAGES)
+            columns |= {f"{name}_{part}": attacked for part in ("select", "fresh")}
+            columns[f"{name}_attacked"] = np.arange(IMAGES) < 160
+        entries = [{"name": name, "attack": {"name": name[6:9]}} for name in names]
+        header = {
+            "kind": "verdict",
+            "name": "baseline",
+            "evaluations": 2,
+            "threat": {"name": norm},
+            "entries": entries,
+            **CIFAR10,
+        }
+        return kept(Record(header, columns), "attacks", number=len(norm))
+
+    one = found([verdict("l2", 0.5), verdict("linf", left)], "field.bim")
+    assert [each.protocol for each in one.findings] == ["linf", "l2"]
+    assert [each.value for each in one.findings] == pytest.approx([80 - 100 * left, 30])
+    assert one.findings[0].holds is (status == "reproduced")
+
+
 def test_the_tradeoff_has_two_ends_and_an_optimum() -> None:
     cells = [("clean", 0.0, s, 0.8, psnr) for s, psnr in ((0.0, 30.0), (0.5, 20.0), (2.0, 17.4))]
     cells += [("single", 8 / 255, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]

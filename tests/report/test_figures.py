@@ -91,14 +91,27 @@ def test_reliability_is_mean_and_deviation_of_the_trials() -> None:
         return points("reliability", values, trial=number)
 
     records = [trial(0, 0.2), trial(1, 0.4)]
-    over_sigma, over_eps = FIGURES["reliability"].draw(records).axes
+    over_sigma, over_eps, psnr, _ = FIGURES["reliability"].draw(records).axes
     assert lines(over_sigma)["single"].tolist() == [[0.5, pytest.approx(30)]]
     assert lines(over_eps)["single"].tolist() == [[0, pytest.approx(80)], [8, pytest.approx(40)]]
     low, high = _band(over_sigma, -1)
     assert (low, high) == pytest.approx((30 - 10 * 2**0.5, 30 + 10 * 2**0.5))
+    assert lines(psnr)["single"].tolist() == [[0.5, pytest.approx(24.5)]]
     assert "14.14 points around 40.0 %" in FIGURES["reliability"].caption(records)
     with pytest.raises(RecordError, match="alike"):
         FIGURES["reliability"].draw([records[0], points("reliability", {("clean", 0.0, 0.5): 1})])
+
+
+def test_psnr_spreads_over_the_images_of_a_trial() -> None:
+    def trial(number):
+        values = {("clean", 0.0, None): 0.8, ("clean", 0.0, 0.5): 0.7, ("single", USUAL, 0.5): 0.3}
+        record = points("reliability", values, trial=number)
+        record.columns["p1_psnr"] = np.where(np.arange(IMAGES) % 2, 24.0, 26.0) + number
+        return record
+
+    axes = FIGURES["reliability"].draw([trial(0), trial(1)]).axes[2]
+    assert lines(axes)["clean"].tolist() == [[0.5, pytest.approx(25.5)]]
+    assert _band(axes, 0) == pytest.approx((24.5, 26.5))
 
 
 def _band(axes, number):

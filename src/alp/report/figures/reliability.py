@@ -1,8 +1,8 @@
-"""The paper's figure 5: how much the trials of one defence differ."""
+"""The paper's figure 5: how much the trials of one defence differ, and the spread of PSNR."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curve = tuple[list[float], list[float], list[float]]
-"""Places, means and deviations in per cent."""
+"""Places, means and deviations."""
+
+Spread = Callable[[Sequence[Measured]], tuple[float, float]]
+"""Mean and deviation of one point of all trials."""
+
+
+def _accuracy(points: Sequence[Measured]) -> tuple[float, float]:
+    """In per cent; the deviation is over the trials."""
+    shares = [100 * point.accuracy.value for point in points]
+    return float(np.mean(shares)), float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
+
+
+def _psnr(points: Sequence[Measured]) -> tuple[float, float]:
+    """In dB; the deviation is over the images of a trial, mean of the trials."""
+    means = [np.mean(point.psnr, dtype=np.float64) for point in points]
+    return float(np.mean(means)), float(np.mean([np.std(point.psnr) for point in points]))
 
 
 def caption(records: Sequence[Record]) -> str:
     """Terms, and the deviation at the usual settings."""
-    curves = _curves(some(records))
+    curves = _curves(some(records), _accuracy)
     attacked = [level for level in curves["eps"] if level != CLEAN]
     x, mean, sd = curves["eps"][attacked[0]]
     middle = len(x) // 2
@@ -31,7 +46,8 @@ def caption(records: Sequence[Record]) -> str:
         f"{records[0].name}: mean accuracy of {len(records)} trials, band: 1 SD over them. Left: "
         f"over the noise level at \u03b5 = {255 * eps:g}/255; right: over the radius at the "
         f"learned noise level, where the deviation is {sd[middle]:.2f} points around "
-        f"{mean[middle]:.1f} % at \u03b5 = {x[middle]:g}/255. Attacker: {attacked[0]}. "
+        f"{mean[middle]:.1f} % at \u03b5 = {x[middle]:g}/255. Below: PSNR of a purified image, "
+        f"band: 1 SD over the images of a trial. Attacker: {attacked[0]}. "
         f"{terms(records)}"
     )
 
@@ -40,22 +56,25 @@ def caption(records: Sequence[Record]) -> str:
 @drawing("Mean and deviation of the trials", KIND_POINTS, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
-    """Mean accuracy of the trials and the band of one standard deviation: over sigma at the usual
-    radius, and over eps at the learned sigma."""
-    curves = _curves(some(records))
-    figure, panels = canvas(2.2, columns=2, sharey=True)
-    for axes, over in zip(panels, ("sigma", "eps"), strict=True):
-        for level, (x, mean, sd) in curves[over].items():
-            low, high = np.subtract(mean, sd), np.add(mean, sd)
-            line(axes, x, mean, low.tolist(), high.tolist(), MARKS[level], level)
-        percent_axis(axes, "accuracy (%)" if over == "sigma" else "")
-    panels[0].set_xlabel("sigma (latent units)")
-    panels[1].set_xlabel("eps (1/255)")
+    """Over sigma at the usual radius, and over eps at the learned sigma: mean accuracy of the
+    trials and the band of one standard deviation, and below it PSNR and its spread."""
+    figure, panels = canvas(3.4, rows=2, columns=2, sharex="col", sharey="row")
+    for spread, (left, right) in ((_accuracy, panels[:2]), (_psnr, panels[2:])):
+        curves = _curves(some(records), spread)
+        for axes, over in ((left, "sigma"), (right, "eps")):
+            for level, (x, mean, sd) in curves[over].items():
+                low, high = np.subtract(mean, sd), np.add(mean, sd)
+                line(axes, x, mean, low.tolist(), high.tolist(), MARKS[level], level)
+    percent_axis(panels[0])
+    percent_axis(panels[1], "")
+    panels[2].set_ylabel("PSNR (dB)")
+    panels[2].set_xlabel("sigma (latent units)")
+    panels[3].set_xlabel("eps (1/255)")
     legend(figure)
     return figure
 
 
-def _curves(records: Sequence[Record]) -> dict[str, dict[str, Curve]]:
+def _curves(records: Sequence[Record], spread: Spread) -> dict[str, dict[str, Curve]]:
     """``sigma`` and ``eps`` to level to curve."""
     trials = [measured(record) for record in records]
     settings = [[(p.level, p.eps) for p in points] for points in trials]
@@ -76,20 +95,23 @@ def _curves(records: Sequence[Record]) -> dict[str, dict[str, Curve]]:
     place = {"sigma": lambda p: p.sigma or 0.0, "eps": lambda p: 255 * p.eps}
     return {
         name: {
-            level: _curve(trials, [start, *numbers] if name == "eps" else numbers, place[name])
+            level: _curve(
+                trials, [start, *numbers] if name == "eps" else numbers, place[name], spread
+            )
             for level, numbers in levels.items()
         }
         for name, levels in over.items()
     }
 
 
-def _curve(trials: Sequence[Sequence[Measured]], numbers: Sequence[int], place: object) -> Curve:
+def _curve(
+    trials: Sequence[Sequence[Measured]], numbers: Sequence[int], place: object, spread: Spread
+) -> Curve:
     assert callable(place)
     order = sorted(numbers, key=lambda number: place(trials[0][number]))
-    shares = [[100 * points[number].accuracy.value for points in trials] for number in order]
+    found = [spread([points[number] for points in trials]) for number in order]
     x = [float(place(trials[0][number])) for number in order]
-    spread = [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in shares]
-    return x, [float(np.mean(each)) for each in shares], spread
+    return x, [mean for mean, _ in found], [sd for _, sd in found]
 
 
 def _usual(record: Record) -> float:
