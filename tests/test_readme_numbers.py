@@ -36,13 +36,14 @@ AT = "verdicts/cifar10-lite-adversarial"
 TRIALS = range(5)
 
 TERMS = {
-    "data and images": "64 100 cifar10 10 512 512 512 1,000 150 512 128 cifar10 cifar10 cifar10",
+    "data and images": "64 100 200 256 cifar10 10 512 512 512 1,000 150 512 128",
+    "models": "cifar10 cifar10 cifar10",
     "threats": "8/255 8/255 7 2/255",
     "confidence": "95 95 95 95",
-    "precisions": "bfloat16 float32 int8 int8",
+    "precisions": "bfloat16 bfloat16 float32 int8 int8",
     "an error of about so many points": "3",
-    "the paper": "0.219 0.219 0.5 11.1",
-    "widths of the latent": "512 64",
+    "the paper": "0.219 0.5 11.1",
+    "latents and a picture": "512 64 64x4x4 1,024 4,096 3,072",
     "what NEGATIVE_RESULTS.md has, in per cent": "6",
     "bounds of the latent": "1 1",
     "draws and steps": "20 4 1 20 100",
@@ -213,12 +214,13 @@ def page() -> Iterator[str]:
     )
     yield "(within {:.1f} %;".format(*of("sigma.stable"))
     yield "({:.1f} to {:.1f} points)".format(*sorted(of("bottleneck.wide")))
-    yield "Sigma is {:.3f} and not".format(*of("sigma.mean"))
+    yield "where ours learns {:.3f}".format(*of("sigma.mean"))
     one = sorted(of("tradeoff.optimum", "single", "eot"))
     yield "is {:g} to {:g} in one trial".format(*one)
     yield "{:g} on average over five".format(*of("tradeoff.optimum", "single, reliability"))
     best = of("tradeoff.optimum", "single, zero-shot-tradeoff")
     yield "and {:g} with the zero-shot purifier".format(*best)
+    yield "costs {:.1f} points of clean accuracy".format(*of("field.tradeoff"))
     before, after = (
         sorted(own_class(f"tsne/records/defended-0-{each}", name) for each in BOTH)
         for name in ("attacked", "purified")
@@ -249,6 +251,23 @@ def page() -> Iterator[str]:
     for each in claims()["spectra.attack"].findings:
         assert not each.holds, "as much harm"
     assert of("masking.differentiable") == [100], "on every image"
+
+
+def point(path: str, level: str, place: int = 0) -> Any:
+    return choose_points(measured(record(path)), level)[place]
+
+
+def bottlenecks() -> Iterator[str]:
+    path = "compact/records/c64-26.2dB-stride8"
+    bare, single = point(path, "clean"), point(path, "single")
+    yield f"learns a sigma of {bare.sigma:.3f} [0.219]"
+    yield f"at {bare.psnr.mean(dtype=np.float64):.2f} dB [25.68]"
+    yield f"keeps {per_cent(single.accuracy.value)} % under `single` [32.06]"
+    small, alone = (f"compact/records/{name}" for name in ("compact", "adversarial"))
+    worst, other = (verdict(each)["worst"] for each in (small, alone))
+    yield f"leaves it {per_cent(worst['value'])} % ({ends(worst)}) in the worst case"
+    yield f"where AT keeps {per_cent(other['value'])} %"
+    yield "difference of {} points, {}".format(*gain(small, alone))
 
 
 def autoattack() -> Iterator[str]:
@@ -297,7 +316,7 @@ def speed() -> Iterator[str]:
     assert failed == ["finite-difference"]
 
 
-PARTS = (verdicts, worth, hierarchy, page, autoattack, speed)
+PARTS = (verdicts, worth, hierarchy, page, bottlenecks, autoattack, speed)
 
 
 @cache

@@ -54,3 +54,18 @@ def test_without_a_number_nothing_is_said(kept) -> None:
     part = [each for each in kept if each.item != "honest"]
     assert overview(part, judge(part)) is None
     assert overview([], []) is None
+
+
+def test_the_compact_latent_is_named_where_it_gives_the_papers_numbers(kept) -> None:
+    judged = judge(kept)
+    words = "A latent of a third of a picture's values"
+    assert words in overview(kept, judged).why[-1]
+    others = [each for each in kept if each.item != "compact"]
+    assert words not in overview(others, judge(others)).why[-1]
+    away = [
+        replace(e, findings=tuple(replace(f, holds=False) for f in e.findings))
+        if e.id == "sigma.mean"
+        else e
+        for e in judged
+    ]
+    assert words not in overview(kept, away).why[-1]

@@ -48,7 +48,7 @@ EVALUATIONS = {
     "attacks": 25.0,
     "robustness-cost": 1.0,
     "architectures": 1.0,
-    "compact": 12.0,
+    "compact": 8.0,
     "bottleneck-free": 2.0,
     "trained-sweep": 2.0,
 }
