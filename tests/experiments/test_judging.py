@@ -389,6 +389,28 @@ def test_what_wide_latents_let_pass(wide: float, status: str) -> None:
     assert "512 over 64 channels" in one.findings[0].protocol
 
 
+def test_widths_are_compared_where_the_same_is_held_equal() -> None:
+    cells = [("single", 8 / 255, None, 0.4, 20.0)]
+    passed = {(64, "one PSNR"): 0.5, (512, "one PSNR"): 0.4, (64, "no rate"): 0.6}
+    passed[512, "no rate"] = 0.9
+    records = [
+        points(
+            "bottleneck-free",
+            cells,
+            trial=n,
+            passed=share,
+            extra={"latent_channels": width, "objective": objective},
+        )
+        for n, ((width, objective), share) in enumerate(passed.items())
+    ]
+    one = found(records, "bottleneck.wide")
+    assert {each.protocol: each.value for each in one.findings} == {
+        "single, 512 over 64 channels, one PSNR, bottleneck-free": pytest.approx(-10),
+        "single, 512 over 64 channels, no rate, bottleneck-free": pytest.approx(30),
+    }
+    assert [each.holds for each in one.findings] == [False, True]
+
+
 def test_speed_is_a_ratio_of_medians() -> None:
     contestants = {
         "one": {"what": "draw", "backend": "eager", "threads": 1},
