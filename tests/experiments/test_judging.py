@@ -502,3 +502,5 @@ def test_the_totals_count_every_claim_once() -> None:
         ("by construction", "1 true by construction")
     ]
     assert both.as_json()["verdict"] == "true only under `single`"
+    most = replace(both, findings=(*both.findings, replace(finding, protocol="bpda")))
+    assert most.verdict == "true, but not under `eot`"

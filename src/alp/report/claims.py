@@ -76,12 +76,19 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """The status in words, with the protocols under which the claim is true."""
+        """The status in words, with the protocols under which the claim is true, or, where they are
+        the most, those under which it is not."""
         if self.status == "by construction":
             return "true by construction"
         if self.status != "only":
             return self.status
-        return "true only under " + ", ".join(f"`{e.protocol}`" for e in self.findings if e.holds)
+        true, false = (
+            [f"`{each.protocol}`" for each in self.findings if each.holds is holds]
+            for holds in (True, False)
+        )
+        if len(true) > len(false):
+            return f"true, but not under {', '.join(false)}"
+        return f"true only under {', '.join(true)}"
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
