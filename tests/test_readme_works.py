@@ -26,7 +26,6 @@ WORKS = {
     "C&W": "C&W",
     "PGD": "PGD",
     "Boundary attack": "Boundary",
-    "AutoAttack": "AutoAttack",
 }
 """Work to the attack of the table."""
 
@@ -65,6 +64,17 @@ def test_an_attack_has_what_it_leaves(work: str) -> None:
         expected = f"{', '.join(parts)} ({NORMS[norm]}, {images} images)"
     assert rows()[work][1] == expected
     assert name in NAMES.values()
+
+
+def test_autoattack_has_that_of_its_benchmark() -> None:
+    folders = {"AT": "autoattack-adversarial", "A-ALP + AT": "autoattack-defended"}
+    records = {
+        name: read(ROOT / "results" / "cpu" / folder / "autoattack.json")
+        for name, folder in folders.items()
+    }
+    parts = [f"{name} {100 * conclude(r)['worst']['value']:.1f} %" for name, r in records.items()]
+    (images,) = {len(record) for record in records.values()}
+    assert rows()["AutoAttack"][1] == f"{', '.join(parts)} (Linf, {images} images)"
 
 
 @pytest.mark.parametrize(("work", "name"), [("MagNet", "magnet"), ("HGD", "hgd")])
