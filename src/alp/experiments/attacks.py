@@ -76,7 +76,7 @@ def groups(effort: float = 1.0) -> list[Group]:
             "minimum-norm",
             0.016,
             (LBFGS(of(20), of(5)), DeepFool(of(50))),
-            (CarliniWagner(of(100), of(3)),),
+            (CarliniWagner(of(100), of(6)),),
         ),
         Group(
             "black-box",
