@@ -23,6 +23,7 @@ from alp.records import (
     read_tree,
     robust_share,
 )
+from alp.records.certificates import summarise_certificates
 from alp.records.statistics import paired_difference
 from alp.records.timings import best, judge, rows, sibling
 from alp.report.claims import Judged
@@ -36,6 +37,7 @@ AT = "verdicts/cifar10-lite-adversarial"
 TRIALS = range(5)
 
 TERMS = {
+    "certificates": "cifar10 L2 1,000 0.001",
     "data and images": "64 100 200 256 cifar10 10 512 512 512 1,000 150 512 128",
     "models": "cifar10 cifar10 cifar10",
     "threats": "8/255 8/255 7 2/255",
@@ -334,6 +336,15 @@ def trained_sweep() -> Iterator[str]:
     yield f"From sigma 0 to 2 PSNR goes from {first:.2f} to {last:.2f} dB [21 to 17]"
 
 
+def proofs() -> Iterator[str]:
+    for path, radii in (("certificates", (0.25, 0.5)), ("certificates-half", (0.5, 1.0))):
+        made = record(f"{path}/records/cifar10-certified")
+        for row in summarise_certificates(made, list(radii))["certified"]:
+            yield f"{per_cent(row['value'])} % ({ends(row)}) at {row['radius']}"
+        yield f"otes under noise of {made.header['sigma']} certify"
+        assert (len(made), made.header["alpha"]) == (1000, 0.001)
+
+
 def autoattack() -> Iterator[str]:
     alone, defended = "autoattack-adversarial/autoattack", "autoattack-defended/autoattack"
     standard = "verdicts-standard/cifar10-lite"
@@ -380,7 +391,18 @@ def speed() -> Iterator[str]:
     assert failed == ["finite-difference"]
 
 
-PARTS = (verdicts, worth, hierarchy, page, bottlenecks, widths, trained_sweep, autoattack, speed)
+PARTS = (
+    verdicts,
+    worth,
+    hierarchy,
+    page,
+    bottlenecks,
+    widths,
+    trained_sweep,
+    proofs,
+    autoattack,
+    speed,
+)
 
 
 @cache
