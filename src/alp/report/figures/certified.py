@@ -49,7 +49,7 @@ def caption(records: Sequence[Record]) -> str:
     )
 
 
-@FIGURES.register("certificates", order=12)
+@FIGURES.register("certificates", order=9)
 @drawing("What is certified", KIND_CERTIFICATE, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
