@@ -16,7 +16,9 @@ from alp import seeding
 from alp.errors import ConfigError
 from alp.seeding import (
     Common,
+    Rows,
     Shard,
+    Zeros,
     derive,
     entropy,
     for_data,
@@ -280,6 +282,14 @@ def test_common_draws_are_alike_for_all_rows_of_any_batch(draw, rows: int, times
         first, second = draw((1, 3, 2), few), draw((rows, 3, 2), many)
         assert torch.equal(first.expand(rows, 3, 2), second)
     assert first.unique().numel() == 6, "values of one row differ"
+
+
+def test_zeros_are_drawn_where_any_draw_will_do() -> None:
+    source = Zeros(torch.device("cpu"))
+    for draw in (normal, uniform):
+        assert torch.equal(draw((2, 3), source), torch.zeros(2, 3))
+    rows = Rows(source, torch.tensor([1, 3]), 5)
+    assert torch.equal(normal((2, 3), rows), torch.zeros(2, 3))
 
 
 def global_draws() -> tuple[float, float, float]:

@@ -191,7 +191,15 @@ class Rows:
         self.total = total
 
 
-Source: TypeAlias = "torch.Generator | Shard | Common | Rows"
+class Zeros:
+    """A source whose draws are zero, for what answers alike whatever is drawn: a graph that is
+    traced or exported holds no generator."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+
+Source: TypeAlias = "torch.Generator | Shard | Common | Rows | Zeros"
 """Where draws come from."""
 
 
@@ -208,6 +216,10 @@ def set_state(source: Source, state: torch.Tensor) -> None:
 def _generator(source: Source) -> torch.Generator:
     while isinstance(source, Rows):
         source = source.source
+    if isinstance(source, Zeros):
+        import torch
+
+        return torch.Generator()  # its state tells nothing
     return source.generator if isinstance(source, Shard | Common) else source
 
 
@@ -216,6 +228,8 @@ def _draw(name: str, shape: Sequence[int], source: Source) -> torch.Tensor:
 
     if isinstance(source, Rows):
         return _draw(name, (source.total, *shape[1:]), source.source)[source.rows]
+    if isinstance(source, Zeros):
+        return torch.zeros(tuple(shape), device=source.device)
     draw: Callable[..., torch.Tensor] = getattr(torch, name)
     if isinstance(source, Common):
         one = draw((1, *shape[1:]), generator=source.generator, device=source.device)

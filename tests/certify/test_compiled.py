@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import alp
+from alp.defences import Defended
+from alp.defences.base import classify
 from alp.defences.lattice import to_lattice
 from alp.defences.plan import BLOCK
 from alp.defences.smoothed import Smoothed
@@ -73,6 +75,20 @@ def test_an_engine_is_the_classifier(case, voter, x) -> None:
 def test_compiled_by_torch(compiled_of, voter, x) -> None:
     with torch.no_grad():
         assert torch.allclose(compiled_of("compile")(x), voter.answer(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_purifier_without_noise_is_compiled_with_its_classifier(
+    backend, new_purifier, new_classifier, x
+) -> None:
+    """Denoised smoothing: what is exported draws nothing."""
+    for package in BACKENDS[backend].needs:
+        pytest.importorskip(package)
+    denoised = Defended(new_classifier(), new_purifier("fixed", sigma=0.0), draws=1).eval()
+    with torch.no_grad():
+        expected = classify(denoised, x)
+    logits = CompiledClassifier(denoised, backend, "float32", (8, 8))(x)
+    assert (logits - expected).abs().max() <= CLOSE["float32"] * expected.abs().max()
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

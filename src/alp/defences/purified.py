@@ -98,7 +98,8 @@ class Defended(Pretrained, Defence):
             mu, source, size, draws=draws, sigma=level, stop_gradient=stop_gradient
         )
         logits = classify(self.classifier, images)
-        return logits.view(draws, len(mu), logits.shape[-1])
+        # not len(mu), which fixes the batch of a graph that is exported
+        return logits.view(draws, mu.shape[0], logits.shape[-1])
 
     def forward(
         self,
