@@ -36,7 +36,8 @@ NAMES = {
     "alp.report.figures:FIGURES": [
         *("hierarchy", "sigma", "sweep", "zero-shot-sweep", "tradeoff", "zero-shot-tradeoff"),
         *("tsne", "zero-shot-tsne", "reliability", "grids"),
-        *("robustness-curve", "bottleneck", "rate-distortion", "honest", "calibration", "speed"),
+        *("robustness-curve", "bottleneck", "certificates", "rate-distortion", "honest"),
+        *("calibration", "speed"),
     ],
     "alp.deploy.backends:BACKENDS": ["eager", "compile", "onnxruntime", "openvino"],
 }
