@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from alp.attacks import PGD
 from alp.config import DiffusionConfig
 from alp.data.images import Images
 from alp.defences import Defended, InputNoise
+from alp.defences.base import classify
 from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import Diffusion
@@ -398,3 +401,49 @@ def test_the_encoder_of_the_latent_noise_benchmark_is_the_identity_without_layer
     assert out.shape == x.shape
     assert 0 <= float(out.min()) <= float(out.max()) <= 1
     assert not torch.allclose(out, x)
+
+
+def test_an_image_is_left_open_at_the_radii_that_are_neither_certified_nor_refuted() -> None:
+    anytime = script("anytime")
+    columns = {
+        "radius": np.array([0.6, np.nan, 0.25, 0.0, np.nan]),
+        "refuted": np.array([np.inf, 0.0, np.inf, 0.5, np.inf]),
+    }
+    assert anytime.RADII == (0.0, 0.25, 0.5)
+    assert anytime.left_open(columns).T.tolist() == [
+        [False, False, False],
+        [False, False, False],
+        [False, False, True],
+        [False, True, False],
+        [True, True, True],
+    ]
+
+
+def test_images_left_open_get_the_votes_of_the_fixed_test(new_classifier, tmp_path, capsys) -> None:
+    classifier = new_classifier(classes=10)
+    images = alp.load_data("shapes", "test").take(12)
+    noise = 0.5 * normal((20, *images.images.shape), generator(0, "noise"))
+    with torch.no_grad():  # as many votes for each class: some images stay open
+        x = images.batch(torch.arange(12))[0]
+        classifier.head.bias -= classify(classifier, (x + noise).flatten(0, 1)).mean(0)
+    path = tmp_path / "weights.safetensors"
+    save(alp.Smoothed(classifier, 0.5), path)
+    data = ["--data", "shapes", "--images", "12"]
+    plan = ["--budget", "512", "--fixed", "1024", "--backend", "eager", "--precision", "float32"]
+    out = tmp_path / "out"
+    script("anytime").main(["--weights", str(path), *data, *plan, "--out", str(out)])
+    told = capsys.readouterr().out
+    columns = read(out / "records" / "anytime").columns
+    rows = script("anytime").left_open(columns).any(0)
+    assert 0 < rows.sum() < 12
+    assert f"{rows.sum()} of 12 images left open" in told
+    whole = alp.certify(alp.load(str(path)), images, budget=1024, method="fixed")
+    kept = read(out / "records" / "fixed").columns
+    assert np.array_equal(kept["radius"], whole.columns["radius"][rows], equal_nan=True)
+    right = whole.columns["selected"] == whole.columns["label"]
+    for radius in (0.0, 0.25, 0.5):
+        shares = re.search(rf"radius {radius:g}: anytime (\S+) %, fixed (\S+) %", told)
+        assert shares is not None
+        early, fixed = (float(each) / 100 for each in shares.groups())
+        assert early <= fixed
+        assert fixed >= float((right & (whole.columns["radius"] >= radius)).mean()) - 1e-3
