@@ -18,6 +18,7 @@ from alp.defences.checkpoint import weights_digest
 from alp.errors import ConfigError, RecordError
 from alp.evaluation import EvalConfig, PaperProtocol
 from alp.evaluation.saved import about, evaluate_into
+from alp.evaluation.suites import Entry, Probes, Suite
 from alp.executors import device_of
 from alp.seeding import generator, initialising, uniform
 
@@ -113,6 +114,25 @@ def test_a_killed_evaluation_resumes_to_the_same_record(model, images, whole, tm
 def test_a_record_of_other_terms_is_refused(model, images, whole: Path, change) -> None:
     with pytest.raises(RecordError, match="give another folder, or delete the record"):
         run(model, images, whole, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"opening": (Entry("single", PGD(2)),)},
+        {"opening": (), "closing": (Entry("single", PGD(1)),)},
+        {"evaluations": 2},
+        {"probes": Probes(images=1)},
+    ],
+)
+def test_a_record_of_another_suite_of_the_same_name_is_refused(
+    model, images, tmp_path, change
+) -> None:
+    suite = Suite("mine", (Entry("single", PGD(1)),), (), 1, Probes(images=0))
+    first = run(model, images, tmp_path, suite=suite)
+    assert run(model, images, tmp_path, suite=suite).header == first.header
+    with pytest.raises(RecordError, match="give another folder, or delete the record"):
+        run(model, images, tmp_path, suite=replace(suite, **change))
 
 
 @pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1")])

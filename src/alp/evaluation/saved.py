@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alp.defences.base import DEFENCES, Defence, Model
 from alp.defences.checkpoint import weights_digest
 from alp.errors import RecordError
+from alp.evaluation.adaptive import Adaptive
 from alp.evaluation.config import EvalConfig
 from alp.evaluation.crew import Crew
 from alp.evaluation.evaluator import run
@@ -148,8 +149,12 @@ def _identity(config: EvalConfig) -> dict[str, Any]:
         name = suite if isinstance(suite, str) else suite.name
         ball = {"name": config.norm, "eps": config.threat.eps}
         found = {"suite": name, "attack_precision": config.attack_precision, "threat": ball}
-        budget = {"queries": suite.queries} if isinstance(suite, Queries) else {}
-        return found | budget | ({"surrogate": config.surrogate} if config.surrogate else {})
+        if isinstance(suite, Suite):  # a suite of one's own: its name does not say what it does
+            own = Adaptive(suite).own(config.threat, [], config.attack_precision)
+            found |= {key: own[key] for key in ("entries", "evaluations", "probes")}
+        if isinstance(suite, Queries):
+            found["queries"] = suite.queries
+        return found | ({"surrogate": config.surrogate} if config.surrogate else {})
     own = suite.own(config.threat, [], config.attack_precision)
     keys = ("attack", "knowledge") if isinstance(suite, PaperProtocol) else ("attack", "points")
     return {key: own[key] for key in keys}
