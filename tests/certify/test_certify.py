@@ -61,6 +61,22 @@ def test_a_record_says_what_the_votes_prove() -> None:
     assert set(columns["stopped"]) == {"settled", "budget"}
 
 
+def test_two_records_are_compared_on_the_same_images() -> None:
+    record = alp.certify(Halves(), images(), **SETTINGS)
+    right = record.columns["selected"] == record.columns["label"]
+    wrong = {**record.columns, "label": (record.columns["label"] + 1) % 3}
+    other = replace(record, columns=wrong)
+    assert right.all()
+    for row in summarise_certificates(record, beside=other)["certified"]:
+        assert row["paired"]["value"] == row["value"]
+        assert 0 < row["paired"]["low"] < row["paired"]["high"] <= 1
+    for row in summarise_certificates(other, beside=record)["certified"]:
+        assert row["paired"]["value"] == -certified_at(record, row["radius"]).mean()
+    fewer = alp.certify(Halves(), images(10), **SETTINGS)
+    with pytest.raises(RecordError, match="are of other images; certify both on the same ones"):
+        summarise_certificates(record, beside=fewer)
+
+
 def test_what_is_settled_is_settled_for_a_reason() -> None:
     columns = alp.certify(Halves(), images(), **SETTINGS).columns
     settled = columns["stopped"] == "settled"

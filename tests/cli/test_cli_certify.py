@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -32,6 +33,20 @@ def test_json_and_a_finished_record(alp, line) -> None:
     model = first["models"][0]
     assert model["images"] == 6
     assert [row["radius"] for row in model["certified"]] == [0, 0.02]
+
+
+def test_several_models_are_compared_on_the_same_images(alp, line, weights, tmp_path) -> None:
+    other = tmp_path / "other" / "weights.safetensors"
+    other.parent.mkdir()
+    shutil.copy(weights.classifier, other)
+    several = [line[0], weights.classifier, other, *line[2:]]
+    first, second = json.loads(alp(*several, "--json").out)["models"]
+    assert all("paired" not in row for row in first["certified"])
+    for here, there in zip(second["certified"], first["certified"], strict=True):
+        assert here["paired"]["value"] == pytest.approx(here["value"] - there["value"])
+        assert here["paired"]["low"] <= here["paired"]["value"] <= here["paired"]["high"]
+    told = alp(*several)
+    assert f"paired with {first['name']}" in " ".join(told.out.split())
 
 
 def test_more_budget_goes_on(alp, line) -> None:

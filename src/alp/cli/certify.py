@@ -24,13 +24,15 @@ from alp.deploy.backends import BACKENDS, PRECISIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from alp.records import Record
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Chosen, Spread):
     """Certify classifiers under Gaussian noise on the pixels: by votes, a lower bound on their
-    accuracy under every attack in L2 (Cohen et al. 2019). Each model gets a record in the folder;
-    interrupted, the same command goes on where it stopped, and with a larger --budget it casts more
-    votes on the images that are still open."""
+    accuracy under every attack in L2 (Cohen et al. 2019). Each model gets a record in the folder,
+    and is compared with the first one, image by image. Interrupted, the same command goes on where
+    it stopped, and with a larger --budget it casts more votes on the images that are still open."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
     """Weights files, or packaged names, of classifiers that are deterministic, or smoothed."""
@@ -104,6 +106,7 @@ def run(settings: Settings) -> None:
         for name, model in models.items()
     }
     share, told, waiting = settings.own_share, [], []
+    first: Record | None = None
     remember_command("certify", settings, share)
     with progress("images") as bar:
         for name, model in smoothed.items():
@@ -132,7 +135,8 @@ def run(settings: Settings) -> None:
             if cast:
                 rate = cast / (time.monotonic() - begun)
                 note(f"certify {name}: {cast:,} votes, {rate:,.0f} a second")
-            summary = summarise_certificates(record)
+            summary = summarise_certificates(record, beside=first)
+            first = first or record
             if settings.attack:
                 summary["attacked"] = attack_certificates(
                     model,
@@ -157,17 +161,28 @@ def run(settings: Settings) -> None:
 
 
 def certified_rows(summaries: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """Headings, and certified accuracy at each radius, a row each."""
-    yield ["model", "radius (L2)", "implied Linf", "certified", "95 % interval"]
+    """Headings, and certified accuracy at each radius, a row each; of several models also the
+    difference to the first one, on the same images."""
+    several = len(summaries) > 1
+    headings = ["model", "radius (L2)", "implied Linf", "certified", "95 % interval"]
+    yield headings + [f"paired with {summaries[0]['name']}"] * several
     for each in summaries:
         for row in each["certified"]:
-            yield [
+            cells = [
                 each["name"],
                 f"{row['radius']:g}",
                 f"{255 * row['linf']:.2f}/255",
                 f"{100 * row['value']:.1f} %",
                 f"{100 * row['low']:.1f} to {100 * row['high']:.1f}",
             ]
+            yield cells + [_difference(row.get("paired"))] * several
+
+
+def _difference(paired: Mapping[str, float] | None) -> str:
+    if paired is None:  # the first model itself
+        return ""
+    low, high = 100 * paired["low"], 100 * paired["high"]
+    return f"{100 * paired['value']:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def lines(summaries: Sequence[Mapping[str, Any]]) -> list[str]:

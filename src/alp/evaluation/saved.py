@@ -148,7 +148,8 @@ def _identity(config: EvalConfig) -> dict[str, Any]:
     if isinstance(suite, str | Suite | Queries):
         name = suite if isinstance(suite, str) else suite.name
         ball = {"name": config.norm, "eps": config.threat.eps}
-        found = {"suite": name, "attack_precision": config.attack_precision, "threat": ball}
+        found: dict[str, Any] = {"suite": name, "threat": ball}
+        found["attack_precision"] = config.attack_precision
         if isinstance(suite, Suite):  # a suite of one's own: its name does not say what it does
             own = Adaptive(suite).own(config.threat, [], config.attack_precision)
             found |= {key: own[key] for key in ("entries", "evaluations", "probes")}

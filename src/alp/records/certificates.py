@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from alp.errors import RecordError
 from alp.records.record import Record
-from alp.records.statistics import few_images, wilson
+from alp.records.statistics import few_images, paired_difference, wilson
 
 KIND_CERTIFICATE = "certificate"
 """What :func:`alp.certify` makes, one row an image: ``index``, ``label``, ``selected`` (the class),
@@ -61,18 +61,33 @@ def votes_for(record: Record) -> NDArray[np.int64]:
     return chosen
 
 
-def summarise_certificates(record: Record, radii: Sequence[float] | None = None) -> dict[str, Any]:
+def _paired(record: Record, beside: Record, radius: float) -> dict[str, float]:
+    value, interval = paired_difference(certified_at(record, radius), certified_at(beside, radius))
+    return {"value": value, "low": interval.low, "high": interval.high}
+
+
+def summarise_certificates(
+    record: Record, radii: Sequence[float] | None = None, beside: Record | None = None
+) -> dict[str, Any]:
     """The numbers of a record, as JSON values.
 
     ``certified`` has for each radius the certified accuracy in [0,1] with its 95 % interval, and
     the radius in Linf that the L2 radius implies (r / sqrt(3 H W)). ``acr`` is the average radius
     of all images, 0 where the class is wrong or none is certified; a few images that are easy can
-    dominate it (Sun et al. 2025).
+    dominate it (Sun et al. 2025). With a record ``beside`` it each radius has ``paired`` too: how
+    much more is certified than there, on the same images, with its 95 % interval.
 
     Raises:
-        RecordError: it is no certificate.
+        RecordError: it is no certificate, or ``beside`` is of other images.
     """
     require_certificate(record)
+    if beside is not None:
+        require_certificate(beside)
+        if beside.header["data_digest"] != record.header["data_digest"]:
+            raise RecordError(
+                f"the records {record.name!r} and {beside.name!r} are of other images; certify "
+                "both on the same ones"
+            )
     header, columns, count = record.header, record.columns, len(record)
     right = columns["selected"] == columns["label"]
     radius = np.where(right, np.nan_to_num(columns["radius"], nan=0.0), 0.0)
@@ -88,6 +103,7 @@ def summarise_certificates(record: Record, radii: Sequence[float] | None = None)
                 "value": successes / count,
                 "low": interval.low,
                 "high": interval.high,
+                **({} if beside is None else {"paired": _paired(record, beside, each)}),
             }
         )
     return {
