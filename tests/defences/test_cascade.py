@@ -81,6 +81,12 @@ def test_its_votes_are_certified() -> None:
     assert full.asked
 
 
+def test_of_smoothed_classifiers_it_takes_the_bases(new_classifier) -> None:
+    full, light = new_classifier(), new_classifier()
+    made = assemble("cascade", Smoothed(full, 0.25), light=Smoothed(light, 0.25))
+    assert (made.classifier, made.light) == (full, light)
+
+
 def test_what_cannot_be_a_cascade_is_refused(new_classifier) -> None:
     with pytest.raises(ConfigError, match=r"confidence is 1.5"):
         made(1.5)

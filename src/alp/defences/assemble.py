@@ -12,6 +12,7 @@ from alp.defences.base import DEFENCES, Defence
 from alp.defences.classes import require_fixed
 from alp.defences.diffusion import Diffusion
 from alp.defences.purifier import Purifier
+from alp.defences.smoothed import Smoothed
 from alp.defences.unified import UnifiedLatents
 from alp.errors import ConfigError, choose
 
@@ -48,7 +49,9 @@ def assemble(
     """The registered defence ``name`` in front of ``classifier``, in evaluation mode.
 
     Args:
-        classifier: images (B,3,H,W) in [0,1] -> logits (B,K).
+        classifier: images (B,3,H,W) in [0,1] -> logits (B,K). Of a :class:`Smoothed` one, such as
+            a packaged certified one, the base is taken, and of ``light`` too: its noise is that of
+            the votes, which :func:`alp.certify` draws.
         diffusion: the noise predictor of the defences by diffusion.
         settings: what else its constructor takes, by name.
         purifier: of the defence by one, ``defended``.
@@ -60,7 +63,9 @@ def assemble(
         ConfigError: it is not made so, a model is missing or too many, or a setting cannot be used.
     """
     kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
+    classifier = _base(classifier)
     models: list[nn.Module] = [classifier]
+    light = None if light is None else _base(light)
     given = {"light": light, "purifier": purifier, "diffusion": diffusion, "latents": latents}
     for part, model in given.items():
         words = MODELS[part]
@@ -81,6 +86,11 @@ def assemble(
                 f"{name!r} has no setting {each!r}; choose among: {', '.join(valid) or 'none'}"
             )
     return kind(*models, **(settings or {})).eval()
+
+
+def _base(model: nn.Module) -> nn.Module:
+    """The classifier behind the votes, where there are votes."""
+    return model.classifier if isinstance(model, Smoothed) else model
 
 
 def _models(kind: type[Defence]) -> tuple[str, ...]:
