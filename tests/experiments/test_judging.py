@@ -10,7 +10,7 @@ import pytest
 
 from alp.experiments import EXPERIMENTS
 from alp.experiments.claims import claims
-from alp.experiments.findings import judge
+from alp.experiments.findings import COMMANDS, judge
 from alp.experiments.measures import MEASURES
 from alp.records import Kept, Record, read_tree
 from alp.report.claims import Finding, Judged, claims_part, totals
@@ -60,7 +60,7 @@ def found(records, id: str) -> Judged:
 
 def test_every_claim_can_be_measured_by_an_experiment() -> None:
     items = {item for claim in claims() for item in claim.items}
-    assert items <= set(EXPERIMENTS)
+    assert items <= set(EXPERIMENTS) | set(COMMANDS)
     assert {claim.quantity for claim in claims()} == set(MEASURES)
 
 
@@ -204,6 +204,59 @@ def test_an_attack_alone_is_held_against_no_attack(left: float, status: str) -> 
     assert [each.protocol for each in one.findings] == ["linf", "l2"]
     assert [each.value for each in one.findings] == pytest.approx([80 - 100 * left, 30])
     assert one.findings[0].holds is (status == "reproduced")
+
+
+def leaderboard(name: str, levels: dict[str, float], number: int, **header) -> Kept:
+    """A verdict of a defence that no experiment made: level to the share that it leaves."""
+    columns = {name: np.full(IMAGES, 2) for name in ("clean_select", "clean_fresh", "psnr")}
+    entries = []
+    for level, left in levels.items():
+        attacked = 2 * (np.arange(IMAGES) < left * IMAGES)
+        columns |= {f"{level}_{part}": attacked for part in ("select", "fresh")}
+        columns[f"{level}_attacked"] = np.ones(IMAGES, bool)
+        attack = {"name": "pgd"}
+        entries.append({"name": level, "level": level, "attack": attack, "closing": False})
+    base = {
+        "kind": "verdict",
+        "name": name,
+        "evaluations": 2,
+        "data_digest": "d1",
+        "entries": entries,
+        "defence": {"kind": name},
+        **{"trial": 0, "draws": 1, "suite": "quick", "checks": [], "sigma": None, "warnings": []},
+        **CIFAR10,
+    }
+    return kept(Record({**base, **header}, columns), "", number, "leaderboard")
+
+
+def test_another_works_defence_is_held_against_the_bare_classifier() -> None:
+    bare = leaderboard("cifar10-lite-standard", {"single": 0.1}, 0)
+    ours = leaderboard("magnet", {"oblivious": 0.4, "detectors": 0.1}, 1)
+    one = found([bare, ours], "field.magnet")
+    assert one.status == "only"
+    assert {each.protocol: each.value for each in one.findings} == {
+        "oblivious": pytest.approx(30),
+        "detectors": pytest.approx(0),
+        "worst case": pytest.approx(0),
+    }
+    others = leaderboard("magnet", {"oblivious": 0.4}, 1, data_digest="d2")
+    older = leaderboard("magnet", {"oblivious": 0.4}, 1, defence={})
+    cells = [("single", 0.3, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]
+    for without in ([ours], [bare, others], [bare, older]):
+        judged = {each.id: each for each in judge([points("sweep", cells), *without])}
+        assert judged["field.magnet"].status == "not measured"
+        assert "docs/leaderboard.md" in judged["field.magnet"].measure
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.6, "reproduced"), (0.0, "not reproduced")])
+def test_what_is_certified_is_a_share_of_all_images(share: float, status: str) -> None:
+    header = {"kind": "certificate", "name": "cifar10-certified", **CIFAR10}
+    right = np.arange(IMAGES) < share * IMAGES
+    columns = {"label": np.zeros(IMAGES, int), "selected": np.where(right, 0, 1)}
+    columns["radius"] = np.where(np.arange(IMAGES) % 2, 0.5, np.nan)
+    one = found([kept(Record(header, columns), "", folder="proofs")], "field.smoothing")
+    assert one.findings[0].value == pytest.approx(50 * share)
+    assert one.status == status
 
 
 def test_the_tradeoff_has_two_ends_and_an_optimum() -> None:

@@ -8,11 +8,24 @@ from collections.abc import Iterable, Sequence
 from alp.errors import AlpError, choose
 from alp.experiments.claims import DATA, Claim, claims
 from alp.experiments.measures import MEASURES, Runs, Value
+from alp.experiments.measures.field import CERTIFICATES, LEADERBOARD
 from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
+from alp.records.certificates import KIND_CERTIFICATE
 from alp.report.claims import Finding, Judged
 
-_KINDS = {KIND_ROBUSTNESS: "hierarchy", KIND_VERDICT: "honest", KIND_BENCH: "speed"}
-"""The experiment of a record that does not name it, by its kind."""
+_KINDS = {
+    KIND_ROBUSTNESS: ("hierarchy",),
+    KIND_VERDICT: ("honest", LEADERBOARD),
+    KIND_BENCH: ("speed",),
+    KIND_CERTIFICATE: (CERTIFICATES,),
+}
+"""What a record that names no experiment may stand for, by its kind."""
+
+COMMANDS = {
+    LEADERBOARD: "the commands of docs/leaderboard.md",
+    CERTIFICATES: "`alp certify cifar10-certified`",
+}
+"""What makes records that are of no experiment."""
 
 FORMS = {
     "%": "{:.2f}\u202f%",
@@ -44,10 +57,10 @@ def chosen_runs(kept: Iterable[Kept]) -> Runs:
     """Experiment to the records of the run that counts."""
     found: dict[str, dict[str, list[Kept]]] = {}
     for each in kept:
-        item = each.item or _KINDS.get(each.record.kind, "")
         data = each.record.header.get("data")
         if isinstance(data, dict) and data.get("name") == DATA:
-            found.setdefault(item, {}).setdefault(each.folder, []).append(each)
+            for item in _items(each):
+                found.setdefault(item, {}).setdefault(each.folder, []).append(each)
     return {
         item: max(
             folders.values(),
@@ -57,6 +70,15 @@ def chosen_runs(kept: Iterable[Kept]) -> Runs:
     }
 
 
+def _items(kept: Kept) -> tuple[str, ...]:
+    """The experiments that a record may stand for."""
+    if kept.item:
+        return (kept.item,)
+    found = _KINDS.get(kept.record.kind, ())
+    # Older verdicts do not say which defence they are of.
+    return tuple(e for e in found if e != LEADERBOARD or kept.record.header.get("defence"))
+
+
 def _judged(claim: Claim, runs: Runs) -> Judged:
     measure = choose(MEASURES, claim.quantity, "quantity of a claim")
     try:
@@ -64,7 +86,7 @@ def _judged(claim: Claim, runs: Runs) -> Judged:
     # A record that lacks what the measure needs is refused where the page shows it.
     except (AlpError, LookupError, TypeError):
         values = []
-    commands = " and ".join(f"`alp reproduce {item}`" for item in claim.items)
+    commands = " and ".join(COMMANDS.get(item, f"`alp reproduce {item}`") for item in claim.items)
     return Judged(
         id=claim.id,
         sentence=claim.sentence,

@@ -50,6 +50,8 @@ MEASURES: dict[str, Measure] = {
     "psnr spread": psnr.spread,
     "gain as it is": points.gain,
     "harm of an attack": field.harm,
+    "left of an attack": field.protects,
+    "certified": field.certified,
     "gain of draws": points.consensus,
     "harm of a band": points.harm,
     "removed of a band": points.removed,

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures.base import Runs, Value, difference, named
-from alp.records import KIND_VERDICT, Kept, worst
+from alp.experiments.measures.base import Runs, Value, difference, named, same_images
+from alp.experiments.measures.honest import under
+from alp.records import KIND_VERDICT, Kept, robust_share, worst
+from alp.records.certificates import certified_at
+from alp.records.statistics import Interval, wilson
 
 ITEM = "attacks"
+
+LEADERBOARD = "leaderboard"
+"""Verdicts that ``alp evaluate`` made, on defences of other works."""
+
+CERTIFICATES = "certificates"
+"""Records that ``alp certify`` made."""
 
 
 def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -23,6 +32,27 @@ def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
                 left = worst(columns, [entry["name"]], rounds)
                 clean = columns["clean_fresh"] / rounds
                 yield difference(_norm(each), clean, left, [each])
+
+
+def protects(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that attackers of each level leave a row above the worst case of another, on the same
+    images."""
+    records = runs.get(LEADERBOARD, ())
+    ours, bare = named(records, claim.row), named(records, claim.against)
+    if ours and bare and same_images([*ours, *bare]):
+        for level in claim.protocols:
+            left = under(ours[0], level)
+            if left is not None:
+                yield difference(level, left, robust_share(bare[0].record), [*ours, *bare])
+
+
+def certified(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Per cent of the images that are certified with their class at the L2 radius of the claim."""
+    if claim.setting is not None:
+        for each in named(runs.get(CERTIFICATES, ()), claim.row):
+            proved = certified_at(each.record, claim.setting["radius"])
+            low, high = wilson(int(proved.sum()), len(proved))
+            yield Value("", 100 * float(proved.mean()), [each], Interval(100 * low, 100 * high))
 
 
 def _norm(kept: Kept) -> str:

@@ -22,7 +22,7 @@ def cost(runs: Runs, claim: Claim) -> Iterator[Value]:
     if records and same_images(records):
         clean = _mean([_clean(each) for each in records])
         for level in claim.protocols:
-            shares = [_under(each, level) for each in records]
+            shares = [under(each, level) for each in records]
             found = [share for share in shares if share is not None]
             if len(found) == len(records):
                 yield difference(level, clean, _mean(found), records)
@@ -64,7 +64,7 @@ def _clean(kept: Kept) -> NDArray[np.floating]:
     return share
 
 
-def _under(kept: Kept, level: str) -> NDArray[np.floating] | None:
+def under(kept: Kept, level: str) -> NDArray[np.floating] | None:
     """The share of predictions that an attacker of ``level`` leaves right, (n,); None where the
     suite has none that attacked every image."""
     header = kept.record.header
