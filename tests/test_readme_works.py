@@ -49,7 +49,7 @@ def attacks() -> Mapping[str, Mapping[tuple[str, str], Cell]]:
 
 
 def leaderboard(name: str) -> Record:
-    return read(ROOT / "results" / "leaderboard" / "records" / f"{name}.json")
+    return read(ROOT / "results" / "cpu" / "leaderboard" / "records" / f"{name}.json")
 
 
 @pytest.mark.parametrize("work", WORKS)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_number_of_the_page_is_that_of_a_record() -> None:
-    kept, refused = read_tree(ROOT / "results" / "leaderboard")
+    kept, refused = read_tree(ROOT / "results" / "cpu" / "leaderboard")
     assert not refused
     (board,) = leaderboards(kept)
     lines = (ROOT / "docs" / "leaderboard.md").read_text("utf-8").splitlines()
