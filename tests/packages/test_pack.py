@@ -135,7 +135,7 @@ def test_a_model_agrees_with_itself_and_not_with_another(row: str, package, toy)
         (
             {"teapot": "purifier"},
             UnknownNameError,
-            "teapot.*certified, certified-half, control, defended",
+            "teapot.*certified, certified-adversarial, certified-half, control",
         ),
         ({"defended": None}, ConfigError, "one has to be 'defended'"),
         ({"defended": "nothing"}, CheckpointError, "nothing.*alp train"),
