@@ -37,7 +37,7 @@ AT = "verdicts/cifar10-lite-adversarial"
 TRIALS = range(5)
 
 TERMS = {
-    "certificates": "cifar10 L2 1,000 0.001",
+    "certificates": "cifar10 cifar10 L2 1,000 0.001 8/255 bfloat16",
     "data and images": "64 100 200 256 cifar10 10 512 512 512 1,000 150 512 128",
     "models": "cifar10 cifar10 cifar10",
     "threats": "8/255 8/255 7 2/255",
@@ -353,6 +353,17 @@ def proofs() -> Iterator[str]:
             yield f"{per_cent(row['value'])} % ({ends(row)}) at {row['radius']}"
         yield f"otes under noise of {made.header['sigma']} certify"
         assert (len(made), made.header["alpha"]) == (1000, 0.001)
+    both = "records/cifar10-certified-certified-adversarial"
+    made = record(f"certificates-adversarial/{both}")
+    for row in summarise_certificates(made, [0.25, 0.5])["certified"]:
+        yield f"{per_cent(row['value'])} % ({ends(row)}) at {row['radius']}"
+    yield f"under noise of {made.header['sigma']}, certifies"
+    attacked, alone = f"verdicts-certified/{both}", "leaderboard/records/cifar10-lite-adversarial"
+    assert all(each["passed"] for each in record(attacked).header["checks"])
+    ours, others = (verdict(each)["worst"] for each in (attacked, alone))
+    yield f"keeps {per_cent(ours['value'])} % ({ends(ours)}) in the worst"
+    yield f"where AT alone keeps {per_cent(others['value'])} % ({len(record(attacked))} images"
+    assert record(attacked).header["data_digest"] == record(alone).header["data_digest"]
 
 
 def autoattack() -> Iterator[str]:
