@@ -1,0 +1,65 @@
+"""The table of docs/certificates.md is that of the committed records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alp.records import read
+from alp.records.certificates import summarise_certificates
+
+ROOT = Path(__file__).parents[2]
+FIRST = "cifar10-certified"
+WAYS = {
+    FIRST: ("trained under noise (`cifar10-certified`)", "70 min"),
+    "cifar10-certified-certified-adversarial": ("trained on attacked images under noise", "40 min"),
+    "denoised-adversarial": ("a denoiser before `adversarial`, which stays as it is", "17 min"),
+    "denoised": ("a denoiser before `standard`, which stays as it is", "16 min"),
+    "cifar10-lite-adversarial": ("`adversarial` alone", "none"),
+    "cifar10-lite-standard": ("`standard` alone", "none"),
+}
+"""Record to what it is called, and what was trained for it on one core."""
+
+
+def lines() -> list[str]:
+    """The table as the committed records have it."""
+    records = ROOT / "results" / "cpu" / "certificates-ways" / "records"
+    first = read(records / FIRST)
+    heading = ["way", "at 0", "at 0.25", "at 0.5", "paired at 0.25", "paired at 0.5"]
+    heading += ["votes an image", "training"]
+    rows = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
+    for name, (words, cost) in WAYS.items():
+        beside = None if name == FIRST else first
+        told = summarise_certificates(read(records / name), beside=beside)
+        assert (told["images"], told["budget"], told["sigma"]) == (300, 5_000, 0.25)
+        assert [row["radius"] for row in told["certified"]] == [0, 0.25, 0.5]
+        shares = [f"{100 * row['value']:.1f} %" for row in told["certified"]]
+        paired = [_points(row.get("paired")) for row in told["certified"][1:]]
+        votes = f"{told['votes']:,.0f}"
+        rows.append(f"| {' | '.join([words, *shares, *paired, votes, cost])} |")
+    return rows
+
+
+def _points(paired: dict[str, float] | None) -> str:
+    if paired is None:
+        return ""
+    value, low, high = (100 * paired[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def test_every_number_of_the_page_is_that_of_a_record() -> None:
+    text = (ROOT / "docs" / "certificates.md").read_text("utf-8")
+    assert "\n".join(lines()) in text
+
+
+def test_what_a_denoiser_adds_is_quoted_right() -> None:
+    records = ROOT / "results" / "cpu" / "certificates-ways" / "records"
+    text = " ".join((ROOT / "docs" / "certificates.md").read_text("utf-8").split())
+    added = []
+    for alone, denoised in (("adversarial", "denoised-adversarial"), ("standard", "denoised")):
+        told = summarise_certificates(
+            read(records / denoised), beside=read(records / f"cifar10-lite-{alone}")
+        )
+        added.append([f"{100 * row['paired']['value']:.1f}" for row in told["certified"]])
+    (first, _, last), (usual, _, usual_last) = added
+    assert f"adds {first} points to it at the radius 0 and {last} at 0.5" in text
+    assert f"trained as usual it adds {usual} and {usual_last}" in text
