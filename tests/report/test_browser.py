@@ -42,7 +42,9 @@ FAINT = """() => {
   }
   return [seen, found];
 }"""
-FIGURES = """() => [...document.querySelectorAll("svg, img, svg image")].map((each) => {
+FIGURES = """() => [...document.querySelectorAll("svg, img, svg image")].filter(
+  (each) => !each.closest("details.more")  // further runs, and charts of a single defence
+).map((each) => {
   const box = each.getBoundingClientRect();
   const whole = each.tagName !== "IMG" || (each.complete && each.naturalWidth > 0);
   const least = each.tagName === "image" ? 5 : 20;  // a colour bar is narrow

@@ -121,7 +121,7 @@ def write_report(
         asked=asked,
         tables=tables,
         benches=benches,
-        figures=charts,
+        figures=_by_title(charts),
         refused=errors,
         others=len({each.path for each in kept} - shown - set(unusable)),
         version=__version__,
@@ -145,6 +145,14 @@ def _with_charts(parts: Sequence[dict[str, Any]], figures: Sequence[Drawn]) -> l
         of_part = next((part for part in parts if _records(part) & set(figure.records)), None)
         (left if of_part is None else of_part["charts"]).append(figure)
     return left
+
+
+def _by_title(figures: Sequence[Drawn]) -> list[tuple[str, list[Drawn]]]:
+    """Title to its figures, one a run."""
+    found: dict[str, list[Drawn]] = {}
+    for each in figures:
+        found.setdefault(each.title, []).append(each)
+    return list(found.items())
 
 
 def _records(part: dict[str, Any]) -> set[str]:
