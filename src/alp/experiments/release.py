@@ -160,7 +160,7 @@ ROWS = {
     "guard": Row("purifier alone trained, before the frozen baseline", 1),
     "certified": Row("certified votes under noise"),
     "certified-half": Row("certified votes under noise of 0.5"),
-    "certified-adversarial": Row("certified votes under noise, trained on attacked images"),
+    "certified-adversarial": Row("certified votes under noise, robust in Linf"),
 }
 """Name to row: those of Table II, and the controls."""
 
