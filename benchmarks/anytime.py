@@ -1,6 +1,6 @@
 """What stopping early costs: certified accuracy by the anytime test beside 100,000 votes an image.
 
-    python benchmarks/anytime.py --images 500 --budget 12000 --processes 2 --out runs/anytime
+    python benchmarks/anytime.py --images 500 --budget 10000 --precision bfloat16 --out runs/anytime
 
 Both get the same images and the same engine. 100,000 votes on each of 500 images take hours, and on
 most images the answer is known before: the fixed test is counted as certifying every radius that
@@ -29,6 +29,7 @@ from alp.defences.plan import SamplingPlan
 from alp.defences.smoothed import Smoothed
 from alp.evaluation.certify import CertifyConfig, certify_into, smoothed_of, voters
 from alp.evaluation.crew import Crew
+from alp.progress import on_terminal
 from alp.records import Record
 
 RADII = (0.0, 0.25, 0.5)
@@ -41,15 +42,16 @@ def voted(
     smoothed: Smoothed, images: Images, plan: SamplingPlan, folder: Path, crew: Crew
 ) -> Record:
     """The record of one plan on these images, made or read."""
-
-    def report(done: int, total: int, votes: int) -> None:
-        print(f"\r{plan.method}: {done} of {total} images ", end="", flush=True)
-
-    record = certify_into(
-        folder, plan.method, smoothed, images, CertifyConfig(plan), report, crew=crew
-    )
-    print("\r", end="")
-    return record
+    with on_terminal(None) as show:
+        return certify_into(
+            folder,
+            plan.method,
+            smoothed,
+            images,
+            CertifyConfig(plan),
+            lambda done, total, votes: show(plan.method, done, total),
+            crew=crew,
+        )
 
 
 def certified_by(columns: Mapping[str, np.ndarray]) -> np.ndarray:
