@@ -307,6 +307,6 @@ def _fault(path: Path, error: Exception) -> str:
     if begin.startswith((b"PK", b"\x80")):
         kind += (
             ", and nothing is unpickled here, since that can run any code: where you trust it, "
-            "read it with torch.load(..., weights_only=True) and write the model with alp.save"
+            "read it with PyTorch's loader and weights_only=True, and write the model with alp.save"
         )
     return f"{kind}; alp reads safetensors"
