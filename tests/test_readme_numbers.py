@@ -213,12 +213,9 @@ def page() -> Iterator[str]:
         "field.magnet": "only",
         "field.hgd": "only",
     }
-    magnet, hgd = (
-        {f.protocol: f for f in claims()[f"field.{n}"].findings} for n in ("magnet", "hgd")
-    )
-    yield f"MagNet (+{magnet['oblivious'].value:.1f} points)"
-    yield f"and HGD (+{hgd['oblivious'].value:.1f}) protect"
-    assert magnet["worst case"].value == hgd["worst case"].value == 0
+    yield "MagNet (+{:.1f} points)".format(*of("field.magnet", "oblivious"))
+    yield "and HGD (+{:.1f}) protect".format(*of("field.hgd", "oblivious"))
+    assert of("field.magnet", "worst case") == of("field.hgd", "worst case") == [0]
     boundary = record("attacks/records/baseline-l2-black-box")
     attacks = {e["attack"]["name"]: e["attack"] for e in boundary.header["entries"]}
     yield f"in {attacks['boundary']['steps']} steps ({len(boundary)} images)"

@@ -251,9 +251,13 @@ def test_another_works_defence_is_held_against_the_bare_classifier() -> None:
 @pytest.mark.parametrize(("share", "status"), [(0.6, "reproduced"), (0.0, "not reproduced")])
 def test_what_is_certified_is_a_share_of_all_images(share: float, status: str) -> None:
     header = {"kind": "certificate", "name": "cifar10-certified", **CIFAR10}
+    header |= {"sigma": 0.25, "radii": [0.5], "alpha": 0.001, "budget": 128, "method": "anytime"}
+    header |= {"precision": "float32", "seed": 0, "images": IMAGES, "shape": [3, 32, 32]}
     right = np.arange(IMAGES) < share * IMAGES
     columns = {"label": np.zeros(IMAGES, int), "selected": np.where(right, 0, 1)}
     columns["radius"] = np.where(np.arange(IMAGES) % 2, 0.5, np.nan)
+    columns |= {"index": np.arange(IMAGES), "draws": np.full(IMAGES, 128)}
+    columns |= {"refuted": np.full(IMAGES, np.inf), "stopped": np.full(IMAGES, "settled")}
     one = found([kept(Record(header, columns), "", folder="proofs")], "field.smoothing")
     assert one.findings[0].value == pytest.approx(50 * share)
     assert one.status == status

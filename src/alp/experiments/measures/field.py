@@ -8,8 +8,8 @@ from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value, difference, named, same_images
 from alp.experiments.measures.honest import under
 from alp.records import KIND_VERDICT, Kept, robust_share, worst
-from alp.records.certificates import certified_at
-from alp.records.statistics import Interval, wilson
+from alp.records.certificates import summarise_certificates
+from alp.records.statistics import Interval
 
 ITEM = "attacks"
 
@@ -50,9 +50,10 @@ def certified(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Per cent of the images that are certified with their class at the L2 radius of the claim."""
     if claim.setting is not None:
         for each in named(runs.get(CERTIFICATES, ()), claim.row):
-            proved = certified_at(each.record, claim.setting["radius"])
-            low, high = wilson(int(proved.sum()), len(proved))
-            yield Value("", 100 * float(proved.mean()), [each], Interval(100 * low, 100 * high))
+            radii = [claim.setting["radius"]]
+            (row,) = summarise_certificates(each.record, radii)["certified"]
+            interval = Interval(100 * row["low"], 100 * row["high"])
+            yield Value("", 100 * row["value"], [each], interval)
 
 
 def _norm(kept: Kept) -> str:
