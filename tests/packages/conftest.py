@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from rows import HEAD, STAGES, models
+from rows import finish, models
 
-from alp.config import to_dict
 from alp.data import Images
 from alp.defences import packaged as packaged_module
-from alp.defences.checkpoint import Model, save
 from alp.defences.packaged import Package
 from alp.experiments.release import pack
 from alp.records import Record
 from alp.report.card import render_card
 from alp.seeding import generator, uniform
-from alp.training import ClassifierStage
-
-
-def finish(folder: Path, row: str, model: Model) -> Path:
-    """A folder as a finished training of ``model`` leaves it."""
-    digest = save(model.eval(), folder / "weights.safetensors")
-    record = {
-        "stage": "some stage",
-        "settings": to_dict(STAGES.get(row, ClassifierStage(HEAD))),
-        "data": "cifar10",
-        "seconds": 75.0,
-        "precision": "32-true",
-        "versions": {"alp": "0", "torch": "2"},
-        "curve": {"step": [float(n) for n in range(1, 201)], "loss": [1 / 3] * 200},
-        "weights_digest": digest,
-    }
-    (folder / "training.json").write_text(json.dumps(record))
-    return folder
 
 
 @pytest.fixture(scope="session")

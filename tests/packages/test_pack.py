@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from rows import finish
 
+from alp.config import DiffusionConfig
 from alp.defences import packaged as packaged_module
 from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.diffusion import Diffusion
 from alp.defences.packaged import Offer, load, open_package
 from alp.errors import CheckpointError, ConfigError, RecordError, UnknownNameError
 from alp.experiments.release import appraise, pack
@@ -92,6 +95,19 @@ def test_a_packaged_model_packs_to_itself(package, trained, toy, tmp_path: Path)
     assert again.manifest["rows"]["adversarial"]["precision"]["difference"] == 0
 
 
+def test_a_noise_predictor_makes_a_package_of_its_own(toy, tmp_path: Path) -> None:
+    model = Diffusion(DiffusionConfig(width=8))
+    folder = finish(tmp_path / "run", "diffusion", model)
+    packed = pack("denoiser", {"diffusion": folder}, tmp_path, toy, render_card)
+    assert packed.manifest["default"] == "diffusion"
+    assert packed.manifest["rows"]["diffusion"]["precision"]["measure"] == "psnr"
+    assert isinstance(load(packed.folder), Diffusion)
+    card = (packed.folder / "README.md").read_text()
+    assert ModelCard(card).data.pipeline_tag == "image-to-image"
+    assert "alp defend diffpure" in card
+    assert "No adaptive evaluation" not in card
+
+
 def broken(path: Path, out: Path) -> None:
     """A model whose logits leave float16: rounding makes them useless."""
     model = load_model(path / "weights.safetensors")
@@ -137,7 +153,7 @@ def test_a_model_agrees_with_itself_and_not_with_another(row: str, package, toy)
             UnknownNameError,
             "teapot.*certified, certified-adversarial, certified-half, control",
         ),
-        ({"defended": None}, ConfigError, "one has to be 'defended'"),
+        ({"defended": None}, ConfigError, "one of them has to be 'defended'"),
         ({"defended": "nothing"}, CheckpointError, "nothing.*alp train"),
     ],
 )

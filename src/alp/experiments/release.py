@@ -130,7 +130,7 @@ def _output(model: Model, x: Tensor, batch: int) -> Tensor:
     return defence(x, source, draws=min(defence.draws, _DRAWS))  # type: ignore[no-any-return]
 
 
-DEFAULTS = ("defended", "certified")
+DEFAULTS = ("defended", "certified", "diffusion")
 """The row that the name of a package alone stands for: the first of these that it has."""
 
 POINTS = 40
@@ -158,11 +158,12 @@ ROWS = {
     "frozen-sigma": Row("A-ALP + AT, sigma frozen"),
     "zero-sigma": Row("A-ALP + AT, sigma 0", 1),
     "guard": Row("purifier alone trained, before the frozen baseline", 1),
+    "diffusion": Row("diffusion model of low noise"),
     "certified": Row("certified votes under noise"),
     "certified-half": Row("certified votes under noise of 0.5"),
     "certified-adversarial": Row("certified votes under noise, robust in Linf"),
 }
-"""Name to row: those of Table II, and the controls."""
+"""Name to row: those of Table II, the controls, the diffusion model, and certified votes."""
 
 DATA_LICENCES = {
     "cifar10": "CIFAR-10 (Krizhevsky 2009) is distributed without a licence; its authors ask to "
@@ -215,7 +216,8 @@ def pack(
     kept = {} if onto is None else dict(onto.manifest["rows"])
     if not set(DEFAULTS) & {*trained, *kept}:
         raise ConfigError(
-            f"the rows are {', '.join(trained)}; one has to be {' or '.join(map(repr, DEFAULTS))}"
+            f"the rows are {', '.join(trained)}; one of them has to be"
+            f" {' or '.join(map(repr, DEFAULTS))}"
         )
     staged = out / f".{secrets.token_hex(4)}.{name}"
     staged.mkdir(parents=True)

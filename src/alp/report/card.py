@@ -87,10 +87,12 @@ def _front(manifest: Mapping[str, Any]) -> dict[str, Any]:
     front = {
         "license": manifest["licences"]["weights"].lower(),
         "library_name": "alp",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": "image-to-image"
+        if row["model"]["kind"] == "diffusion"
+        else "image-classification",
         "tags": ["adversarial-robustness", "adversarial-purification"],
         "datasets": [dataset["type"]],
-        "metrics": ["accuracy"],
+        "metrics": ["mse" if row["model"]["kind"] == "diffusion" else "accuracy"],
     }
     return front | (
         {"model-index": [{"name": manifest["name"], "results": results}]} if results else {}
