@@ -319,7 +319,8 @@ def _defence(kind: str, **settings) -> dict[str, object]:
 
 def test_a_leaderboard_ranks_the_defences_of_one_protocol(report, make_verdict) -> None:
     weak = make_verdict("median", defence=_defence("median"))
-    strong = make_verdict("ours", defence=_defence("magnet", detect=False))
+    magnet = _defence("magnet", detect=False)
+    strong = make_verdict("ours", defence=magnet, attack_precision="bfloat16")
     strong.columns["eot pgd_select"][:] = strong.columns["eot pgd_fresh"][:] = 2
     found = report([weak, strong, make_verdict("says not what it is")])
     assert found.tables[0][0]["name"] == ["MagNet, reformer alone"]
@@ -330,6 +331,7 @@ def test_a_leaderboard_ranks_the_defences_of_one_protocol(report, make_verdict) 
     assert (best["clean"], best["single"], best["eot"]) == ("100.0 %", "50.0 %", "100.0 %")
     assert best["worst case"].startswith("50.0 % (35.")
     assert best["checks"] == "1 of 1"
+    assert [row["attackers in"] for row in rows] == ["bfloat16", "float32"]
     assert "Carlini and Wagner" in best["published"]
     assert best["certified 0.25"] == best["time, one draw of ours = 1"] == ABSENT
 

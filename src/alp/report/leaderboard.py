@@ -1,8 +1,9 @@
 """The leaderboard: defences of one protocol under one adaptive verdict, with certificates and cost.
 
-A row is a verdict record that says what its defence is. What no record can know, the published
-number and why it differs, is in ``leaderboard.json``, by the name of a record or the kind of its
-defence.
+A row is a verdict record that says what its defence is. Attackers that compute in bfloat16 stand
+beside those in float32: all are judged as deployed, and the table says which it was. What no record
+can know, the published number and why it differs, is in ``leaderboard.json``, by the name of a
+record or the kind of its defence.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import numpy as np
 
 from alp.records import KIND_BENCH, KIND_VERDICT, Kept, Record, conclude
 from alp.records.certificates import KIND_CERTIFICATE, summarise_certificates
-from alp.report.format import interval, percent, suite_words, threat_words
+from alp.report.format import interval, percent, threat_words
 from alp.report.tables import ABSENT
 
 RADII = (0.25, 0.5)
 """L2 radii at which certificates are quoted."""
 
-_PROTOCOL = ("data_digest", "threat", "suite", "attack_precision", "images")
+_PROTOCOL = ("data_digest", "threat", "suite", "images")
 
 
 def leaderboards(kept: Iterable[Kept]) -> list[dict[str, Any]]:
@@ -52,7 +53,7 @@ def _board(
     )
     return {
         "threat": threat_words(first["threat"]),
-        "suite": suite_words(first),
+        "suite": str(first["suite"]),
         "data": f"{first['images']:,} images of {first['data']['name']}",
         "rows": [_row(each.record.header, found, levels, every, known) for each, found in ranked],
     }
@@ -79,6 +80,7 @@ def _row(
         },
         "worst case": f"{percent(found['worst']['value'])} ({interval(found['worst'])})",
         "checks": f"{passed} of {len(found['checks'])}",
+        "attackers in": str(header.get("attack_precision", "float32")),
         **{f"certified {radius:g}": _certified(name, radius, every) for radius in RADII},
         "time, one draw of ours = 1": _latency(name, every),
         "published": words.get("published") or ABSENT,
