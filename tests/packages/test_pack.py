@@ -95,17 +95,18 @@ def test_a_packaged_model_packs_to_itself(package, trained, toy, tmp_path: Path)
     assert again.manifest["rows"]["adversarial"]["precision"]["difference"] == 0
 
 
-def test_a_noise_predictor_makes_a_package_of_its_own(toy, tmp_path: Path) -> None:
+def test_a_noise_predictor_is_a_row(trained, toy, tmp_path: Path) -> None:
     model = Diffusion(DiffusionConfig(width=8))
     folder = finish(tmp_path / "run", "diffusion", model)
-    packed = pack("denoiser", {"diffusion": folder}, tmp_path, toy, render_card)
-    assert packed.manifest["default"] == "diffusion"
-    assert packed.manifest["rows"]["diffusion"]["precision"]["measure"] == "psnr"
-    assert isinstance(load(packed.folder), Diffusion)
-    card = (packed.folder / "README.md").read_text()
-    assert ModelCard(card).data.pipeline_tag == "image-to-image"
-    assert "alp defend diffpure" in card
-    assert "No adaptive evaluation" not in card
+    rows = {"defended": trained["defended"], "diffusion": folder}
+    packed = pack("toy", rows, tmp_path, toy, render_card)
+    row = packed.manifest["rows"]["diffusion"]
+    assert row["precision"]["measure"] == "psnr"
+    assert isinstance(load(f"{packed.folder}/diffusion"), Diffusion)
+    assert (
+        "| `diffusion` | diffusion model of low noise |"
+        in (packed.folder / "README.md").read_text()
+    )
 
 
 def broken(path: Path, out: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_model_agrees_with_itself_and_not_with_another(row: str, package, toy)
             UnknownNameError,
             "teapot.*certified, certified-adversarial, certified-half, control",
         ),
-        ({"defended": None}, ConfigError, "one of them has to be 'defended'"),
+        ({"defended": None}, ConfigError, "one has to be 'defended'"),
         ({"defended": "nothing"}, CheckpointError, "nothing.*alp train"),
     ],
 )

@@ -87,7 +87,6 @@ OFFERS = {
     "cifar10-certified": Offer(
         8_000_000, "'alp train certified --scale cpu --data cifar10 --out FOLDER'"
     ),
-    "cifar10-diffusion": Offer(8_000_000, "'alp train diffusion --scale cpu --out FOLDER'"),
     "cifar10-base": Offer(40_000_000, "'alp reproduce hierarchy --scale gpu --out FOLDER'"),
 }
 

@@ -130,7 +130,7 @@ def _output(model: Model, x: Tensor, batch: int) -> Tensor:
     return defence(x, source, draws=min(defence.draws, _DRAWS))  # type: ignore[no-any-return]
 
 
-DEFAULTS = ("defended", "certified", "diffusion")
+DEFAULTS = ("defended", "certified")
 """The row that the name of a package alone stands for: the first of these that it has."""
 
 POINTS = 40
@@ -216,8 +216,7 @@ def pack(
     kept = {} if onto is None else dict(onto.manifest["rows"])
     if not set(DEFAULTS) & {*trained, *kept}:
         raise ConfigError(
-            f"the rows are {', '.join(trained)}; one of them has to be"
-            f" {' or '.join(map(repr, DEFAULTS))}"
+            f"the rows are {', '.join(trained)}; one has to be {' or '.join(map(repr, DEFAULTS))}"
         )
     staged = out / f".{secrets.token_hex(4)}.{name}"
     staged.mkdir(parents=True)

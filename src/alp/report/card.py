@@ -87,12 +87,10 @@ def _front(manifest: Mapping[str, Any]) -> dict[str, Any]:
     front = {
         "license": manifest["licences"]["weights"].lower(),
         "library_name": "alp",
-        "pipeline_tag": "image-to-image"
-        if row["model"]["kind"] == "diffusion"
-        else "image-classification",
+        "pipeline_tag": "image-classification",
         "tags": ["adversarial-robustness", "adversarial-purification"],
         "datasets": [dataset["type"]],
-        "metrics": ["mse" if row["model"]["kind"] == "diffusion" else "accuracy"],
+        "metrics": ["accuracy"],
     }
     return front | (
         {"model-index": [{"name": manifest["name"], "results": results}]} if results else {}
