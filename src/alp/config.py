@@ -95,6 +95,9 @@ class ClassifierConfig:
         within(self, 1, MOST_CLASSES, "classes")
 
 
+PRECISIONS = ("float32", "bfloat16")
+"""What a defence may compute in."""
+
 DIFFUSION_STEPS = 1000
 """Time steps of the forward process of diffusion (Ho et al. 2020, section 4)."""
 

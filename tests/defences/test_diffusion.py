@@ -214,6 +214,28 @@ def test_an_unknown_sampler_lists_the_valid_ones(trained) -> None:
         DiffPure(nn.Flatten(), trained, sampler="euler")
 
 
+@pytest.mark.parametrize("kind", [DiffPure, GDMP])
+def test_a_chain_may_predict_its_noise_in_bfloat16(kind, trained, new_images) -> None:
+    """The noise alone: what is purified is float32, close to what float32 makes, and has a
+    gradient."""
+    x = new_images(2, 8, 8)
+    plain, low = (
+        kind(nn.Flatten(), trained, 8, 4, gradient_steps=2, precision=each)
+        for each in ("float32", "bfloat16")
+    )
+    with torch.no_grad():
+        exact, near = (each.purify(x, source()) for each in (plain, low))
+    assert near.dtype == torch.float32
+    assert not torch.equal(exact, near)
+    assert torch.allclose(exact, near, atol=0.02)
+    point = x.clone().requires_grad_()
+    low.logits(point, source(), 1).sum().backward()
+    assert bool(point.grad.abs().sum() > 0)
+    assert low.settings["precision"] == "bfloat16"
+    with pytest.raises(UnknownNameError, match=r"precision 'int8'.*bfloat16, float32"):
+        kind(nn.Flatten(), trained, precision="int8")
+
+
 def test_any_size_of_image_works(trained, new_images) -> None:
     x = new_images(1, 9, 7)
     assert trained(x, source()).shape == x.shape

@@ -7,6 +7,7 @@ leave times out (Nichol and Dhariwal 2021, section 4).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, Literal, Self
 
@@ -15,9 +16,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from alp import seeding
-from alp.config import require_number
+from alp.config import PRECISIONS, require_number
 from alp.defences.diffusion import Diffusion
 from alp.defences.preprocessed import Preprocessed, classifier_of
+from alp.errors import choose
 
 Sampler = Literal["ddpm", "vp-sde"]
 
@@ -59,7 +61,8 @@ class Chain(Preprocessed):
     ``gradient_steps`` steps, which they can differentiate end to end (the surrogate process of Lee
     and Kim 2023, section 3.2); with as many as ``steps`` it is the chain itself. Memory does not
     grow with the steps: each is computed again on the way back (checkpointing, as in Kang et al.
-    2024). ``bpda`` goes through the deployed chain.
+    2024). ``bpda`` goes through the deployed chain. In the ``precision`` bfloat16 the noise is
+    predicted in it; the chain itself stays in float32.
     """
 
     trained = True
@@ -75,15 +78,18 @@ class Chain(Preprocessed):
         sampler: Sampler = "ddpm",
         guidance: float = 0.0,
         rounds: int = 1,
+        precision: str = "float32",
     ) -> None:
         super().__init__(classifier)
         kind = type(self).__name__
+        choose(dict.fromkeys(PRECISIONS), precision, "precision")
         diffusion.require_time(f"the time of {kind}", time)
         require_number(f"the steps of {kind}", steps, 1, time, whole=True)
         require_number(f"the gradient_steps of {kind}", gradient_steps, 1, steps, whole=True)
         self.diffusion = diffusion
         self.time, self.steps, self.gradient_steps = time, steps, gradient_steps
         self.sampler, self.guidance, self.rounds = sampler, guidance, rounds
+        self.precision = precision
         if gradient_steps < steps:
             self.surrogate = f"a chain of {gradient_steps} steps in place of {steps}"
 
@@ -117,7 +123,9 @@ class Chain(Preprocessed):
     def _step(self, z: Tensor, x: Tensor, noise: Tensor, towards: Tensor, t: int, s: int) -> Tensor:
         """z at the time t -> z at the time s; ``towards`` noises the image that it is guided to."""
         now, then = self.diffusion.signal[t], self.diffusion.signal[s]
-        predicted = self.diffusion.predict(z, self._times(z, t))
+        low = torch.autocast(z.device.type, torch.bfloat16)
+        with low if self.precision == "bfloat16" else nullcontext():
+            predicted = self.diffusion.predict(z, self._times(z, t)).to(z.dtype)
         moved = SAMPLERS[self.sampler](z, predicted, noise, now, then)
         if not self.guidance:
             return moved

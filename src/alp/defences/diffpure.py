@@ -31,6 +31,7 @@ class DiffPure(Chain):
         steps: int = 100,
         sampler: Sampler = "ddpm",
         gradient_steps: int = GRADIENT_STEPS,
+        precision: str = "float32",
     ) -> None:
         """Put a diffusion model in front of a classifier.
 
@@ -41,9 +42,10 @@ class DiffPure(Chain):
             steps: steps of the deployed chain.
             sampler: ``ddpm`` (ancestral) or ``vp-sde`` (Euler and Maruyama).
             gradient_steps: steps of the chain that attackers see; ``steps`` for the exact one.
+            precision: what the noise is predicted in, float32 or bfloat16.
 
         Raises:
-            UnknownNameError: no such sampler.
+            UnknownNameError: no such sampler or precision.
             ConfigError: a number is out of range, or the model is not trained for ``time``.
         """
         choose(SAMPLERS, sampler, "sampler")
@@ -54,6 +56,7 @@ class DiffPure(Chain):
             steps=steps,
             sampler=sampler,
             gradient_steps=gradient_steps,
+            precision=precision,
         )
 
     @property
@@ -63,6 +66,7 @@ class DiffPure(Chain):
             "steps": self.steps,
             "sampler": self.sampler,
             "gradient_steps": self.gradient_steps,
+            "precision": self.precision,
         }
 
 
@@ -89,6 +93,7 @@ class GDMP(Chain):
         rounds: int = 4,
         guidance: float = GUIDANCE,
         gradient_steps: int = 2,
+        precision: str = "float32",
     ) -> None:
         """Put a guided diffusion model in front of a classifier.
 
@@ -100,8 +105,10 @@ class GDMP(Chain):
             rounds: how many rounds.
             guidance: strength of the guidance; 0 for none.
             gradient_steps: steps of a round that attackers see; ``steps`` for the exact one.
+            precision: what the noise is predicted in, float32 or bfloat16.
 
         Raises:
+            UnknownNameError: no such precision.
             ConfigError: a number is out of range, or the model is not trained for ``time``.
         """
         require_number("the rounds of GDMP", rounds, 1, 100, whole=True)
@@ -114,6 +121,7 @@ class GDMP(Chain):
             rounds=rounds,
             guidance=guidance,
             gradient_steps=gradient_steps,
+            precision=precision,
         )
 
     @property
@@ -124,6 +132,7 @@ class GDMP(Chain):
             "rounds": self.rounds,
             "guidance": self.guidance,
             "gradient_steps": self.gradient_steps,
+            "precision": self.precision,
         }
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp import seeding
+from alp.config import PRECISIONS
 from alp.defences.base import DEFENCES, Defence, classify, straight_through
 from alp.defences.heads import describe_head, head_of
 from alp.defences.lattice import STEPS, LatticeNoise, to_floats, to_lattice
@@ -31,9 +32,6 @@ from alp.errors import ConfigError, choose
 
 ABSTAIN = -1
 """What stands for a class where the votes leave it open."""
-
-PRECISIONS = ("float32", "bfloat16")
-"""What a base may compute in."""
 
 
 @dataclass(frozen=True)
