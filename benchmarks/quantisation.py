@@ -37,20 +37,17 @@ import alp
 from alp import seeding
 from alp.data.quality import psnr
 from alp.defences.base import Defence
-from alp.defences.chain import SAMPLERS, Chain, schedule
+from alp.defences.chain import Chain
 from alp.defences.checkpoint import weights_digest
 from alp.defences.quantised import Quantised
 from alp.errors import AlpError, ConfigError
 from alp.evaluation import About
+from alp.experiments.quantisation import CHAINED, LENGTHS, growth
 from alp.records import robust_share, write
 from alp.records.statistics import paired_difference
 
-LENGTHS = (10, 25, 50, 100)
-"""Steps of the chains."""
-
 BATCH = 64
-CHAINED = 16
-"""Images at a time, and images that go through the chains."""
+"""Images at a time."""
 
 
 def fidelity(model: Defence, plain: Defence, x: Tensor, y: Tensor) -> dict[str, float]:
@@ -73,47 +70,19 @@ def fidelity(model: Defence, plain: Defence, x: Tensor, y: Tensor) -> dict[str, 
     }
 
 
-def growth(chain: Chain, quantised: Chain, x: Tensor, steps: int) -> dict[str, Any]:
+def followed(chain: Chain, quantised: Chain, x: Tensor, steps: int) -> dict[str, Any]:
     """The difference of the two chains after each of ``steps`` steps, the fresh error of each, as
-    RMS over pixels and images, and the amplification.
-
-    Raises:
-        ConfigError: the chain is guided, or shorter in time.
-    """
-    if chain.guidance or steps > chain.time:
-        raise ConfigError(
-            f"a {type(chain).__name__} from the time {chain.time} is not followed over {steps} "
-            "steps; give diffpure or one-step without guidance, and fewer steps"
-        )
-    source, model = seeding.generator(0, "quantisation chain", steps), chain.diffusion
-    times = torch.full((len(x),), chain.time)
-    z = other = model.noised(x, times, seeding.normal(x.shape, source))
-    differences, fresh = [], []
-    for t, s in schedule(chain.time, steps):
-        times = torch.full((len(x),), t)
-        noise = seeding.normal(x.shape, source)
-
-        def moved(here: Chain, at: Tensor, t: int = t, s: int = s) -> Tensor:
-            predicted = here.diffusion.predict(at, times)  # noqa: B023
-            step = SAMPLERS[chain.sampler]
-            return step(at, predicted, noise, model.signal[t], model.signal[s])  # noqa: B023
-
-        alone = moved(quantised, z)
-        z, other = moved(chain, z), moved(quantised, other)
-        fresh.append(rms(alone - z))
-        differences.append(rms(other - z))
-    expected = math.sqrt(sum(each**2 for each in fresh))
+    RMS over pixels and images, and the amplification."""
+    difference, fresh = (
+        each.square().mean(1).sqrt() for each in growth(chain, quantised, x, steps)
+    )
+    expected = float(fresh.norm())
     return {
         "steps": steps,
-        "difference": differences,
-        "fresh": fresh,
-        "amplification": differences[-1] / expected if expected else 1.0,
+        "difference": difference.tolist(),
+        "fresh": fresh.tolist(),
+        "amplification": float(difference[-1]) / expected if expected else 1.0,
     }
-
-
-def rms(x: Tensor) -> float:
-    """Root mean square."""
-    return math.sqrt(float(x.detach().square().mean()))
 
 
 def verdicts(models: dict[str, Defence], count: int, folder: Path) -> dict[str, dict[str, float]]:
@@ -165,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             if isinstance(model, Quantised) and isinstance(plain, Chain):
                 row["chains"] = []
                 for steps in (each for each in LENGTHS if each <= plain.time):
-                    grown = growth(plain, model.inner, x[:CHAINED], steps)
+                    grown = followed(plain, model.inner, x[:CHAINED], steps)
                     row["chains"].append(grown)
                     print(
                         f"{steps:>6} steps: difference {grown['difference'][-1]:.5f}, last fresh "

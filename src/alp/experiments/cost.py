@@ -14,6 +14,9 @@ SHARED = {"standard": 9.0, "adversarial": 52.0}
 TRIAL = {"purifier": 10.0, "standalone": 1.0, "defended": 4.0}
 """Core-minutes of a trial's models."""
 
+OWN = {"quantisation": ("diffusion", 14.0)}
+"""A model that only one experiment needs, which may be given, and its core-minutes."""
+
 VARIANTS = {
     "bottleneck": 38.0,
     "rate-distortion": 29.0,
@@ -48,6 +51,7 @@ EVALUATIONS = {
     "attacks": 25.0,
     "robustness-cost": 1.0,
     "architectures": 1.0,
+    "quantisation": 20.0,
     "compact": 8.0,
     "bottleneck-free": 2.0,
     "trained-sweep": 2.0,
@@ -79,6 +83,9 @@ def core_minutes(names: Sequence[str], protocol: Protocol, folder: Path) -> floa
             continue
         trials = protocol.trials / 5 if name in _OF_ALL_TRIALS else 1
         total += VARIANTS.get(name, 0.0)
+        if name in OWN:
+            model, minutes = OWN[name]
+            total += minutes * is_missing(model, 0, model)
         total += EVALUATIONS.get(name, 0.0) * trials * protocol.images / 1000
     return total
 

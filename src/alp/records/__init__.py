@@ -23,6 +23,7 @@ from alp.records.points import (
 from alp.records.queries import best_attacker, query_difference
 from alp.records.record import (
     KIND_BENCH,
+    KIND_CHAINS,
     KIND_EMBEDDING,
     KIND_OPTIMA,
     KIND_PICTURES,
@@ -45,6 +46,7 @@ from alp.records.tree import RECORDS, Kept, read_tree
 __all__ = [
     "CLEAN",
     "KIND_BENCH",
+    "KIND_CHAINS",
     "KIND_EMBEDDING",
     "KIND_OPTIMA",
     "KIND_PICTURES",

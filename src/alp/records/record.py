@@ -324,6 +324,13 @@ attack of that radius), ``accurate_attacked`` (that of the most accurate classif
 attack). Header: ``features``, ``reliable``, ``mean``, ``bound`` (no classifier as accurate as the
 most accurate one has more right under an attack of twice the mean)."""
 
+KIND_CHAINS = "chains"
+"""Chains of a diffusion model and of its copy of few bits on the same noise, one row an image:
+``index``, ``label``; for each length ``<steps>_difference`` (of the two at the end, root mean
+square over pixels in [-1,1]) and ``<steps>_fresh`` (root of the summed squares of what each step
+alone adds: the difference that independent errors would give). Header: ``lengths``, ``bits`` (of
+weights and of inputs), ``method``."""
+
 BINS = 16
 """Steps of radial frequency in a record of spectra."""
 
@@ -370,6 +377,12 @@ LAYOUTS: dict[str, Layout] = {
     KIND_OPTIMA: Layout(
         ("seed", "features", "reliable", "mean", "bound"),
         ("eps", "clean", "attacked", "accurate_attacked"),
+    ),
+    KIND_CHAINS: Layout(
+        (*_COMMON, "lengths", "bits", "method"),
+        ("index", "label"),
+        "lengths",
+        ("difference", "fresh"),
     ),
     KIND_PICTURES: Layout(
         (*_COMMON, "draws", "attack", "threat", "level", "sets"),

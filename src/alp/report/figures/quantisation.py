@@ -1,0 +1,68 @@
+"""How the error of a quantised diffusion model grows with the steps of its chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from alp.records import KIND_CHAINS, KIND_POINTS, Record, measured, require
+from alp.records.chains import amplification, scheme
+from alp.records.points import mean
+from alp.report.figures import FIGURES, drawing
+from alp.report.figures.style import GREEN, RED, SKY, Mark, canvas, estimates, legend, styled
+from alp.report.format import count, grey_levels, some, terms
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MARKS: tuple[Mark, ...] = ((SKY, "o", "-"), (RED, "s", "--"), (GREEN, "^", "-."))
+
+
+def caption(records: Sequence[Record]) -> str:
+    """What is compared, the models' accuracies in numbers, and terms."""
+    chains, points = _parted(records)
+    words = []
+    for record in points:
+        shares = ", ".join(
+            f"{f'attacked by {grey_levels(p.eps)}' if p.eps else 'clean'} "
+            f"{100 * p.accuracy.value:.1f}"
+            for p in measured(record)
+        )
+        words.append(f"{record.name}: {shares}, {mean(measured(record)[0].psnr).value:.2f} dB")
+    told = f" Accuracy in per cent and PSNR: {'; '.join(words)}. {terms(points)}" if points else ""
+    return (
+        "The same noise goes through the float and the quantised chain: the difference of the two "
+        "at the end over that of independent errors of all steps (1: neither amplified nor "
+        f"damped), mean over {count(len(chains[0]), 'image')} with its 95 % interval.{told}"
+    )
+
+
+@FIGURES.register("quantisation", order=33)
+@drawing("Rounding errors in a chain of diffusion", KIND_CHAINS, KIND_POINTS, caption=caption)
+@styled
+def draw(records: Sequence[Record]) -> Figure:
+    """The amplification over the steps of the chain, a line a way to quantise."""
+    chains, _ = _parted(records)
+    figure, (axes,) = canvas(2.1)
+    for number, record in enumerate(chains):
+        found = {int(each): amplification(record, int(each)) for each in record.header["lengths"]}
+        shown = {steps: mean(each) for steps, each in found.items() if each is not None}
+        mark = _MARKS[number % len(_MARKS)]
+        estimates(axes, list(shown), list(shown.values()), mark, scheme(record))
+    axes.axhline(1, linewidth=0.6, linestyle=":", color="grey")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("steps of the chain")
+    axes.set_ylabel("amplification")
+    legend(figure, 1)
+    return figure
+
+
+def _parted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The chains, at least one, and the models' accuracies."""
+    chains = some([record for record in records if record.kind == KIND_CHAINS])
+    points = [record for record in records if record.kind == KIND_POINTS]
+    for record in chains:
+        require(record, KIND_CHAINS)
+    for record in points:
+        require(record, KIND_POINTS)
+    return list(chains), points
