@@ -324,21 +324,17 @@ def diffused(classifier) -> DiffPure:
     return DiffPure(classifier, model, steps=4, gradient_steps=4).eval()
 
 
-def test_the_error_of_a_chain_is_followed_step_by_step(new_classifier, new_images) -> None:
-    growth, chain = script("quantisation").growth, diffused(new_classifier())
+def test_the_error_of_a_chain_is_that_of_all_images(new_classifier, new_images) -> None:
+    quantisation, chain = script("quantisation"), diffused(new_classifier())
     x = new_images(4, 8, 8)
     other = quantise(chain, new_images(32, 8, 8), 4, 4, "minmax").inner
-    one = growth(chain, other, x, 1)
+    one = quantisation.followed(chain, other, x, 1)
     assert one["difference"] == one["fresh"]
     assert one["amplification"] == pytest.approx(1)
-    four = growth(chain, other, x, 4)
-    assert four["difference"][0] == four["fresh"][0]
-    assert four["difference"][1] != four["fresh"][1]
-    assert min(four["fresh"]) > 0
-    same = growth(chain, chain, x, 4)
-    assert same["difference"] == same["fresh"] == [0.0] * 4
-    with pytest.raises(ConfigError, match="not followed over 101 steps"):
-        growth(chain, other, x, 101)
+    each, _ = quantisation.growth(chain, other, x, 4)
+    four = quantisation.followed(chain, other, x, 4)
+    assert four["difference"] == pytest.approx(each.square().mean(1).sqrt().tolist())
+    assert quantisation.followed(chain, chain, x, 4)["amplification"] == 1
 
 
 def test_quantised_models_are_compared_with_their_float_one(
@@ -372,6 +368,21 @@ def test_quantised_models_are_compared_with_their_float_one(
     assert "amplification" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="is not quantised"):
         quantisation.main([*line[:2], "--quantised", line[1], "--out", str(tmp_path / "o")])
+
+
+def test_denoising_is_measured_beside_the_noised_image(new_images, tmp_path, monkeypatch) -> None:
+    """A new model predicts no noise: the image comes out as it went in."""
+    denoising = script("denoising")
+    with initialising(0, "diffusion"):
+        save(Diffusion(DiffusionConfig(width=2, horizon=100)).eval(), tmp_path / "w.safetensors")
+    pixels = (255 * new_images(6, 8, 8)).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(6) % 3, list("abc"), "toy", "validation")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    found = denoising.main([str(tmp_path / "w.safetensors"), "--images", "6"])
+    assert list(found) == [10, 25, 50, 75, 100]
+    assert all(before == pytest.approx(after) for before, after in found.values())
+    levels = [before for before, _ in found.values()]
+    assert levels == sorted(levels, reverse=True)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.3])
