@@ -10,9 +10,10 @@ import pytest
 
 from alp.cli import COMMANDS
 from alp.experiments import EXPERIMENTS
-from alp.records import KIND_VERDICT, Record, conclude, read, read_all
+from alp.records import KIND_POINTS, KIND_VERDICT, Record, conclude, read, read_all
 from alp.records.certificates import summarise_certificates
 from alp.report.figures.attacks import NAMES, NORMS, Cell, table
+from alp.report.figures.robustness_cost import trained_at
 from alp.training.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,19 @@ def test_smoothing_has_its_certificates() -> None:
     shares = [row["value"] for row in summarise_certificates(record, [0.25, 0.5])["certified"]]
     words = " and ".join(f"{100 * share:.1f} %" for share in shares)
     assert rows()["Randomised smoothing"][1] == f"{words} certified at 0.25 and 0.5"
+
+
+def of_experiment(item: str) -> list[Record]:
+    records, refused = read_all(ROOT / "results" / "cpu" / item / "records")
+    assert not refused
+    return records
+
+
+def test_robustness_has_its_cost() -> None:
+    points = [each for each in of_experiment("robustness-cost") if each.kind == KIND_POINTS]
+    clean = {eps: shares[0.0].value for eps, shares in trained_at(points).items()}
+    words = f"{100 * clean[0.0]:.1f} % clean, trained at 8/255 {100 * clean[8 / 255]:.1f} %"
+    assert rows()["Robustness against accuracy"][1] == f"{words} (small classifiers)"
 
 
 def test_the_commands_are_there() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made import CIFAR10, IMAGES, found, kept, leaderboard, points
 
 from alp.experiments import EXPERIMENTS
 from alp.experiments.claims import claims
@@ -17,45 +18,9 @@ from alp.report.claims import Finding, Judged, claims_part, totals
 
 RESULTS = Path(__file__).parents[2] / "results" / "cpu"
 CLAIMS = {claim.id: claim for claim in claims()}
-IMAGES = 200
-CIFAR10 = {"data": {"name": "cifar10", "split": "test"}}
 
 
-def kept(record: Record, item: str, number: int = 0, folder: str = "") -> Kept:
-    header = {**record.header, "item": item}
-    path = f"{folder or item}/records/{number}.json"
-    return Kept(path, Record(header, record.columns))
-
-
-def points(item: str, cells, *, trial: int = 0, passed: float = 1.0, **header) -> Kept:
-    """A record of points from (level, eps, sigma, share that is right, PSNR)."""
-    entries, columns = [], {"index": np.arange(IMAGES), "label": np.zeros(IMAGES, int)}
-    for number, (level, eps, sigma, share, psnr) in enumerate(cells):
-        entries.append(
-            {"name": f"p{number}", "level": level, "eps": eps, "sigma": sigma, "averaged": 1}
-        )
-        columns[f"p{number}_correct"] = np.arange(IMAGES) < share * IMAGES
-        columns[f"p{number}_psnr"] = np.full(IMAGES, psnr, np.float32)
-        columns[f"p{number}_passed"] = passed + np.linspace(-0.01, 0.01, IMAGES)
-    base = {
-        "kind": "points",
-        "name": "A-ALP + AT",
-        "trial": trial,
-        "seed": 0,
-        "draws": 20,
-        "images": IMAGES,
-        "data": {"name": "cifar10", "split": "test"},
-        "data_digest": "d1",
-        "sigma": 0.6,
-        "attack": {"name": "fgsm"},
-        "threat": {"name": "linf"},
-        "points": entries,
-    }
-    return kept(Record({**base, **header}, columns), item, number=trial)
-
-
-def found(records, id: str) -> Judged:
-    return next(each for each in judge(records) if each.id == id)
+CLAIMS = {claim.id: claim for claim in claims()}
 
 
 def test_every_claim_can_be_measured_by_an_experiment() -> None:
@@ -204,29 +169,6 @@ def test_an_attack_alone_is_held_against_no_attack(left: float, status: str) -> 
     assert [each.protocol for each in one.findings] == ["linf", "l2"]
     assert [each.value for each in one.findings] == pytest.approx([80 - 100 * left, 30])
     assert one.findings[0].holds is (status == "reproduced")
-
-
-def leaderboard(name: str, levels: dict[str, float], number: int, **header) -> Kept:
-    """A verdict of a defence that no experiment made: level to the share that it leaves."""
-    columns = {name: np.full(IMAGES, 2) for name in ("clean_select", "clean_fresh", "psnr")}
-    entries = []
-    for level, left in levels.items():
-        attacked = 2 * (np.arange(IMAGES) < left * IMAGES)
-        columns |= {f"{level}_{part}": attacked for part in ("select", "fresh")}
-        columns[f"{level}_attacked"] = np.ones(IMAGES, bool)
-        attack = {"name": "pgd"}
-        entries.append({"name": level, "level": level, "attack": attack, "closing": False})
-    base = {
-        "kind": "verdict",
-        "name": name,
-        "evaluations": 2,
-        "data_digest": "d1",
-        "entries": entries,
-        "defence": {"kind": name},
-        **{"trial": 0, "draws": 1, "suite": "quick", "checks": [], "sigma": None, "warnings": []},
-        **CIFAR10,
-    }
-    return kept(Record({**base, **header}, columns), "", number, "leaderboard")
 
 
 def test_another_works_defence_is_held_against_the_bare_classifier() -> None:

@@ -1,12 +1,20 @@
-"""The table of docs/field.md is that of the committed records."""
+"""The tables of docs/field.md are those of the committed records."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import pytest
+
 from alp.experiments.toy import Toy
-from alp.records import read_all
-from alp.report.figures.attacks import CLEAN, NORMS, table
+from alp.records import KIND_CHAINS, KIND_POINTS, Measured, Record, measured, read_all
+from alp.records.chains import amplification
+from alp.records.points import mean
+from alp.report.figures.attacks import CLEAN, NORMS
+from alp.report.figures.attacks import table as attack_table
+from alp.report.figures.robustness_cost import trained_at
+from alp.report.format import grey_levels
 
 ROOT = Path(__file__).parents[2]
 ABSENT = "\u2013"
@@ -16,24 +24,84 @@ PLACES = [(name, norm) for norm in NORMS for name in DEFENCES]
 
 def lines() -> list[str]:
     """The table as the committed records have it."""
-    records, refused = read_all(ROOT / "results" / "cpu" / "attacks" / "records")
-    assert not refused
+    records = records_of("attacks")
     heading = ["attack", "images", *(f"{name}, {NORMS[norm]}" for name, norm in PLACES)]
-    rows = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
-    for attack, cells in table(records).items():
+    rows = []
+    for attack, cells in attack_table(records).items():
         images = max(cell.images for cell in cells.values())
         assert attack == CLEAN or {cell.images for cell in cells.values()} == {images}
         shares = [
             f"{100 * cells[place].accuracy['value']:.1f}" if place in cells else ABSENT
             for place in PLACES
         ]
-        rows.append(f"| {' | '.join([attack, str(images), *shares])} |")
-    return rows
+        rows.append([attack, str(images), *shares])
+    return written(heading, rows)
 
 
-def test_every_number_of_the_page_is_that_of_a_record() -> None:
+def records_of(item: str) -> list[Record]:
+    """The committed records of an experiment."""
+    records, refused = read_all(ROOT / "results" / "cpu" / item / "records")
+    assert not refused
+    return records
+
+
+def written(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table of Markdown."""
+    cells = [f"| {' | '.join(row)} |" for row in (heading, *rows)]
+    return [cells[0], "|---" * len(heading) + "|", *cells[1:]]
+
+
+def share(point: Measured) -> str:
+    return f"{100 * point.accuracy.value:.1f}"
+
+
+def radii() -> list[str]:
+    """What small classifiers keep, by the radius of their training."""
+    found = trained_at([each for each in records_of("robustness-cost") if each.kind == KIND_POINTS])
+    attacks = list(next(iter(found.values())))
+    heading = ["trained at", *(f"under {grey_levels(eps)}" if eps else "clean" for eps in attacks)]
+    rows = [
+        [grey_levels(eps) if eps else "0", *(f"{100 * each.value:.1f}" for each in shares.values())]
+        for eps, shares in found.items()
+    ]
+    return written(heading, rows)
+
+
+def architectures() -> list[str]:
+    """What architectures keep, by the radius of the attack."""
+    records = records_of("architectures")
+    attacks = [point.eps for point in measured(records[0])]
+    heading = ["architecture, training", "parameters"]
+    heading += [grey_levels(eps) if eps else "clean" for eps in attacks]
+    rows = [
+        [each.name, f"{each.header['extra']['parameters']:,}", *map(share, measured(each))]
+        for each in records
+    ]
+    return written(heading, rows)
+
+
+def chains() -> list[str]:
+    """What few bits do to a purifier by diffusion."""
+    records = records_of("quantisation")
+    grown = {each.name: each for each in records if each.kind == KIND_CHAINS}
+    lengths = next(iter(grown.values())).header["lengths"]
+    heading = ["model", "PSNR", "clean", "attacked"]
+    heading += [f"amplification, {each} steps" for each in lengths]
+    rows = []
+    for each in (each for each in records if each.kind == KIND_POINTS):
+        clean, attacked = measured(each)
+        row = [each.name, f"{mean(clean.psnr).value:.2f} dB", share(clean), share(attacked)]
+        for steps in lengths:
+            found = amplification(grown[each.name], int(steps)) if each.name in grown else None
+            row.append("" if found is None else f"{mean(found).value:.2f}")
+        rows.append(row)
+    return written(heading, rows)
+
+
+@pytest.mark.parametrize("table", [lines, radii, architectures, chains])
+def test_every_number_of_the_page_is_that_of_a_record(table: Callable[[], list[str]]) -> None:
     text = (ROOT / "docs" / "field.md").read_text("utf-8")
-    assert "\n".join(lines()) in text
+    assert "\n".join(table()) in text
 
 
 def test_the_problem_in_closed_form_is_quoted_right() -> None:

@@ -37,6 +37,7 @@ FORMS = {
     "latent units": "{:.3f}",
     "times": "{:,.0f}\u202f\u00d7",
     "times as long": "{:.1f}\u202f\u00d7",
+    "times larger": "{:.2f}\u202f\u00d7",
 }
 """Unit to the text of a value in it."""
 
@@ -54,7 +55,8 @@ def judge(kept: Sequence[Kept]) -> list[Judged]:
 
 
 def chosen_runs(kept: Iterable[Kept]) -> Runs:
-    """Experiment to the records of the run that counts."""
+    """Experiment to the records of the run that counts. What no experiment made has no run: all
+    records of it are there, and a measure chooses."""
     found: dict[str, dict[str, list[Kept]]] = {}
     for each in kept:
         data = each.record.header.get("data")
@@ -62,7 +64,9 @@ def chosen_runs(kept: Iterable[Kept]) -> Runs:
             for item in _items(each):
                 found.setdefault(item, {}).setdefault(each.folder, []).append(each)
     return {
-        item: max(
+        item: [each for run in folders.values() for each in run]
+        if item in COMMANDS
+        else max(
             folders.values(),
             key=lambda run: (run[0].item == item, sum(len(each.record) for each in run)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures import field, hierarchy, honest, points, psnr, speed
+from alp.experiments.measures import field, hierarchy, honest, points, psnr, speed, studies
 from alp.experiments.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -52,6 +52,10 @@ MEASURES: dict[str, Measure] = {
     "harm of an attack": field.harm,
     "left of an attack": field.protects,
     "certified": field.certified,
+    "cost of a radius": studies.cost_of_radius,
+    "span of architectures": studies.span,
+    "amplification": studies.growth,
+    "psnr gain": studies.finer,
     "gain of draws": points.consensus,
     "harm of a band": points.harm,
     "removed of a band": points.removed,

@@ -36,24 +36,31 @@ def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 def protects(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that attackers of each level leave a row above the worst case of another, on the same
-    images."""
+    images: as many as there are."""
     records = runs.get(LEADERBOARD, ())
-    ours, bare = named(records, claim.row), named(records, claim.against)
-    if ours and bare and same_images([*ours, *bare]):
+    pairs = [
+        (ours, bare)
+        for ours in named(records, claim.row)
+        for bare in named(records, claim.against)
+        if same_images([ours, bare])
+    ]
+    if pairs:
+        ours, bare = max(pairs, key=lambda pair: len(pair[0].record))
         for level in claim.protocols:
-            left = under(ours[0], level)
+            left = under(ours, level)
             if left is not None:
-                yield difference(level, left, robust_share(bare[0].record), [*ours, *bare])
+                yield difference(level, left, robust_share(bare.record), [ours, bare])
 
 
 def certified(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Per cent of the images that are certified with their class at the L2 radius of the claim."""
-    if claim.setting is not None:
-        for each in named(runs.get(CERTIFICATES, ()), claim.row):
-            radii = [claim.setting["radius"]]
-            (row,) = summarise_certificates(each.record, radii)["certified"]
-            interval = Interval(100 * row["low"], 100 * row["high"])
-            yield Value("", 100 * row["value"], [each], interval)
+    """Per cent of the images that are certified with their class at the L2 radius of the claim, by
+    the record of the most images."""
+    records = named(runs.get(CERTIFICATES, ()), claim.row)
+    if claim.setting is not None and records:
+        largest = max(records, key=lambda each: len(each.record))
+        (row,) = summarise_certificates(largest.record, [claim.setting["radius"]])["certified"]
+        interval = Interval(100 * row["low"], 100 * row["high"])
+        yield Value("", 100 * row["value"], [largest], interval)
 
 
 def _norm(kept: Kept) -> str:

@@ -1,0 +1,78 @@
+"""Measures of the field's studies: what robustness costs, which architecture, how few bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from alp.experiments.claims import LEVEL, Claim
+from alp.experiments.measures.base import (
+    Runs,
+    Value,
+    difference,
+    difference_of_means,
+    named,
+    same_images,
+)
+from alp.experiments.measures.points import at, records_of
+from alp.records import CLEAN, KIND_CHAINS, KIND_POINTS, Kept, measured
+from alp.records.chains import amplification, scheme
+from alp.records.points import mean
+from alp.records.statistics import Interval
+
+
+def cost_of_radius(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points of clean accuracy by which classifiers that were trained at the radius ``eps`` are
+    below those that were trained on clean images: means over the seeds."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    of_radius: dict[float, list[Kept]] = {}
+    for each in records:
+        of_radius.setdefault(each.record.header["extra"]["trained_eps"], []).append(each)
+    eps = (claim.setting or {})["eps"]
+    plain, robust = (of_radius.get(radius, []) for radius in (0.0, eps))
+    if plain and robust and same_images([*plain, *robust]):
+        shares = [
+            np.stack([at(measured(each.record), CLEAN)[0].correct for each in group]).mean(0)
+            for group in (plain, robust)
+        ]
+        yield difference("", shares[0], shares[1], [*plain, *robust])
+
+
+def span(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points between the most and the least robust architecture of each training under an attack
+    of radius ``eps``. Which these are is decided on every other image, and the points are those of
+    the other half: the largest of several differences would be too large on its own images."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    eps = (claim.setting or {})["eps"]
+    for words, adversarial in (("trained adversarially", True), ("trained as usual", False)):
+        mine = [
+            each for each in records if each.record.header["extra"]["adversarial"] is adversarial
+        ]
+        if len(mine) > 1 and same_images(mine):
+            right = [at(measured(each.record), LEVEL, eps)[0].correct for each in mine]
+            chosen = [each[::2].mean() for each in right]
+            best, worst = int(np.argmax(chosen)), int(np.argmin(chosen))
+            yield difference(words, right[best][1::2], right[worst][1::2], mine)
+
+
+def growth(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Times by which the difference of a quantised chain of ``steps`` steps from its float one
+    exceeds that of independent errors, mean over images."""
+    steps = int((claim.setting or {})["steps"])
+    for each in records_of(runs, claim.items[0], KIND_CHAINS):
+        times = amplification(each.record, steps)
+        if times is not None:
+            found = mean(times)
+            interval = Interval(found.low, found.high)
+            yield Value(scheme(each.record), found.value, [each], interval)
+
+
+def finer(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """dB by which clean images that a row purified are above those of another, on the same
+    draws."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    rows, others = (named(records, name) for name in (claim.row, claim.against))
+    for row, other in zip(rows, others, strict=False) if same_images(records) else ():
+        ours, theirs = (at(measured(each.record), CLEAN)[0].psnr for each in (row, other))
+        yield difference_of_means("", ours, theirs, [row, other], 1.0)

@@ -1,0 +1,116 @@
+"""Claims of the field's studies beside records, on records made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made import CIFAR10, IMAGES, found, kept, leaderboard, points
+
+from alp.records import Kept, Record
+
+EPS = 8 / 255
+
+
+def trained_at(grey: int, clean: float, seed: int) -> Kept:
+    cells = [("clean", 0.0, None, clean, 20.0), ("single", EPS, None, 0.1, 20.0)]
+    one = points("robustness-cost", cells, trial=seed, extra={"trained_eps": grey / 255})
+    return kept(one.record, "robustness-cost", 10 * grey + seed)
+
+
+@pytest.mark.parametrize(("robust", "status"), [(0.5, "reproduced"), (0.7, "not reproduced")])
+def test_what_a_radius_costs_is_a_mean_over_seeds(robust: float, status: str) -> None:
+    records = [trained_at(0, clean, seed) for seed, clean in enumerate((0.6, 0.8))]
+    records += [trained_at(8, robust, seed) for seed in range(2)]
+    one = found([*records, trained_at(4, 0.2, 0)], "field.tradeoff.radius")
+    assert one.status == status
+    assert one.findings[0].value == pytest.approx(70 - 100 * robust)
+    assert (
+        found(
+            [records[0], trained_at(4, 0.2, 0), points_of_any()], "field.tradeoff.radius"
+        ).findings
+        == ()
+    )
+
+
+def points_of_any() -> Kept:
+    """A record that some claim is about, so that the others are judged too."""
+    return points(
+        "sweep", [("single", 0.3, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]
+    )
+
+
+def architecture(kind: str, adversarial: bool, share: float, number: int) -> Kept:
+    cells = [("single", EPS, None, share, 20.0), ("single", 1 / 255, None, 0.9, 20.0)]
+    extra = {"architecture": kind, "adversarial": adversarial, "parameters": 1}
+    return points("architectures", cells, trial=number, extra=extra)
+
+
+def test_the_best_and_the_worst_architecture_are_chosen_on_other_images() -> None:
+    shares = {"residual": 0.4, "plain": 0.3, "attention": 0.1}
+    records = [
+        architecture(kind, True, share, number)
+        for number, (kind, share) in enumerate(shares.items())
+    ]
+    one = found([*records, architecture("plain", False, 0.0, 3)], "field.architectures")
+    assert [each.protocol for each in one.findings] == ["trained adversarially"]
+    assert one.findings[0].value == pytest.approx(30)
+    # An architecture that is best on the images of the choice alone gains nothing by it.
+    lucky = architecture("attention", True, 0.0, 2)
+    name = lucky.record.header["points"][0]["name"]
+    lucky.record.columns[f"{name}_correct"][::2] = True
+    (gain,) = found([records[0], lucky], "field.architectures").findings
+    assert gain.value == pytest.approx(-40)
+
+
+def chains(method: str, times: float, number: int) -> Kept:
+    spread = np.linspace(-0.1, 0.1, IMAGES)
+    columns = {"index": np.arange(IMAGES), "label": np.zeros(IMAGES, int)}
+    columns |= {"100_fresh": np.full(IMAGES, 0.02), "100_difference": 0.02 * (times + spread)}
+    header = {"kind": "chains", "name": "DiffPure", "seed": 0, "images": IMAGES, **CIFAR10}
+    header |= {"lengths": ["100"], "bits": [4, 8], "method": method}
+    return kept(Record(header, columns), "quantisation", number)
+
+
+@pytest.mark.parametrize(("times", "status"), [(1.5, "reproduced"), (0.9, "not reproduced")])
+def test_an_error_is_amplified_where_it_exceeds_independent_ones(times: float, status: str) -> None:
+    one = found([chains("minmax", times, 0)], "field.quantisation-error")
+    assert one.status == status
+    assert one.findings[0].value == pytest.approx(times)
+    assert one.findings[0].protocol == "W4A8, minmax"
+
+
+def quantised(method: str, psnr: float, left: float, number: int) -> Kept:
+    cells = [("clean", 0.0, None, 0.7, psnr), ("single", EPS, None, left, psnr)]
+    name = "DiffPure" + (f", w4a8-{method}" if method else "")
+    return points("quantisation", cells, trial=number, name=name)
+
+
+def test_learned_rounding_is_held_against_plain_rounding() -> None:
+    records = [quantised("", 26.0, 0.3, 0), quantised("minmax", 24.0, 0.4, 1)]
+    records.append(quantised("reconstructed", 25.5, 0.2, 2))
+    finer = found(records, "field.q-diffusion")
+    assert finer.status == "reproduced"
+    assert finer.findings[0].value == pytest.approx(1.5)
+    (protects,) = found(records, "field.quantisation.protects").findings
+    assert protects.value == pytest.approx(-10)
+    assert not protects.holds
+
+
+def test_defences_are_compared_on_the_most_images_that_they_share() -> None:
+    """Whatever folders the records are in."""
+    few, many = slice(0, 10), slice(None)
+
+    def judged(name: str, left: float, images: slice, folder: str) -> Kept:
+        record = leaderboard(name, {"single": left}, 0, data_digest=folder).record
+        columns = {key: column[images] for key, column in record.columns.items()}
+        return Kept(f"{folder}/records/{name}.json", Record(record.header, columns))
+
+    bare = [judged("cifar10-lite-standard", 0.0, images, str(images)) for images in (few, many)]
+    ours = judged("diffpure", 0.4, many, str(many))
+    short = judged("diffpure", 1.0, few, str(few))
+    (single, worst) = found([*bare, short, ours], "field.diffpure").findings
+    assert (single.protocol, single.value) == ("single", pytest.approx(40))
+    assert worst.protocol == "worst case"
+    (single, _) = found([*bare, short], "field.diffpure").findings
+    assert single.value == pytest.approx(100)
+    assert found([bare[0], ours, points_of_any()], "field.diffpure").findings == ()
