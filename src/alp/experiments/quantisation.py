@@ -25,7 +25,7 @@ from alp.defences.checkpoint import load_model, save
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import PURIFYING, Diffusion
 from alp.defences.packaged import require_classifier
-from alp.defences.quantise import IMAGES, quantise
+from alp.defences.quantise import IMAGES, STEPS, quantise
 from alp.defences.quantised import Method, Quantised
 from alp.errors import ConfigError
 from alp.evaluation import About
@@ -112,8 +112,17 @@ def _quantised(workspace: Workspace, plain: DiffPure, scheme: Scheme) -> Quantis
         def report(what: str, done: int, total: int) -> None:
             workspace.report(f"quantise {scheme.name}", done, total, what)
 
-        seed = workspace.protocol.seed
-        save(quantise(plain, images, *bits, scheme.method, seed=seed, report=report), path)
+        protocol = workspace.protocol
+        made = quantise(
+            plain,
+            images,
+            *bits,
+            scheme.method,
+            seed=protocol.seed,
+            steps=2 if protocol.scale == "smoke" else STEPS,
+            report=report,
+        )
+        save(made, path)
     model = load_model(path)
     assert isinstance(model, Quantised)
     return model

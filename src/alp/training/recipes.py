@@ -318,7 +318,11 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "diffusion": {
         "smoke": Recipe(_diffusion(8, 1.0, 64, 1e-3, 0.9), *_SMOKE),
         "demo": Recipe(_diffusion(16, 4.0, 64, 1e-3, 0.99), *_UNMEASURED),
-        "cpu": Recipe(_diffusion(48, 18.0, 64, 1e-3, 0.999), *_UNMEASURED),
+        "cpu": Recipe(
+            _diffusion(48, 18.0, 64, 1e-3, 0.999),
+            "90 core-minutes",
+            "noise of 0.169 denoised in one step to 26.3 dB",
+        ),
         "gpu": Recipe(_diffusion(128, 200.0, 128, 5e-4, 0.9999), *_UNMEASURED),
     },
     "magnet": {
