@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from alp.config import DiffusionConfig
+from alp.defences.checkpoint import save
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import Diffusion
 from alp.defences.quantise import quantise
-from alp.errors import ConfigError
+from alp.errors import CheckpointError, ConfigError
 from alp.experiments.quantisation import growth
+from alp.experiments.reproduce import reproduce
 from alp.records import KIND_CHAINS, KIND_POINTS, read_tree
 from alp.records.chains import amplification, scheme
 from alp.seeding import generator, initialising, normal
@@ -59,3 +63,10 @@ def test_a_record_tells_the_amplification_of_each_image(whole) -> None:
         assert amplification(record, 25) is None
     points = [each.record for each in kept if each.record.kind == KIND_POINTS]
     assert len(points) == 1 + len(found)
+
+
+def test_weights_of_another_kind_are_refused(protocol, new_classifier, tmp_path) -> None:
+    save(new_classifier(), tmp_path / "given" / "diffusion.safetensors")
+    given = replace(protocol, weights=str(tmp_path / "given"))
+    with pytest.raises(CheckpointError, match=r"diffusion\.safetensors holds a ResNetLite; give"):
+        reproduce(("quantisation",), given, tmp_path / "out")

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from alp import seeding
 from alp.defences.chain import SAMPLERS, Chain, schedule
-from alp.defences.checkpoint import load_model, save
+from alp.defences.checkpoint import save, weights_digest
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import PURIFYING, Diffusion
-from alp.defences.packaged import require_classifier
+from alp.defences.packaged import load_kind, require_classifier
 from alp.defences.quantise import IMAGES, STEPS, quantise
 from alp.defences.quantised import Method, Quantised
 from alp.errors import ConfigError
@@ -92,18 +92,19 @@ def _chain(workspace: Workspace) -> DiffPure:
     """DiffPure before the standard classifier; at scale ``smoke`` of few steps."""
     usual = stage_of("diffusion", workspace.protocol.scale, DiffusionStage)
     optim = replace(usual.optim, epochs=min(EPOCHS, usual.optim.epochs))
-    made = workspace.given("diffusion", 0) or workspace.train(
-        "diffusion", "diffusion", stage=replace(usual, optim=optim)
-    )
-    assert isinstance(made.model, Diffusion)
+    given = workspace.given_path("diffusion", 0)
+    stage = replace(usual, optim=optim)
+    path = given or workspace.train("diffusion", "diffusion", stage=stage).path
+    diffusion = load_kind(path, Diffusion)
     classifier = require_classifier(trained.standard(workspace).model, "the classifier")
     steps = 10 if workspace.protocol.scale == "smoke" else PURIFYING
-    return DiffPure(classifier, made.model, steps=steps).eval()
+    return DiffPure(classifier, diffusion, steps=steps).eval()
 
 
 def _quantised(workspace: Workspace, plain: DiffPure, scheme: Scheme) -> Quantised:
-    """The copy of a scheme, made once."""
-    path: Path = workspace.root / "models" / f"diffpure-{scheme.name}" / "weights.safetensors"
+    """The copy of a scheme, made once of the same weights."""
+    place = f"diffpure-{scheme.name}-{weights_digest(plain)[:12]}"
+    path: Path = workspace.root / "models" / place / "weights.safetensors"
     if not path.exists():
         count = min(IMAGES, len(workspace.training_images))
         images, _ = workspace.training_images.batch(torch.arange(count))
@@ -123,9 +124,7 @@ def _quantised(workspace: Workspace, plain: DiffPure, scheme: Scheme) -> Quantis
             report=report,
         )
         save(made, path)
-    model = load_model(path)
-    assert isinstance(model, Quantised)
-    return model
+    return load_kind(path, Quantised)
 
 
 def _measured(workspace: Workspace, place: str, name: str, model: DiffPure | Quantised) -> Record:
