@@ -10,8 +10,19 @@ import pytest
 
 from alp.cli import COMMANDS
 from alp.experiments import EXPERIMENTS
-from alp.records import KIND_POINTS, KIND_VERDICT, Record, conclude, read, read_all
+from alp.records import (
+    KIND_CHAINS,
+    KIND_POINTS,
+    KIND_VERDICT,
+    Record,
+    conclude,
+    measured,
+    read,
+    read_all,
+)
 from alp.records.certificates import summarise_certificates
+from alp.records.chains import amplification
+from alp.records.points import mean
 from alp.report.figures.attacks import NAMES, NORMS, Cell, table
 from alp.report.figures.robustness_cost import trained_at
 from alp.training.recipes import RECIPES
@@ -103,6 +114,27 @@ def test_robustness_has_its_cost() -> None:
     clean = {eps: shares[0.0].value for eps, shares in trained_at(points).items()}
     words = f"{100 * clean[0.0]:.1f} % clean, trained at 8/255 {100 * clean[8 / 255]:.1f} %"
     assert rows()["Robustness against accuracy"][1] == f"{words} (small classifiers)"
+
+
+def test_few_bits_have_what_they_do_to_a_chain() -> None:
+    records = of_experiment("quantisation")
+    psnr = {
+        each.name.removeprefix("DiffPure").lstrip(", "): f"{mean(measured(each)[0].psnr).value:.2f}"
+        for each in records
+        if each.kind == KIND_POINTS
+    }
+    learned, plain = psnr["w4a8-reconstructed"], psnr["w4a8-minmax"]
+    words = f"{learned} dB with four-bit weights, {plain} by plain rounding, {psnr['']} in float"
+    assert rows()["Q-Diffusion"][1] == words
+    (grown,) = (
+        amplification(each, 100)
+        for each in records
+        if each.kind == KIND_CHAINS
+        and each.header["bits"] == [4, 8]
+        and each.header["method"] == "reconstructed"
+    )
+    words = "times what independent errors give, after 100 steps (four-bit weights)"
+    assert rows()["Quantisation error"][1] == f"{mean(grown).value:.1f} {words}"
 
 
 def test_the_commands_are_there() -> None:

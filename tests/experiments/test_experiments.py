@@ -30,6 +30,7 @@ from alp.experiments.trained_sweep import SET, TRAINED
 from alp.experiments.tsne import own_class
 from alp.experiments.workspace import Workspace
 from alp.records import (
+    KIND_CHAINS,
     KIND_EMBEDDING,
     KIND_OPTIMA,
     KIND_PICTURES,
@@ -58,6 +59,7 @@ KINDS = {
     "grids": {KIND_PICTURES, KIND_POINTS},
     "honest": {KIND_VERDICT},
     "attacks": {KIND_VERDICT},
+    "quantisation": {KIND_CHAINS, KIND_POINTS},
     "robustness-cost": {KIND_OPTIMA, KIND_POINTS},
     "compact": {KIND_VERDICT, KIND_POINTS},
     "speed": {"bench"},
@@ -163,7 +165,7 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
         for width in WIDTHS
         for objective in OBJECTIVES
     ]
-    alone += [*of_levels, *free]
+    alone += ["diffusion", *of_levels, *free]
     assert places == sorted([*alone, *per_trial, *of_variants])
 
 

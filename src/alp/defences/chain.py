@@ -123,8 +123,8 @@ class Chain(Preprocessed):
     def _step(self, z: Tensor, x: Tensor, noise: Tensor, towards: Tensor, t: int, s: int) -> Tensor:
         """z at the time t -> z at the time s; ``towards`` noises the image that it is guided to."""
         now, then = self.diffusion.signal[t], self.diffusion.signal[s]
-        low = torch.autocast(z.device.type, torch.bfloat16)
-        with low if self.precision == "bfloat16" else nullcontext():
+        low = self.precision == "bfloat16"
+        with torch.autocast(z.device.type, torch.bfloat16) if low else nullcontext():
             predicted = self.diffusion.predict(z, self._times(z, t)).to(z.dtype)
         moved = SAMPLERS[self.sampler](z, predicted, noise, now, then)
         if not self.guidance:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ def _chain(workspace: Workspace) -> DiffPure:
 def _quantised(workspace: Workspace, plain: DiffPure, scheme: Scheme) -> Quantised:
     """The copy of a scheme, made once of the same weights."""
     place = f"diffpure-{scheme.name}-{weights_digest(plain)[:12]}"
-    path: Path = workspace.root / "models" / place / "weights.safetensors"
+    path: Path = workspace.folder / "models" / place / "weights.safetensors"
     if not path.exists():
         count = min(IMAGES, len(workspace.training_images))
         images, _ = workspace.training_images.batch(torch.arange(count))
@@ -134,8 +134,7 @@ def _measured(workspace: Workspace, place: str, name: str, model: DiffPure | Qua
 
 
 def _grown(workspace: Workspace, plain: DiffPure, copy: Quantised, about: About) -> Record:
-    protocol, inner = workspace.protocol, copy.inner
-    assert isinstance(inner, DiffPure)
+    protocol, inner = workspace.protocol, cast(DiffPure, copy.inner)
     images = workspace.test_images
     images = images.take(min(CHAINED, len(images)), protocol.seed)
     x, y = images.batch(torch.arange(len(images)))

@@ -57,12 +57,11 @@ def draw(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def _parted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+def _parted(records: Sequence[Record]) -> tuple[Sequence[Record], list[Record]]:
     """The chains, at least one, and the models' accuracies."""
-    chains = some([record for record in records if record.kind == KIND_CHAINS])
-    points = [record for record in records if record.kind == KIND_POINTS]
-    for record in chains:
-        require(record, KIND_CHAINS)
-    for record in points:
-        require(record, KIND_POINTS)
-    return list(chains), points
+    points = [record for record in some(records) if record.kind == KIND_POINTS]
+    chains = some([record for record in records if record.kind != KIND_POINTS])
+    for kind, group in ((KIND_POINTS, points), (KIND_CHAINS, chains)):
+        for record in group:
+            require(record, kind)
+    return chains, points
