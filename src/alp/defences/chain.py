@@ -120,15 +120,20 @@ class Chain(Preprocessed):
             x = ((z + 1) / 2).clamp(0, 1)
         return x
 
-    def _step(self, z: Tensor, x: Tensor, noise: Tensor, towards: Tensor, t: int, s: int) -> Tensor:
-        """z at the time t -> z at the time s; ``towards`` noises the image that it is guided to."""
-        now, then = self.diffusion.signal[t], self.diffusion.signal[s]
+    def moved(self, z: Tensor, noise: Tensor, t: int, s: int) -> Tensor:
+        """z (B,3,H,W) at the time t -> z at the time s, with fresh ``noise`` and no guidance."""
         low = self.precision == "bfloat16"
         with torch.autocast(z.device.type, torch.bfloat16) if low else nullcontext():
             predicted = self.diffusion.predict(z, self._times(z, t)).to(z.dtype)
-        moved = SAMPLERS[self.sampler](z, predicted, noise, now, then)
+        signal = self.diffusion.signal
+        return SAMPLERS[self.sampler](z, predicted, noise, signal[t], signal[s])
+
+    def _step(self, z: Tensor, x: Tensor, noise: Tensor, towards: Tensor, t: int, s: int) -> Tensor:
+        """z at the time t -> z at the time s; ``towards`` noises the image that it is guided to."""
+        moved = self.moved(z, noise, t, s)
         if not self.guidance:
             return moved
+        now, then = self.diffusion.signal[t], self.diffusion.signal[s]
         away = z - self.diffusion.noised(x, self._times(x, t), towards)
         variance = (1 - then) / (1 - now) * (1 - now / then)
         return moved - self.guidance * variance * ((1 - now) / now).sqrt() * away

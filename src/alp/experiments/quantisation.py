@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from alp import seeding
-from alp.defences.chain import SAMPLERS, Chain, schedule
+from alp.defences.chain import Chain, schedule
 from alp.defences.checkpoint import save, weights_digest
 from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import PURIFYING, Diffusion
@@ -179,26 +179,17 @@ def growth(
             f"a {type(chain).__name__} from the time {chain.time} is not followed over {steps} "
             "steps; give diffpure or one-step without guidance, and fewer steps"
         )
-    source, model = seeding.generator(seed, "quantisation chain", steps), chain.diffusion
-    z = other = model.noised(x, _times(x, chain.time), seeding.normal(x.shape, source))
+    source = seeding.generator(seed, "quantisation chain", steps)
+    start = torch.full((len(x),), chain.time, device=x.device)
+    z = other = chain.diffusion.noised(x, start, seeding.normal(x.shape, source))
     differences, fresh = [], []
     for t, s in schedule(chain.time, steps):
         noise = seeding.normal(x.shape, source)
-        alone = _moved(quantised, z, noise, t, s)
-        z, other = _moved(chain, z, noise, t, s), _moved(quantised, other, noise, t, s)
+        alone = quantised.moved(z, noise, t, s)
+        z, other = chain.moved(z, noise, t, s), quantised.moved(other, noise, t, s)
         fresh.append(rms(alone - z))
         differences.append(rms(other - z))
     return torch.stack(differences), torch.stack(fresh)
-
-
-def _moved(chain: Chain, z: Tensor, noise: Tensor, t: int, s: int) -> Tensor:
-    predicted = chain.diffusion.predict(z, _times(z, t))
-    signal = chain.diffusion.signal
-    return SAMPLERS[chain.sampler](z, predicted, noise, signal[t], signal[s])
-
-
-def _times(x: Tensor, time: int) -> Tensor:
-    return torch.full((len(x),), time, device=x.device)
 
 
 def rms(x: Tensor) -> Tensor:
