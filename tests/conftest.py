@@ -23,8 +23,10 @@ import torch
 from hypothesis import settings
 from torch import Tensor, nn
 
-from alp.config import ClassifierConfig, PurifierConfig
+from alp.config import ClassifierConfig, DiffusionConfig, PurifierConfig
 from alp.defences import Purifier, ResNetLite
+from alp.defences.diffpure import DiffPure
+from alp.defences.diffusion import Diffusion
 from alp.records import KIND_BENCH, Record
 from alp.seeding import generator, initialising, normal, uniform
 
@@ -124,6 +126,21 @@ def new_classifier() -> Callable[..., ResNetLite]:
         with torch.no_grad(), initialising(0, "statistics"):
             model.train()(torch.rand(8, 3, 16, 16))  # running statistics that are not the start's
         return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def new_chain(new_classifier: Callable[..., ResNetLite]) -> Callable[..., DiffPure]:
+    """Make a chain of diffusion of this width, whose every weight counts."""
+
+    def make(width: int = 2) -> DiffPure:
+        with initialising(0, "diffusion"):
+            model = Diffusion(DiffusionConfig(width=width)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.1 * normal(parameter.shape, generator(0, "stir"))
+        return DiffPure(new_classifier(), model, steps=4, gradient_steps=4).eval()
 
     return make
 

@@ -21,7 +21,6 @@ from alp.data.images import Images
 from alp.defences import Defended, InputNoise
 from alp.defences.base import classify
 from alp.defences.checkpoint import load_model, save, weights_digest
-from alp.defences.diffpure import DiffPure
 from alp.defences.diffusion import Diffusion
 from alp.defences.quantise import quantise
 from alp.errors import ConfigError
@@ -314,18 +313,8 @@ def test_a_simulated_cluster_loses_to_chains_and_start_up() -> None:
     assert scaling.spread_of({"a": [1.0, 1.0], "b": [2.0, 2.0]}) == 0
 
 
-def diffused(classifier) -> DiffPure:
-    """A chain whose every weight counts."""
-    with initialising(0, "diffusion"):
-        model = Diffusion(DiffusionConfig(width=2)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * normal(parameter.shape, generator(0, "stir"))
-    return DiffPure(classifier, model, steps=4, gradient_steps=4).eval()
-
-
-def test_the_error_of_a_chain_is_that_of_all_images(new_classifier, new_images) -> None:
-    quantisation, chain = script("quantisation"), diffused(new_classifier())
+def test_the_error_of_a_chain_is_that_of_all_images(new_chain, new_images) -> None:
+    quantisation, chain = script("quantisation"), new_chain()
     x = new_images(4, 8, 8)
     other = quantise(chain, new_images(32, 8, 8), 4, 4, "minmax").inner
     one = quantisation.followed(chain, other, x, 1)
@@ -338,9 +327,9 @@ def test_the_error_of_a_chain_is_that_of_all_images(new_classifier, new_images) 
 
 
 def test_quantised_models_are_compared_with_their_float_one(
-    new_classifier, new_images, tmp_path, monkeypatch, capsys
+    new_chain, new_images, tmp_path, monkeypatch, capsys
 ) -> None:
-    quantisation, chain = script("quantisation"), diffused(new_classifier())
+    quantisation, chain = script("quantisation"), new_chain()
     monkeypatch.setattr(quantisation, "LENGTHS", (1, 2, 170))
     small = Suite("quick", (Entry("single", PGD(1)),), (), 1, Probes(images=0))
     monkeypatch.setitem(SUITES, "quick", lambda norm: small)

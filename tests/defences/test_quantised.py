@@ -6,12 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alp.config import DiffusionConfig
 from alp.defences import Defended
 from alp.defences.base import Defence
 from alp.defences.checkpoint import half_kernels, load_model, save
 from alp.defences.diffpure import DiffPure
-from alp.defences.diffusion import Diffusion
 from alp.defences.quantise import IMAGES, SAMPLES, STEPS, quantise
 from alp.defences.quantised import Quantised, QuantisedLayer, networks_of
 from alp.defences.quantisers import (
@@ -24,7 +22,7 @@ from alp.defences.quantisers import (
 from alp.defences.reconstruction import blocks_of, reconstruct
 from alp.defences.transforms import MedianSmoothing
 from alp.errors import ConfigError, UnknownNameError
-from alp.seeding import generator, initialising, normal, uniform
+from alp.seeding import generator, normal, uniform
 
 SIDE = 8
 
@@ -45,13 +43,8 @@ def defended(new_classifier, new_purifier) -> Defended:
 
 
 @pytest.fixture
-def chain(new_classifier) -> DiffPure:
-    with initialising(0, "diffusion"):
-        model = Diffusion(DiffusionConfig(width=4)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * normal(parameter.shape, generator(0, "stir"))
-    return DiffPure(new_classifier(), model, steps=4, gradient_steps=4).eval()
+def chain(new_chain) -> DiffPure:
+    return new_chain(width=4)
 
 
 def grid_of(values: Tensor, bits: int, *, search: bool = False) -> tuple[Tensor, Tensor]:

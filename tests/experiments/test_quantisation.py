@@ -7,32 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alp.config import DiffusionConfig
 from alp.defences.checkpoint import save
-from alp.defences.diffpure import DiffPure
-from alp.defences.diffusion import Diffusion
 from alp.defences.quantise import quantise
 from alp.errors import CheckpointError, ConfigError
 from alp.experiments.quantisation import growth
 from alp.experiments.reproduce import reproduce
 from alp.records import KIND_CHAINS, KIND_POINTS, read_tree
 from alp.records.chains import amplification, scheme
-from alp.seeding import generator, initialising, normal
 
 
-@pytest.fixture
-def chain(new_classifier) -> DiffPure:
-    """A chain whose every weight counts."""
-    with initialising(0, "diffusion"):
-        model = Diffusion(DiffusionConfig(width=2)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * normal(parameter.shape, generator(0, "stir"))
-    return DiffPure(new_classifier(), model, steps=4, gradient_steps=4).eval()
-
-
-def test_an_error_is_followed_step_by_step(chain: DiffPure, new_images) -> None:
-    x = new_images(3, 8, 8)
+def test_an_error_is_followed_step_by_step(new_chain, new_images) -> None:
+    chain, x = new_chain(), new_images(3, 8, 8)
     other = quantise(chain, new_images(32, 8, 8), 4, 4, "minmax").inner
     difference, fresh = growth(chain, other, x, 1)
     assert difference.shape == (1, 3)
