@@ -202,7 +202,7 @@ def bench_record(bench_record_of) -> Record:
             (1, "draws", "fast"): [8.0] * 3,
             (1, "consensus", "fast"): [1.0, 1.0, 4.0],
             (1, "peak", ""): [4.0] * 3,
-            (1, "peer", "diffpure"): [900.0] * 3,
+            (1, "peer", "published-diffpure"): [900.0] * 3,
         }
     )
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+import alp
 from alp.bench.roofline import PRODUCTS, product
-from alp.bench.run import batches
+from alp.bench.run import DIFFUSION, baseline_names, baselines_before, batches
 from alp.cli import main
 from alp.defences import Defended
+from alp.defences.assemble import by_diffusion
 from alp.defences.checkpoint import save
 from alp.defences.transforms import JPEG
 from alp.errors import ConfigError, UnknownNameError
@@ -36,6 +38,15 @@ def test_record(run_bench, new_classifier, tmp_path) -> None:
     assert found[2, "draw", "eager"].draws == 1
     flops = record.header["flops"]
     assert found[2, "draws", "eager"].flops == 2 * (flops["encoder"] + 3 * flops["draw"])
+
+
+def test_baselines_by_diffusion_have_the_packaged_network(new_classifier) -> None:
+    trained = alp.load(DIFFUSION).state_dict()
+    made = baselines_before(new_classifier(), by_diffusion())
+    assert {"diffpure", "gdmp", "one-step", "densepure"} <= set(made) <= set(baseline_names())
+    for baseline in made.values():
+        found = baseline.diffusion.state_dict()
+        assert all(torch.equal(found[name], value) for name, value in trained.items())
 
 
 def test_what_cannot_be_built_is_a_warning_unless_nothing_is_left(run_bench) -> None:

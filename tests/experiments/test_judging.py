@@ -415,9 +415,14 @@ def test_speed_is_a_ratio_of_medians() -> None:
         "one": {"what": "draw", "backend": "eager", "threads": 1},
         "all": {"what": "draws", "backend": "eager", "threads": 1},
         "slow": {"what": "draw", "backend": "other", "threads": 1},
-        "peer diffpure": {"what": "peer", "peer": "diffpure", "settings": {"steps": 100}},
+        "peer published": {
+            "what": "peer",
+            "peer": "published-diffpure",
+            "settings": {"steps": 100},
+        },
+        "peer trained": {"what": "peer", "peer": "diffpure", "settings": {"steps": 100}},
     }
-    times = {"one": 2.0, "all": 6.0, "slow": 9.0, "peer diffpure": 1000.0}
+    times = {"one": 2.0, "all": 6.0, "slow": 9.0, "peer published": 1000.0, "peer trained": 900.0}
     names = [name for name in contestants for _ in range(5)]
     columns = {
         "batch": np.ones(len(names), int),
@@ -429,13 +434,16 @@ def test_speed_is_a_ratio_of_medians() -> None:
     bench = Kept("bench.json", Record(header, columns))
     one = found([bench], "speed.diffusion")
     assert [(each.protocol, each.value) for each in one.findings] == [
-        ("one draw", 500.0),
-        ("all draws", pytest.approx(1000 / 6)),
+        ("published network, one draw", 500.0),
+        ("published network, all draws", pytest.approx(1000 / 6)),
+        ("trained here, one draw", 450.0),
+        ("trained here, all draws", 150.0),
     ]
     assert one.status == "reproduced"
     (draws,) = found([bench], "latency.draws").findings
     assert (draws.protocol, draws.value) == ("eager PyTorch, by turns", 3.0)
-    contestants["peer diffpure"]["settings"]["steps"] = 4
+    for peer in ("peer published", "peer trained"):
+        contestants[peer]["settings"]["steps"] = 4
     short = Kept("bench.json", Record({**header, "contestants": contestants}, columns))
     assert found([short], "speed.diffusion").findings == (), "four steps are no iterative purifier"
 

@@ -206,21 +206,25 @@ def test_speed_is_that_of_the_fastest_backend() -> None:
         "a": {"what": "draws", "backend": "eager"},
         "b": {"what": "draws", "backend": "onnxruntime"},
         "c": {"what": "peer", "peer": "diffpure"},
+        "e": {"what": "peer", "peer": "published-diffpure"},
         "d": {"what": "peak"},
     }
-    times = {"a": 20.0, "b": 10.0, "c": 5000.0, "d": 1.0}
+    times = {"a": 20.0, "b": 10.0, "c": 5000.0, "d": 1.0, "e": 9000.0}
     names = np.repeat(list(times), 3)
     columns = {
-        "batch": np.ones(12, int),
+        "batch": np.ones(15, int),
         "contestant": names,
         "ms": np.array([times[name] for name in names]),
     }
     header = _header("bench", "speed", contestants=about, rounds=3, device="a processor")
     record = Record(header, columns)
     (axes,) = FIGURES["speed"].draw([record]).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["all our draws", "diffpure"]
-    assert texts(axes) == ["10 ms", "5,000 ms"]
-    assert "500 times as long as all our draws" in FIGURES["speed"].caption([record])
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["all our draws", "diffpure", "published-diffpure"]
+    assert texts(axes) == ["10 ms", "5,000 ms", "9,000 ms"]
+    caption = FIGURES["speed"].caption([record])
+    assert " diffpure takes 500 times as long as all our draws." in caption
+    assert " published-diffpure takes 900 times as long as all our draws." in caption
 
 
 def test_no_record_no_figure() -> None:

@@ -1,4 +1,5 @@
-"""The published diffusion network in front of a classifier, to be timed.
+"""The network of the published diffusion purifiers in front of a classifier, to be timed beside the
+trained one.
 
 Its weights are random: the published ones are not ours to ship, and its latency does not depend on
 them. Nothing but its speed can be measured.
@@ -19,7 +20,7 @@ from alp.defences.diffusion import Diffusion
 from alp.defences.preprocessed import Preprocessed
 from alp.errors import ConfigError
 
-PUBLISHED = ("diffpure", "one-step")
+PUBLISHED = ("published-diffpure", "published-one-step")
 """What is timed with the published network."""
 
 
@@ -86,7 +87,7 @@ class _Sampled(nn.Module):
 def published(
     classifier: nn.Module, name: str, unet: PublishedUNet | None = None, steps: int = 100
 ) -> Preprocessed:
-    """``diffpure`` of ``steps`` steps, or ``one-step``, with the published network.
+    """One of ``PUBLISHED``: DiffPure of ``steps`` steps, or one step, with the published network.
 
     Raises:
         ConfigError: diffusers is not installed.
@@ -95,6 +96,6 @@ def published(
     diffusion = Diffusion(DiffusionConfig(width=1, horizon=DIFFUSION_STEPS))
     diffusion.network = _Sampled((unet or PublishedUNet()).build())  # type: ignore[assignment]
     diffusion.eval()
-    if name == "one-step":
+    if name == "published-one-step":
         return OneStep(classifier, diffusion)
     return DiffPure(classifier, diffusion, steps, steps, gradient_steps=steps)

@@ -154,17 +154,19 @@ def engine_entries(
 
 
 def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Defence]:
-    """The named defences in front of ``classifier``, with the settings of their papers; ``bare`` is
-    the classifier alone. A name that is not among them is that of a weights file or a packaged
-    model, which brings a classifier of its own.
+    """The named defences in front of ``classifier``, with the settings of their papers; those by
+    diffusion have the packaged noise predictor, and ``bare`` is the classifier alone. A name that
+    is not among them is that of a weights file or a packaged model, which brings a classifier of
+    its own.
 
     Raises:
         CheckpointError: there are no such weights.
         ConfigError: one needs what is not installed.
     """
     from alp.bench.published import PUBLISHED, published
-    from alp.defences.assemble import assemble
-    from alp.defences.packaged import load_classifier
+    from alp.defences.assemble import assemble, by_diffusion
+    from alp.defences.diffusion import Diffusion
+    from alp.defences.packaged import load_classifier, load_kind
 
     made: dict[str, Defence] = {}
     for name in names:
@@ -172,6 +174,8 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
             made[name] = as_defence(classifier)
         elif name in PUBLISHED:
             made[name] = published(classifier, name)
+        elif name in by_diffusion():
+            made[name] = assemble(name, classifier, load_kind(DIFFUSION, Diffusion))
         elif name in baseline_names():
             made[name] = assemble(name, classifier)
         else:
@@ -180,12 +184,12 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
 
 
 def baseline_names() -> list[str]:
-    """Every registered defence that is made of a classifier and nothing else, and those of the
-    published diffusion network."""
+    """Every registered defence that is made of a classifier and nothing else, or of one and a
+    diffusion model, and those of the published diffusion network."""
     from alp.bench.published import PUBLISHED
-    from alp.defences.assemble import untrained
+    from alp.defences.assemble import by_diffusion, untrained
 
-    return sorted([*untrained(), *PUBLISHED])
+    return sorted([*untrained(), *by_diffusion(), *PUBLISHED])
 
 
 def baseline_entry(
@@ -222,6 +226,9 @@ def peak_entries(precision: str, threads: int, device: torch.device) -> list[Ent
 
 BARE = "bare"
 """The name of the classifier alone among the baselines."""
+
+DIFFUSION = Path("cifar10-lite/diffusion")
+"""The packaged noise predictor of the baselines by diffusion."""
 
 LIBRARIES = ("onnxruntime", "openvino", "diffusers")
 

@@ -37,6 +37,11 @@ def untrained() -> list[str]:
     return [name for name, kind in DEFENCES.items() if _models(kind) == ("classifier",)]
 
 
+def by_diffusion() -> list[str]:
+    """The names of the defences that are made of a classifier and a diffusion model."""
+    return [name for name, kind in DEFENCES.items() if _models(kind) == ("classifier", "diffusion")]
+
+
 def assemble(
     name: str,
     classifier: nn.Module,

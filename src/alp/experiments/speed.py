@@ -93,9 +93,11 @@ def _baselines(model: Defended, small: bool) -> tuple[dict[str, Defence], list[s
     """Other defences in front of the same classifier, and what is left out."""
     names, warnings = baseline_names(), []
     if find_spec("diffusers") is None:
-        warnings.append('diffusion is left out: it needs diffusers (pip install "alp[baselines]")')
+        warnings.append(
+            'the published network is left out: it needs diffusers (pip install "alp[baselines]")'
+        )
         names = [name for name in names if name not in PUBLISHED]
     elif small:
-        chain = published(model.classifier, "diffpure", _SMALL, steps=4)
-        return {"diffpure": chain, "jpeg": JPEG(model.classifier)}, warnings
+        chain = published(model.classifier, PUBLISHED[0], _SMALL, steps=4)
+        return {PUBLISHED[0]: chain, "jpeg": JPEG(model.classifier)}, warnings
     return baselines_before(model.classifier, names), warnings

@@ -262,14 +262,18 @@ TARGETS: tuple[Target, ...] = (
         _engines("consensus", "draw", np.mean),
     ),
     Target(
-        "100-step diffusion / one draw", 1, 1000, False, _baseline("diffpure", "draw", np.median)
+        "published 100-step diffusion / one draw",
+        1,
+        1000,
+        False,
+        _baseline("published-diffpure", "draw", np.median),
     ),
     Target(
-        "100-step diffusion / consensus, mean",
+        "published 100-step diffusion / consensus, mean",
         1,
         300,
         False,
-        _baseline("diffpure", "consensus", np.mean),
+        _baseline("published-diffpure", "consensus", np.mean),
     ),
     Target("eager PyTorch / best backend, one draw", 1, 2, False, _eager("draw")),
     Target("eager PyTorch / best backend, consensus", 1, 2, False, _eager("consensus")),

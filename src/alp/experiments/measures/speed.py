@@ -4,6 +4,7 @@ same run."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from alp.records import Columns, Kept
 from alp.records.statistics import Interval, Series, ratio
 
 ITEM = "speed"
-PEER = "diffpure"
+PEERS = {"published-diffpure": "published network", "diffpure": "trained here"}
+"""Purifiers by diffusion, and in words whose network they run."""
 STEPS = 100
 """Reverse steps from which a diffusion purifier counts as iterative, as published ones are."""
 
@@ -23,16 +25,15 @@ _OURS = {"draw": "one draw", "draws": "all draws"}
 
 
 def diffusion(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """The median time of the diffusion purifier over ours in the fastest backend, one image a
+    """The median time of each diffusion purifier over ours in the fastest backend, one image a
     call, with its bootstrap interval."""
     for kept in runs.get(ITEM, ()):
         batch = int(kept.record.columns["batch"].min())
-        peers = _times(kept, batch, "peer", PEER)
-        for what, words in _OURS.items():
-            ours = _times(kept, batch, what)
-            if peers and ours:
+        for (peer, network), (what, words) in product(PEERS.items(), _OURS.items()):
+            slow, ours = _times(kept, batch, "peer", peer), _times(kept, batch, what)
+            if slow and ours:
                 fastest = min(ours, key=lambda each: float(np.median(each.ms)))
-                yield _ratio(words, peers[0], fastest, kept)
+                yield _ratio(f"{network}, {words}", slow[0], fastest, kept)
 
 
 def draws(runs: Runs, claim: Claim) -> Iterator[Value]:

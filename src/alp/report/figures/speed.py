@@ -25,20 +25,25 @@ if TYPE_CHECKING:
 
 
 _OURS = {"draw": "our one draw", "draws": "all our draws"}
-_SLOWEST = "diffpure"
-"""The peer that the paper compares itself with."""
+_CHAINS = ("published-diffpure", "diffpure")
+"""The peers that the paper compares itself with: the published network, and the one trained here."""
 
 
 def caption(records: Sequence[Record]) -> str:
     """What was timed, and how many times longer diffusion takes."""
     record = some(records)[0]
     times, header = _times(record), record.header
-    ratios = [
-        f"{np.median(times[_SLOWEST]) / np.median(times[ours]):,.0f} times as long as {ours}"
-        for ours in _OURS.values()
-        if _SLOWEST in times and ours in times
-    ]
-    beside = f" {_SLOWEST} takes {' and '.join(ratios)}." if ratios else ""
+    ratios = {
+        chain: [
+            f"{np.median(times[chain]) / np.median(times[ours]):,.0f} times as long as {ours}"
+            for ours in _OURS.values()
+            if chain in times and ours in times
+        ]
+        for chain in _CHAINS
+    }
+    beside = "".join(
+        f" {chain} takes {' and '.join(each)}." for chain, each in ratios.items() if each
+    )
     return (
         f"Latency of {record.name} in its fastest backend and of its peers, {header['rounds']} "
         f"rounds by turns in one run (marks: medians; lines: 10th to 90th percentile).{beside} "
