@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _OURS = {"draw": "our one draw", "draws": "all our draws"}
 _CHAINS = ("published-diffpure", "diffpure")
-"""The peers that the paper compares itself with: the published network, and the one trained here."""
+"""What the paper compares itself with: the published network, and the one trained here."""
 
 
 def caption(records: Sequence[Record]) -> str:
