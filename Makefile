@@ -7,7 +7,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 # A process a core; tests of one file share what they set up. One that ends its process ends the run:
 # with another process in its place pytest-xdist waits for ever.
-PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --max-worker-restart 0
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: demo test fast lint install
 .DEFAULT_GOAL := demo

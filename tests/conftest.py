@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core already
 
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ NOISES = ["learned", "per-channel", "fixed"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files with slow tests first: one that is left to the end keeps one process busy, and no other.
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
     if os.environ.get("ALP_DATA"):
         return
     skip = pytest.mark.skip(reason="needs CIFAR-10: set ALP_DATA to the folder above cifar10/")

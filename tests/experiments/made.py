@@ -52,6 +52,7 @@ def found(records, id: str) -> Judged:
 def leaderboard(name: str, levels: dict[str, float], number: int, **header) -> Kept:
     """A verdict of a defence that no experiment made: level to the share that it leaves."""
     columns = {name: np.full(IMAGES, 2) for name in ("clean_select", "clean_fresh", "psnr")}
+    columns["index"] = np.arange(IMAGES)
     entries = []
     for level, left in levels.items():
         attacked = 2 * (np.arange(IMAGES) < left * IMAGES)

@@ -44,6 +44,7 @@ from alp.records import (
     read_all,
     read_tree,
 )
+from alp.records.chains import amplification, scheme
 from alp.records.record import LAYOUTS
 from alp.report.figures import FIGURES
 
@@ -382,3 +383,21 @@ def test_purified_rows_meet_what_fools_adversarial_training(whole: Path) -> None
     levels = {r.name: set(r.header["knowledge"]) for r in records_of(whole, "honest")}
     assert "transfer" in levels[trained.DEFENDED]
     assert "transfer" not in levels[trained.AT]
+
+
+def test_a_chain_tells_the_amplification_of_each_image(whole: Path) -> None:
+    records = records_of(whole, "quantisation")
+    found = [each for each in records if each.kind == KIND_CHAINS]
+    assert {scheme(each) for each in found} == {
+        "W8A8, minmax",
+        "W4A8, minmax",
+        "W4A8, reconstructed",
+    }
+    for record in found:
+        times = amplification(record, 10)
+        assert times is not None
+        assert (times > 0).all()
+        assert len(times) == record.header["images"]
+        assert amplification(record, 25) is None
+    points = [each for each in records if each.kind == KIND_POINTS]
+    assert len(points) == 1 + len(found)

@@ -12,8 +12,6 @@ from alp.defences.quantise import quantise
 from alp.errors import CheckpointError, ConfigError
 from alp.experiments.quantisation import growth
 from alp.experiments.reproduce import reproduce
-from alp.records import KIND_CHAINS, KIND_POINTS, read_tree
-from alp.records.chains import amplification, scheme
 
 
 def test_an_error_is_followed_step_by_step(new_chain, new_images) -> None:
@@ -30,24 +28,6 @@ def test_an_error_is_followed_step_by_step(new_chain, new_images) -> None:
         assert torch.equal(each, torch.zeros(4, 3))
     with pytest.raises(ConfigError, match="not followed over 101 steps"):
         growth(chain, other, x, 101)
-
-
-def test_a_record_tells_the_amplification_of_each_image(whole) -> None:
-    kept, _ = read_tree(whole / "quantisation")
-    found = [each.record for each in kept if each.record.kind == KIND_CHAINS]
-    assert {scheme(each) for each in found} == {
-        "W8A8, minmax",
-        "W4A8, minmax",
-        "W4A8, reconstructed",
-    }
-    for record in found:
-        times = amplification(record, 10)
-        assert times is not None
-        assert (times > 0).all()
-        assert len(times) == record.header["images"]
-        assert amplification(record, 25) is None
-    points = [each.record for each in kept if each.record.kind == KIND_POINTS]
-    assert len(points) == 1 + len(found)
 
 
 def test_weights_of_another_kind_are_refused(protocol, new_classifier, tmp_path) -> None:

@@ -39,6 +39,29 @@ def points_of_any() -> Kept:
     )
 
 
+def architecture(kind: str, adversarial: bool, share: float, number: int) -> Kept:
+    cells = [("single", EPS, None, share, 20.0), ("single", 1 / 255, None, 0.9, 20.0)]
+    extra = {"architecture": kind, "adversarial": adversarial, "parameters": 1}
+    return points("architectures", cells, trial=number, extra=extra)
+
+
+def test_the_best_and_the_worst_architecture_are_chosen_on_other_images() -> None:
+    shares = {"residual": 0.4, "plain": 0.3, "attention": 0.1}
+    records = [
+        architecture(kind, True, share, number)
+        for number, (kind, share) in enumerate(shares.items())
+    ]
+    one = found([*records, architecture("plain", False, 0.0, 3)], "field.architectures")
+    assert [each.protocol for each in one.findings] == ["trained adversarially"]
+    assert one.findings[0].value == pytest.approx(30)
+    # An architecture that is best on the images of the choice alone gains nothing by it.
+    lucky = architecture("attention", True, 0.0, 2)
+    name = lucky.record.header["points"][0]["name"]
+    lucky.record.columns[f"{name}_correct"][::2] = True
+    (gain,) = found([records[0], lucky], "field.architectures").findings
+    assert gain.value == pytest.approx(-40)
+
+
 def chains(method: str, times: float, number: int) -> Kept:
     spread = np.linspace(-0.1, 0.1, IMAGES)
     columns = {"index": np.arange(IMAGES), "label": np.zeros(IMAGES, int)}
@@ -78,16 +101,22 @@ def test_defences_are_compared_on_the_most_images_that_they_share() -> None:
     few, many = slice(0, 10), slice(None)
 
     def judged(name: str, left: float, images: slice, folder: str) -> Kept:
-        record = leaderboard(name, {"single": left}, 0, data_digest=folder).record
+        record = leaderboard(name, {"single": left}, 0).record
         columns = {key: column[images] for key, column in record.columns.items()}
         return Kept(f"{folder}/records/{name}.json", Record(record.header, columns))
 
     bare = [judged("cifar10-lite-standard", 0.0, images, str(images)) for images in (few, many)]
-    ours = judged("hgd", 0.4, many, str(many))
-    short = judged("hgd", 1.0, few, str(few))
-    (single, worst) = found([*bare, short, ours], "field.hgd").findings
+    ours = judged("diffpure", 0.4, many, str(many))
+    short = judged("diffpure", 1.0, few, str(few))
+    (single, worst) = found([*bare, short, ours], "field.diffpure").findings
     assert (single.protocol, single.value) == ("single", pytest.approx(40))
     assert worst.protocol == "worst case"
-    (single, _) = found([*bare, short], "field.hgd").findings
+    (single, _) = found([*bare, short], "field.diffpure").findings
     assert single.value == pytest.approx(100)
-    assert found([bare[0], ours, points_of_any()], "field.hgd").findings == ()
+    # Records of more and of fewer images are compared on what both have.
+    ours.record.columns["single_fresh"][:10] = 2
+    (single, _) = found([bare[0], ours], "field.diffpure").findings
+    assert single.value == pytest.approx(100)
+    other = judged("cifar10-lite-standard", 0.0, many, "")
+    other.record.header["data"] = {"name": "cifar10", "split": "validation"}
+    assert found([other, ours, points_of_any()], "field.diffpure").findings == ()

@@ -67,6 +67,19 @@ def radii() -> list[str]:
     return written(heading, rows)
 
 
+def architectures() -> list[str]:
+    """What architectures keep, by the radius of the attack."""
+    records = records_of("architectures")
+    attacks = [point.eps for point in measured(records[0])]
+    heading = ["architecture, training", "parameters"]
+    heading += [grey_levels(eps) if eps else "clean" for eps in attacks]
+    rows = [
+        [each.name, f"{each.header['extra']['parameters']:,}", *map(share, measured(each))]
+        for each in records
+    ]
+    return written(heading, rows)
+
+
 def chains() -> list[str]:
     """What few bits do to a purifier by diffusion."""
     records = records_of("quantisation")
@@ -85,7 +98,7 @@ def chains() -> list[str]:
     return written(heading, rows)
 
 
-@pytest.mark.parametrize("table", [lines, radii, chains])
+@pytest.mark.parametrize("table", [lines, radii, architectures, chains])
 def test_every_number_of_the_page_is_that_of_a_record(table: Callable[[], list[str]]) -> None:
     text = (ROOT / "docs" / "field.md").read_text("utf-8")
     assert "\n".join(table()) in text

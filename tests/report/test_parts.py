@@ -341,7 +341,7 @@ def test_a_leaderboard_takes_certificates_and_times_by_name(
 ) -> None:
     certificate = {
         "kind": "certificate",
-        "name": "diffpure",
+        "name": "published-diffpure",
         "sigma": 0.25,
         "radii": [0.0, 0.25, 0.5],
         "alpha": 0.001,
@@ -364,16 +364,32 @@ def test_a_leaderboard_takes_certificates_and_times_by_name(
         "votes_0": np.array([100, 100, 60, 0]),
         "votes_1": np.array([0, 0, 40, 100]),
     }
-    judged = [make_verdict(name, defence=_defence("x")) for name in ("diffpure", "other")]
+    judged = [make_verdict(name, defence=_defence("x")) for name in ("published-diffpure", "other")]
     timed = Record(bench_record.header | {"seed": 0}, bench_record.columns)
     found = report([*judged, Record(certificate, votes), timed])
-    row = next(row for row in found.tables[0] if row["name"] == ["diffpure"])
+    row = next(row for row in found.tables[0] if row["name"] == ["published-diffpure"])
     assert row["certified 0.25"] == ["50.0 %"]
     assert row["certified 0.5"] == ["25.0 %"]
     assert row["time, one draw of ours = 1"] == ["450.0"]
 
 
-def test_one_defence_or_other_images_make_no_leaderboard(report, make_verdict) -> None:
+def test_one_defence_or_other_data_make_no_leaderboard(report, make_verdict) -> None:
     one = make_verdict("one", defence=_defence("jpeg"))
-    other = make_verdict("other", defence=_defence("median"), data_digest="other")
+    data = {"name": "cifar10", "split": "validation"}
+    other = make_verdict("other", defence=_defence("median"), data=data)
     assert 'id="leaderboard"' not in report([one, other]).html
+
+
+def test_fewer_images_and_a_verdict_without_checks_stand_in_the_same_leaderboard(
+    report, make_verdict
+) -> None:
+    long = make_verdict("one", defence=_defence("jpeg"), suite="quick")
+    short = Record(
+        {**long.header, "images": 1}, {key: each[:1] for key, each in long.columns.items()}
+    )
+    other = make_verdict("other", defence=_defence("median"), suite="unchecked", checks=[])
+    found = report([short, long, other])
+    rows = {row["name"][0]: row for row in found.tables[0]}
+    assert [*rows] == ["JPEG, quality 75", "median of 2x2"]
+    assert rows["JPEG, quality 75"]["images"] == [f"{long.header['images']}"]
+    assert rows["median of 2x2"]["checks"] == ["not run"]

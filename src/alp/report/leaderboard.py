@@ -1,9 +1,10 @@
 """The leaderboard: defences of one protocol under one adaptive verdict, with certificates and cost.
 
-A row is a verdict record that says what its defence is. Attackers that compute in bfloat16 stand
-beside those in float32: all are judged as deployed, and the table says which it was. What no record
-can know, the published number and why it differs, is in ``leaderboard.json``, by the name of a
-record or the kind of its defence.
+A row is a verdict record that says what its defence is; of several records of one name, the one of
+the most images. Fewer images, a verdict without checks and attackers that compute in bfloat16 stand
+beside the others, and the table says so: attacks and judging are the same. What no record can know,
+the published number and why it differs, is in ``leaderboard.json``, by the name of a record or the
+kind of its defence.
 """
 
 from __future__ import annotations
@@ -23,21 +24,34 @@ from alp.report.tables import ABSENT
 RADII = (0.25, 0.5)
 """L2 radii at which certificates are quoted."""
 
-_PROTOCOL = ("data_digest", "threat", "suite", "images")
+_SAME_ATTACKS = {"unchecked": "quick"}
+"""Suites that attack as another does."""
 
 
 def leaderboards(kept: Iterable[Kept]) -> list[dict[str, Any]]:
-    """A leaderboard for each protocol (data, threat, suite, images) of two defences or more, as
-    the template sees it. Records that cannot be concluded are refused elsewhere."""
+    """A leaderboard for each protocol (data, threat, attacks) of two defences or more, as the
+    template sees it. Records that cannot be concluded are refused elsewhere."""
     every = list(kept)
     known = json.loads(files("alp.report").joinpath("leaderboard.json").read_text("utf-8"))
-    groups: dict[str, list[Kept]] = {}
+    groups: dict[str, dict[str, Kept]] = {}
     for each in every:
-        header = each.record.header
-        if each.record.kind == KIND_VERDICT and header.get("defence") and not each.item:
-            protocol = [header.get(key) for key in _PROTOCOL]
-            groups.setdefault(json.dumps(protocol, sort_keys=True), []).append(each)
-    return [_board(group, every, known) for group in groups.values() if len(group) > 1]
+        record = each.record
+        if record.kind == KIND_VERDICT and record.header.get("defence") and not each.item:
+            group = groups.setdefault(_protocol(record.header), {})
+            if record.name not in group or len(group[record.name].record) < len(record):
+                group[record.name] = each
+    return [_board([*group.values()], every, known) for group in groups.values() if len(group) > 1]
+
+
+def _protocol(header: Mapping[str, Any]) -> str:
+    """What two verdicts have to share to stand in one table."""
+    data = {key: header["data"].get(key) for key in ("name", "split")}
+    return json.dumps([data, header["threat"], _attacks(header)], sort_keys=True)
+
+
+def _attacks(header: Mapping[str, Any]) -> str:
+    """The suite whose attacks were run."""
+    return _SAME_ATTACKS.get(header["suite"], str(header["suite"]))
 
 
 def _board(
@@ -53,8 +67,8 @@ def _board(
     )
     return {
         "threat": threat_words(first["threat"]),
-        "suite": str(first["suite"]),
-        "data": f"{first['images']:,} images of {first['data']['name']}",
+        "suite": _attacks(first),
+        "data": str(first["data"]["name"]),
         "rows": [_row(each.record.header, found, levels, every, known) for each, found in ranked],
     }
 
@@ -73,13 +87,14 @@ def _row(
     cells = {
         "parameters": f"{header['defence']['parameters']:,}",
         "training": words.get("cost") or ABSENT,
+        "images": f"{header['images']:,}",
         "clean": percent(found["clean"]["value"]),
         **{
             level: percent(found["levels"][level]["value"]) if level in found["levels"] else ABSENT
             for level in levels
         },
         "worst case": f"{percent(found['worst']['value'])} ({interval(found['worst'])})",
-        "checks": f"{passed} of {len(found['checks'])}",
+        "checks": f"{passed} of {len(found['checks'])}" if found["checks"] else "not run",
         "attackers in": str(header.get("attack_precision", "float32")),
         **{f"certified {radius:g}": _certified(name, radius, every) for radius in RADII},
         "time, one draw of ours = 1": _latency(name, every),

@@ -53,6 +53,7 @@ MEASURES: dict[str, Measure] = {
     "left of an attack": field.protects,
     "certified": field.certified,
     "cost of a radius": studies.cost_of_radius,
+    "span of architectures": studies.span,
     "amplification": studies.growth,
     "psnr gain": studies.finer,
     "gain of draws": points.consensus,

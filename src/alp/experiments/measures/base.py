@@ -76,6 +76,17 @@ def named(records: Iterable[Kept], name: str) -> list[Kept]:
     return [each for each in records if each.record.name == name]
 
 
+def shared_rows(a: Kept, b: Kept) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows of ``a`` and those of ``b`` that are of the same images, in the same order; none
+    where the records are of other data."""
+    data = [[each.record.header["data"].get(key) for key in ("name", "split")] for each in (a, b)]
+    if data[0] != data[1]:
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    columns = (a.record.columns["index"], b.record.columns["index"])
+    _, rows_a, rows_b = np.intersect1d(*columns, assume_unique=True, return_indices=True)
+    return rows_a, rows_b
+
+
 def same_images(records: Sequence[Kept]) -> bool:
     """Whether the records are of the same images, so that they may be compared one by one."""
     digests = {each.record.header.get("data_digest") for each in records}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures.base import Runs, Value, difference, named, same_images
+from alp.experiments.measures.base import Runs, Value, difference, named, shared_rows
 from alp.experiments.measures.honest import under
 from alp.records import KIND_VERDICT, Kept, robust_share, worst
 from alp.records.certificates import summarise_certificates
@@ -35,21 +35,21 @@ def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def protects(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that attackers of each level leave a row above the worst case of another, on the same
-    images: as many as there are."""
+    """Points that attackers of each level leave a row above the worst case of another, on the most
+    images that two records share."""
     records = runs.get(LEADERBOARD, ())
     pairs = [
-        (ours, bare)
+        (ours, bare, *shared_rows(ours, bare))
         for ours in named(records, claim.row)
         for bare in named(records, claim.against)
-        if same_images([ours, bare])
     ]
     if pairs:
-        ours, bare = max(pairs, key=lambda pair: len(pair[0].record))
+        ours, bare, mine, theirs = max(pairs, key=lambda pair: len(pair[2]))
         for level in claim.protocols:
             left = under(ours, level)
-            if left is not None:
-                yield difference(level, left, robust_share(bare.record), [ours, bare])
+            if left is not None and len(mine):
+                worst_case = robust_share(bare.record)[theirs]
+                yield difference(level, left[mine], worst_case, [ours, bare])
 
 
 def certified(runs: Runs, claim: Claim) -> Iterator[Value]:

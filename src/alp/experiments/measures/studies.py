@@ -1,4 +1,4 @@
-"""Measures of the field's studies: what robustness costs, and how few bits do."""
+"""Measures of the field's studies: what robustness costs, which architecture, how few bits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from alp.experiments.claims import Claim
+from alp.experiments.claims import LEVEL, Claim
 from alp.experiments.measures.base import (
     Runs,
     Value,
@@ -37,6 +37,23 @@ def cost_of_radius(runs: Runs, claim: Claim) -> Iterator[Value]:
             for group in (plain, robust)
         ]
         yield difference("", shares[0], shares[1], [*plain, *robust])
+
+
+def span(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points between the most and the least robust architecture of each training under an attack
+    of radius ``eps``. Which these are is decided on every other image, and the points are those of
+    the other half: the largest of several differences would be too large on its own images."""
+    records = records_of(runs, claim.items[0], KIND_POINTS)
+    eps = (claim.setting or {})["eps"]
+    for words, adversarial in (("trained adversarially", True), ("trained as usual", False)):
+        mine = [
+            each for each in records if each.record.header["extra"]["adversarial"] is adversarial
+        ]
+        if len(mine) > 1 and same_images(mine):
+            right = [at(measured(each.record), LEVEL, eps)[0].correct for each in mine]
+            chosen = [each[::2].mean() for each in right]
+            best, worst = int(np.argmax(chosen)), int(np.argmin(chosen))
+            yield difference(words, right[best][1::2], right[worst][1::2], mine)
 
 
 def growth(runs: Runs, claim: Claim) -> Iterator[Value]:
