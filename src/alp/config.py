@@ -155,7 +155,8 @@ class OptimConfig:
     clip: float = 0.0
     """Largest norm of the gradient; 0 for no limit."""
     ema: float = 0.998
-    """Decay of the averaged weights, which are the ones saved; 0 for no averaging."""
+    """Decay of the averaged weights, which are the ones saved: after n steps (1 + n) / (10 + n) at
+    most, so that the average leaves its start behind. 0 for no averaging."""
 
     def __post_init__(self) -> None:
         check_types(self)

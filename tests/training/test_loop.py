@@ -15,7 +15,7 @@ from alp.data import Augment, Images
 from alp.errors import CheckpointError, ConfigError, TrainingError
 from alp.seeding import normal
 from alp.training.engine import build_engine
-from alp.training.loop import Run, fit
+from alp.training.loop import Run, decay, fit
 from alp.training.tasks import Task
 
 PLAIN = Augment(flip=False, shift=0, cutout=0)
@@ -136,8 +136,8 @@ def test_the_average_is_what_is_returned(run) -> None:
     task = Watching()
     model, _ = train(task, run(ema=0.8))
     average = task.weights[1]  # the average starts at the weights after the first step
-    for weight in [*task.weights[2:], float(task.model.weight.detach())]:
-        average = 0.8 * average + 0.2 * weight
+    for n, weight in enumerate([*task.weights[2:], float(task.model.weight.detach())], 1):
+        average += (1 - decay(0.8, n)) * (weight - average)
     assert float(model.weight.detach()) == pytest.approx(average, rel=1e-5)
     assert float(model.weight.detach()) != pytest.approx(float(task.model.weight.detach()))
     assert not model.training
@@ -157,8 +157,16 @@ def test_buffers_are_averaged_too(run) -> None:
     model, _ = train(task, run(ema=0.8))
     average = 1.0
     for count in range(2, 9):
-        average = 0.8 * average + 0.2 * count
+        average += (1 - decay(0.8, count - 1)) * (count - average)
     assert float(model.count) == pytest.approx(average, rel=1e-5)
+
+
+def test_an_average_leaves_its_start_behind() -> None:
+    """Whatever its decay: 700 steps of one of 0.998 alone would keep a quarter of the start."""
+    kept = math.prod(decay(0.998, n) for n in range(1, 700))
+    assert kept < 1e-9
+    assert decay(0.998, 10_000) == 0.998
+    assert decay(0.9, 1) == pytest.approx(2 / 11)
 
 
 def test_without_an_average_the_last_weights_are_returned(run) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -29,6 +30,8 @@ from alp.training.state import Progress, load_state, save_state
 SIGMA_LR = 10.0
 """Learning rate of the noise level relative to the weights': one scalar has to travel as far as
 its start is from its optimum, so that the end does not depend on the start."""
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 Report = Callable[[int, int, dict[str, float]], object]
 """Called after each step with (finished steps, all steps, scalars of the step)."""
@@ -75,8 +78,7 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
     optimizer = build_optimizer(task, run.optim)
     average = None
     if run.optim.ema:
-        blend = get_ema_multi_avg_fn(run.optim.ema)  # type: ignore[no-untyped-call]
-        average = AveragedModel(task.model, multi_avg_fn=blend, use_buffers=True)
+        average = AveragedModel(task.model, multi_avg_fn=blend(run.optim.ema), use_buffers=True)
     progress = Progress()
     if run.checkpoint.exists():
         progress = load_state(run.checkpoint, run.key, task, average, optimizer)
@@ -117,6 +119,23 @@ def fit(task: Task, run: Run, fabric: Fabric, report: Report) -> tuple[torch.nn.
             saved = now
     model = task.model if average is None else average.module
     return model.eval(), progress
+
+
+def decay(ema: float, steps: int) -> float:
+    """The decay of the average after ``steps`` steps: at first smaller than ``ema``, so that the
+    average of a short training does not stay near its start (as the moving average of TensorFlow
+    with ``num_updates``)."""
+    return min(ema, (1 + steps) / (10 + steps))
+
+
+def blend(ema: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """What moves the average (first) to the weights of a step (second), given the steps so far."""
+
+    def move(average: Tensors, weights: Tensors, steps: Tensor | int) -> None:
+        step: Any = get_ema_multi_avg_fn(decay(ema, int(steps)))  # type: ignore[no-untyped-call]
+        step(average, weights, steps)
+
+    return move
 
 
 def _require_finite(what: str, value: float, step: int, steps: int) -> None:
