@@ -300,17 +300,13 @@ def test_the_committed_page_is_that_of_the_committed_records(tmp_path) -> None:
     assert {path.name: path.read_bytes() for path in written.figures} == committed
     names = {path.name for path in written.figures}
     assert {"hierarchy.svg", "hierarchy.pdf", "hierarchy.png"} <= names
-    before = [path.read_bytes() for path in (written.page, *written.figures)]
-    shutil.move(tmp_path / "in", tmp_path / "moved")
-    again = write_page(tmp_path / "moved", tmp_path / "out" / "page.html")
-    page = again.page.read_text("utf-8")
+    page = written.page.read_text("utf-8")
     contents = re.findall(r'<li><a href="#(?!claim-)[^"]+">([^<]+)</a>', page)
     assert len(contents) == len(set(contents)) == 6, "one link a kind, however many runs"
     runs = re.findall(r'<article id="(?:verdict|table|bench)-\d+">\s*<h3>([^<]+)</h3>', page)
     assert len(runs) == len(set(runs)) > 10, "parts of several runs can be told apart"
     charts = re.findall(r'<figure id="figure-([^"]+)"', page)
     assert sorted(charts) == sorted({path.stem for path in written.figures}), "each chart once"
-    assert [path.read_bytes() for path in (again.page, *again.figures)] == before
 
 
 def _defence(kind: str, **settings) -> dict[str, object]:

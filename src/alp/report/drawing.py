@@ -129,6 +129,10 @@ def _attempt(run: list[Kept], drawing: Drawing) -> tuple[Figure, str] | str:
 
 
 def _drawn(stem: str, title: str, figure: Figure, caption: str, run: list[Kept]) -> Drawn:
+    # The layout is found once: each saving would find it again, and draw everything twice for it.
+    figure.set_dpi(_DPI)
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
     return Drawn(
         name=stem,
         title=title,
