@@ -103,6 +103,14 @@ def test_smoothing_has_its_certificates() -> None:
     assert rows()["Randomised smoothing"][1] == f"{words} certified at 0.25 and 0.5"
 
 
+def test_densepure_has_its_certificates() -> None:
+    record = read(ROOT / "results/cpu/certificates-densepure/records/densepure.json")
+    shares = [row["value"] for row in summarise_certificates(record, [0.25, 0.5])["certified"]]
+    words = " and ".join(f"{100 * share:.1f} %" for share in shares)
+    found = rows()["DensePure"][1]
+    assert found == f"{words} certified at 0.25 and 0.5 ({len(record)} images)"
+
+
 def of_experiment(item: str) -> list[Record]:
     records, refused = read_all(ROOT / "results" / "cpu" / item / "records")
     assert not refused

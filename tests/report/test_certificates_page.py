@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from alp.records import read
+from alp.records import Record, read
 from alp.records.certificates import summarise_certificates
 
 ROOT = Path(__file__).parents[2]
@@ -78,3 +79,23 @@ def test_what_a_denoiser_adds_is_quoted_right() -> None:
     (first, _, last), (usual, _, usual_last) = added
     assert f"adds {first} points to it at the radius 0 and {last} at 0.5" in text
     assert f"trained as usual it adds {usual} and {usual_last}" in text
+
+
+def test_densepure_is_quoted_right() -> None:
+    """And the denoiser that was trained for the classifier, on the same images."""
+    text = " ".join((ROOT / "docs" / "certificates.md").read_text("utf-8").split())
+    pure = read(ROOT / "results/cpu/certificates-densepure/records/densepure")
+    at = summarise_certificates(pure)["certified"]
+    zero, quarter, half = (f"{100 * row['value']:.1f} %" for row in at)
+    low, high = (f"{100 * at[2][end]:.1f}" for end in ("low", "high"))
+    words = (
+        f"certifies {zero} at the radius 0, {quarter} at 0.25 and {half} at 0.5 ({low} to {high};"
+    )
+    assert words in text
+    denoised = read(ROOT / "results/cpu/certificates-ways/records/denoised")
+    same = np.isin(denoised.columns["index"], pure.columns["index"])
+    assert same.sum() == len(pure)
+    columns = {name: column[same] for name, column in denoised.columns.items()}
+    at = summarise_certificates(Record(denoised.header, columns))["certified"]
+    zero, quarter, half = (f"{100 * row['value']:.1f}" for row in at)
+    assert f"certifies {zero}, {quarter} and {half} %, with at most 5,000 votes" in text

@@ -389,8 +389,10 @@ class UnifiedStage(StageBase):
     """The architecture, and the noise on the latent."""
     factor: float = 1.5
     """Weight of the decoder's loss beside the rate."""
-    bias: float = 0.0
-    """Log-SNR of images from which on finer levels count less and less in the decoder's loss."""
+    bias: float = 4.0
+    """Log-SNR of images from which on finer levels count less and less in the decoder's loss. Of a
+    level l a nat in the latent pays while factor * sigmoid(bias - l) is above 1: at 0 it does for
+    the coarsest levels only, and the latent stays empty."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(optimizer="adamw", weight_decay=0.0, clip=1.0)
     )
