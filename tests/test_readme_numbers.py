@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import alp
+from alp.bench.published import PublishedUNet
 from alp.experiments.findings import judge as judge_claims
 from alp.records import (
     Record,
@@ -24,7 +26,7 @@ from alp.records import (
     robust_share,
 )
 from alp.records.certificates import summarise_certificates
-from alp.records.statistics import paired_difference
+from alp.records.statistics import paired_difference, ratio
 from alp.records.timings import best, judge, rows, sibling
 from alp.report.claims import Judged
 
@@ -404,18 +406,27 @@ def speed() -> Iterator[str]:
     for words, engine in engines.items():
         one, every, mean = (of_engine(*engine, what) for what in ("draw", "draws", "consensus"))
         yield (f"| {words} | {one.median:.1f} ms | {every.median:.1f} ms | {mean.mean:.1f} ms |")
-    slow = next(each for each in found if (each.what, each.backend) == ("peer", "diffpure"))
-    yield f"eager | {slow.median / 1000:.1f} s |"
+    chains = {each.backend: each for each in found if each.what == "peer"}
+    trained, published = (chains[f"{which}diffpure"] for which in ("", "published-"))
+    yield f"trained here), eager | {trained.median / 1000:.1f} s |"
+    yield f"published network, eager | {published.median / 1000:.1f} s |"
     draws, consensus, diffusion = (each.ratio for each in judge(bench)[:3])
     yield f"20 draws cost {draws.value:.1f} times one draw"
     yield f"interval {draws.low:.1f} to {draws.high:.1f}; the paper"
     yield f"consensus {consensus.value:.1f} times ({consensus.low:.1f} to {consensus.high:.1f};"
     yield f"{of_engine('openvino', 'float32', 'consensus').draws:.1f} draws on average"
-    yield f"one draw is {round(diffusion.value, -2):,.0f} times"
+    eager = of_engine("eager", "float32", "draw").median
+    small = ratio(trained.series, of_engine("openvino", "float32", "draw").series)
+    yield f"One draw is {small.value:.0f} times faster than DiffPure"
+    words = f"({small.low:.0f} to {small.high:.0f}; {trained.median / eager:.0f} times in eager"
+    yield f"{words} PyTorch), and {round(diffusion.value, -2):,.0f} times faster than with the"
     low, high = (f"{round(each, -1):,.0f}" for each in (diffusion.low, diffusion.high))
-    yield f"({low} to {high}), "
-    eager = slow.median / of_engine("eager", "float32", "draw").median
-    yield f"{round(eager, -1):.0f} times in eager PyTorch"
+    yield f"({low} to {high}; {round(published.median / eager, -1):.0f} times in eager PyTorch)"
+    sizes = [
+        sum(each.numel() for each in network.parameters())
+        for network in (PublishedUNet().build(), alp.load("cifar10-lite/diffusion"))
+    ]
+    yield f"which is {sizes[0] / sizes[1]:.0f} times as large"
     one, every = (of_engine("openvino", "int8", what) for what in ("draw", "draws"))
     yield f"one draw {one.median:.1f} ms, 20 draws {every.median:.1f} ms"
     int8 = verdict("verdicts-int8/cifar10-lite")

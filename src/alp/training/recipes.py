@@ -362,7 +362,11 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "unified": {
         "smoke": Recipe(_unified(8, 1.0, 64, 0.9), *_SMOKE),
         "demo": Recipe(_unified(16, 4.0, 64, 0.99), *_UNMEASURED),
-        "cpu": Recipe(_unified(32, 12.0, 64, 0.998), *_UNMEASURED),
+        "cpu": Recipe(
+            _unified(32, 4.0, 64, 0.998),
+            "21 minutes on a busy core",
+            "22.1 dB by 4 steps, 41 % clean before a classifier that stays as it is",
+        ),
         "gpu": Recipe(_unified(128, 200.0, 128, 0.9999), *_UNMEASURED),
     },
 }
