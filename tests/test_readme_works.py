@@ -89,7 +89,15 @@ def test_autoattack_has_that_of_its_benchmark() -> None:
     assert rows()["AutoAttack"][1] == f"{', '.join(parts)} (Linf, {images} images)"
 
 
-@pytest.mark.parametrize(("work", "name"), [("MagNet", "magnet"), ("HGD", "hgd")])
+@pytest.mark.parametrize(
+    ("work", "name"),
+    [
+        ("MagNet", "magnet"),
+        ("HGD", "hgd"),
+        ("DiffPure", "diffpure"),
+        ("Unified latents", "unified-4"),
+    ],
+)
 def test_a_defence_has_its_worst_case(work: str, name: str) -> None:
     record = leaderboard(name)
     worst = conclude(record)["worst"]["value"]
@@ -115,6 +123,19 @@ def of_experiment(item: str) -> list[Record]:
     records, refused = read_all(ROOT / "results" / "cpu" / item / "records")
     assert not refused
     return records
+
+
+def test_architectures_have_the_most_and_the_least_robust() -> None:
+    left = {
+        each.name.removesuffix(", adversarial"): mean(point.correct).value
+        for each in of_experiment("architectures")
+        for point in measured(each)
+        if each.header["extra"]["adversarial"] and point.eps == 8 / 255
+    }
+    assert len(left) == 4
+    most, least = max(left, key=left.__getitem__), min(left, key=left.__getitem__)
+    words = f"{most} {100 * left[most]:.1f} %, {least} {100 * left[least]:.1f} % at 8/255"
+    assert rows()["Robustness of architectures"][1] == f"{words} (small classifiers, AT)"
 
 
 def test_robustness_has_its_cost() -> None:
