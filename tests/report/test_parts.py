@@ -387,5 +387,8 @@ def test_fewer_images_and_a_verdict_without_checks_stand_in_the_same_leaderboard
     found = report([short, long, other])
     rows = {row["name"][0]: row for row in found.tables[0]}
     assert [*rows] == ["JPEG, quality 75", "median of 2x2"]
+    assert len(found.tables[0]) == 2
+    namesake = make_verdict("one", defence=_defence("jpeg"), weights={"model": "d2" * 32})
+    assert len(report([namesake, long, other]).tables[0]) == 3, "another model of the same name"
     assert rows["JPEG, quality 75"]["images"] == [f"{long.header['images']}"]
     assert rows["median of 2x2"]["checks"] == ["not run"]

@@ -1,6 +1,6 @@
 """The leaderboard: defences of one protocol under one adaptive verdict, with certificates and cost.
 
-A row is a verdict record that says what its defence is; of several records of one name, the one of
+A row is a verdict record that says what its defence is; of several records of one model, the one of
 the most images. Fewer images, a verdict without checks and attackers that compute in bfloat16 stand
 beside the others, and the table says so: attacks and judging are the same. What no record can know,
 the published number and why it differs, is in ``leaderboard.json``, by the name of a record or the
@@ -33,13 +33,14 @@ def leaderboards(kept: Iterable[Kept]) -> list[dict[str, Any]]:
     template sees it. Records that cannot be concluded are refused elsewhere."""
     every = list(kept)
     known = json.loads(files("alp.report").joinpath("leaderboard.json").read_text("utf-8"))
-    groups: dict[str, dict[str, Kept]] = {}
+    groups: dict[str, dict[tuple[str, str], Kept]] = {}
     for each in every:
         record = each.record
         if record.kind == KIND_VERDICT and record.header.get("defence") and not each.item:
             group = groups.setdefault(_protocol(record.header), {})
-            if record.name not in group or len(group[record.name].record) < len(record):
-                group[record.name] = each
+            model = (record.name, str(record.header["weights"].get("model")))
+            if model not in group or len(group[model].record) < len(record):
+                group[model] = each
     return [_board([*group.values()], every, known) for group in groups.values() if len(group) > 1]
 
 
