@@ -214,13 +214,26 @@ def page() -> Iterator[str]:
         "field.boundary": "not reproduced",
         "field.magnet": "only",
         "field.hgd": "only",
+        "field.architectures": "not reproduced",
     }
     grown = {each.protocol: each.value for each in claims()["field.quantisation-error"].findings}
     plain, learned = (grown[f"W4A8, {method}"] for method in ("minmax", "reconstructed"))
     yield f"({plain:.1f} times in 100 steps; with learned rounding {learned:.1f})"
+    pure = record("leaderboard/records/diffpure")
+    words = "nobody fine-tuned (+{:.1f} points in the worst case, {} images)"
+    yield words.format(*of("field.diffpure", "worst case"), len(pure))
+    yield "unified latents little (+{:.1f})".format(*of("field.unified", "worst case"))
+    (proved,) = of("field.densepure", "")
+    proofs = record("certificates-densepure/records/densepure")
+    yield f"DensePure certifies {proved:.1f} % at the radius 0.5 ({len(proofs)} images)"
     (rounded,) = claims()["field.quantisation.protects"].findings
     low, high = (each.replace("\u2212", "-") for each in rounded.interval.split(" to "))
     yield f"do not protect ({rounded.value:.1f} points, {float(low):.1f} to {float(high):+.1f})"
+    apart = claims()["field.architectures"].findings[0]
+    assert apart.protocol == "trained adversarially"
+    low, high = (each.replace("\u2212", "-") for each in apart.interval.split(" to "))
+    words = f"({apart.value:+.1f} points at 8/255, {float(low):.1f} to {float(high):+.1f})"
+    yield f"seen to be above the least {words}"
     yield "MagNet (+{:.1f} points)".format(*of("field.magnet", "oblivious"))
     yield "and HGD (+{:.1f}) protect".format(*of("field.hgd", "oblivious"))
     assert of("field.magnet", "worst case") == of("field.hgd", "worst case") == [0]
