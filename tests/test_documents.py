@@ -32,7 +32,7 @@ SMOKE = {
     "data": "",
     "evaluate": "--data tiny --images 4",
     "protocol": "--data tiny --images 4",
-    "certify": "--data tiny --images 2 --budget 128 --attack 1",
+    "certify": "--data tiny --images 2 --budget 400 --attack 1",
     "attack": "--data tiny --images 4",
     "bench": "--data tiny --backends eager --batches 1 --threads 1 --rounds 5 --seconds 0.1 "
     "--baselines none --precisions float32",
