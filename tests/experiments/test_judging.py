@@ -181,7 +181,8 @@ def test_another_works_defence_is_held_against_the_bare_classifier() -> None:
         "detectors": pytest.approx(0),
         "worst case": pytest.approx(0),
     }
-    others = leaderboard("magnet", {"oblivious": 0.4}, 1, data_digest="d2")
+    data = {"name": "cifar10", "split": "validation"}
+    others = leaderboard("magnet", {"oblivious": 0.4}, 1, data=data)
     older = leaderboard("magnet", {"oblivious": 0.4}, 1, defence={})
     cells = [("single", 0.3, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]
     for without in ([ours], [bare, others], [bare, older]):

@@ -72,7 +72,7 @@ def test_a_perfect_decoder_has_no_loss_and_a_poor_one_its_weighted_error(latents
     latents.decoder = Gaussian(3)  # of grey images v is the noise's share
     found = float(task.decoder_loss(many, torch.zeros(20_000, 4, 1, 1), generator(0, "s")).mean())
     grid = torch.linspace(LOWEST, HIGHEST, 10_001)
-    weights = grid.sigmoid().square() * (-grid).sigmoid()
+    weights = grid.sigmoid().square() * (task.stage.bias - grid).sigmoid()
     expected = (HIGHEST - LOWEST) / 2 * 48 * float(weights.mean())
     assert found == pytest.approx(expected, rel=0.03)
 
