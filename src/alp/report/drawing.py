@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,8 @@ def _attempt(run: list[Kept], drawing: Drawing) -> tuple[Figure, str] | str:
 def _drawn(stem: str, title: str, figure: Figure, caption: str, run: list[Kept]) -> Drawn:
     # The layout is found once: each saving would find it again, and draw everything twice for it.
     figure.set_dpi(_DPI)
-    figure.draw_without_rendering()
+    with _any_letters():
+        figure.draw_without_rendering()
     figure.set_layout_engine(None)
     return Drawn(
         name=stem,
@@ -152,14 +154,20 @@ def element(figure: Figure, label: str) -> Markup:
     return Markup(inline(_saved(figure, "svg", "none", "none").decode(), label))
 
 
+@contextmanager
+def _any_letters() -> Iterator[None]:
+    """On the page the reader's fonts draw the text; which letters Matplotlib has is no matter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
 def _saved(figure: Figure, kind: str, letters: str, ground: str) -> bytes:
     """The figure as a file on ``ground``; ``letters`` of an SVG: none (text) or path (drawn)."""
     import matplotlib
 
     style: dict[Any, Any] = {"svg.fonttype": letters, "svg.hashsalt": "alp", "pdf.fonttype": 42}
     buffer = io.BytesIO()
-    with matplotlib.rc_context(style), warnings.catch_warnings():
-        # On the page the reader's fonts draw the text; which letters Matplotlib has is no matter.
-        warnings.filterwarnings("ignore", message="Glyph")
+    with matplotlib.rc_context(style), _any_letters():
         figure.savefig(buffer, format=kind, dpi=_DPI, facecolor=ground, metadata=_UNDATED[kind])
     return buffer.getvalue()
