@@ -14,7 +14,7 @@ from alp.bench.roofline import PRODUCTS, product
 from alp.bench.run import DIFFUSION, baseline_names, baselines_before, batches
 from alp.cli import main
 from alp.defences import Defended
-from alp.defences.assemble import by_diffusion
+from alp.defences.assemble import made_of
 from alp.defences.checkpoint import save
 from alp.defences.transforms import JPEG
 from alp.errors import ConfigError, UnknownNameError
@@ -42,7 +42,7 @@ def test_record(run_bench, new_classifier, tmp_path) -> None:
 
 def test_baselines_by_diffusion_have_the_packaged_network(new_classifier) -> None:
     trained = alp.load(DIFFUSION).state_dict()
-    made = baselines_before(new_classifier(), by_diffusion())
+    made = baselines_before(new_classifier(), made_of("classifier", "diffusion"))
     assert {"diffpure", "gdmp", "one-step", "densepure"} <= set(made) <= set(baseline_names())
     for baseline in made.values():
         found = baseline.diffusion.state_dict()

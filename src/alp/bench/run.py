@@ -164,18 +164,20 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
         ConfigError: one needs what is not installed.
     """
     from alp.bench.published import PUBLISHED, published
-    from alp.defences.assemble import assemble, by_diffusion
+    from alp.defences.assemble import assemble, made_of
     from alp.defences.diffusion import Diffusion
     from alp.defences.packaged import load_classifier, load_kind
 
+    chains = made_of("classifier", "diffusion")
+    diffusion = load_kind(DIFFUSION, Diffusion) if set(chains) & set(names) else None
     made: dict[str, Defence] = {}
     for name in names:
         if name == BARE:
             made[name] = as_defence(classifier)
         elif name in PUBLISHED:
             made[name] = published(classifier, name)
-        elif name in by_diffusion():
-            made[name] = assemble(name, classifier, load_kind(DIFFUSION, Diffusion))
+        elif name in chains:
+            made[name] = assemble(name, classifier, diffusion)
         elif name in baseline_names():
             made[name] = assemble(name, classifier)
         else:
@@ -187,9 +189,9 @@ def baseline_names() -> list[str]:
     """Every registered defence that is made of a classifier and nothing else, or of one and a
     diffusion model, and those of the published diffusion network."""
     from alp.bench.published import PUBLISHED
-    from alp.defences.assemble import by_diffusion, untrained
+    from alp.defences.assemble import made_of
 
-    return sorted([*untrained(), *by_diffusion(), *PUBLISHED])
+    return sorted([*made_of("classifier"), *made_of("classifier", "diffusion"), *PUBLISHED])
 
 
 def baseline_entry(

@@ -32,14 +32,9 @@ def assemblable() -> list[str]:
     return [name for name, kind in DEFENCES.items() if _models(kind)]
 
 
-def untrained() -> list[str]:
-    """The names of the defences that are made of a classifier and nothing else."""
-    return [name for name, kind in DEFENCES.items() if _models(kind) == ("classifier",)]
-
-
-def by_diffusion() -> list[str]:
-    """The names of the defences that are made of a classifier and a diffusion model."""
-    return [name for name, kind in DEFENCES.items() if _models(kind) == ("classifier", "diffusion")]
+def made_of(*models: str) -> list[str]:
+    """The names of the defences that are made of these of ``MODELS`` and nothing else."""
+    return [name for name, kind in DEFENCES.items() if _models(kind) == models]
 
 
 def assemble(
