@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from alp.config import ClassifierConfig
-from alp.defences import ResNetLite
+from alp.config import ClassifierConfig, PurifierConfig
+from alp.defences import Defended, Purifier, ResNetLite
 from alp.defences.checkpoint import load_model
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising, uniform
@@ -39,6 +39,18 @@ def test_the_teacher_is_asked_at_the_same_temperature(heads) -> None:
     task.train()
     assert pupil.training
     assert not any(part.training for part in teacher.modules())
+
+
+def test_a_random_teacher_answers_as_it_is_deployed(heads) -> None:
+    """All its draws, the noise of the step: so an attacker meets it."""
+    pupil, head = heads
+    teacher = Defended(head, Purifier(PurifierConfig(latent_channels=8, width=8, blocks=1)), 3)
+    task = DistilledTask(DistilledStage(HEAD, temperature=1.0), pupil, teacher).eval()
+    found = task(X, X, Y, generator(0, "step"))["loss"]
+    with torch.no_grad():
+        soft = teacher(X, generator(0, "step"), draws=3).softmax(1)
+        wanted = -(soft * pupil(X).log_softmax(1)).sum(1).mean()
+    assert float(found.detach()) == pytest.approx(float(wanted), rel=1e-5)
 
 
 def test_without_a_teacher_the_labels_teach(heads) -> None:

@@ -9,9 +9,12 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 from torch.nn import functional as F
 
-from alp.config import ClassifierConfig, PurifierConfig, RateConfig
+from alp.config import ClassifierConfig, DiffusionConfig, PurifierConfig, RateConfig
 from alp.defences import Defended, Purifier, ResNetLite
-from alp.defences.checkpoint import save
+from alp.defences.assemble import assemble
+from alp.defences.checkpoint import load_model, save, weights_digest
+from alp.defences.diffusion import Diffusion
+from alp.defences.magnet import MagNet
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
@@ -195,6 +198,35 @@ def test_the_purifier_is_trained_in_the_joint_stage_alone(
     assert trained == ({"classifier", "purifier"} if kind is JointStage else {"classifier"})
     if kind is JointStage:
         assert gradients.keys() == dict(model.named_parameters()).keys()
+
+
+@pytest.mark.parametrize("name", ["jpeg", "one-step"])
+def test_a_classifier_is_trained_behind_any_transformation(classifier, toy, tmp_path, name) -> None:
+    """What transforms the image is that of the file, and stays as it is."""
+    diffusion = Diffusion(DiffusionConfig(width=8)) if name == "one-step" else None
+    save(assemble(name, ResNetLite(ClassifierConfig("tiny", 4)), diffusion), tmp_path / "front")
+    save(classifier, tmp_path / "classifier")
+    start = Start(toy, 0, tmp_path / "front", tmp_path / "classifier")
+    task = build_task(ClassifierStage(), start)
+    assert weights_digest(task.model.classifier) == weights_digest(classifier)
+    images = toy.batch(torch.arange(4))[0]
+    task.train()(images, images, Y[:4], source())["loss"].backward()
+    trained = {
+        each.split(".")[0] for each, p in task.model.named_parameters() if p.grad is not None
+    }
+    assert trained == {"classifier"}
+    model = task.model.eval()
+    assert set(start.parents) == {"classifier", "purifier"}
+    save(model, tmp_path / "trained")
+    found = load_model(tmp_path / "trained")
+    assert torch.equal(found(images, source()), model(images, source()))
+
+
+def test_a_classifier_is_not_trained_behind_anothers_detectors(classifier, toy, tmp_path) -> None:
+    save(MagNet(classifier), tmp_path / "magnet")
+    save(classifier, tmp_path / "classifier")
+    with pytest.raises(ConfigError, match="detectors of this MagNet were fitted to its own"):
+        build_task(ClassifierStage(), Start(toy, 0, tmp_path / "magnet", tmp_path / "classifier"))
 
 
 def test_the_terms_of_the_joint_loss(purifier, classifier, x) -> None:

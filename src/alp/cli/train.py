@@ -38,8 +38,9 @@ class Settings(Sized):
     out: Path = field(metadata=RESUMED)
     """Folder for weights.safetensors and training.json."""
     purifier: Path | None = None
-    """Weights file, or packaged name, of the purifier in front of the classifier; of purifier,
-    guard and denoiser, the one to start from, by default from scratch."""
+    """Weights file, or packaged name, of the purifier in front of the classifier, or of another
+    defence that transforms the image, such as JPEG; of purifier, guard and denoiser, the one to
+    start from, by default from scratch."""
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
     from a packaged one of its size at --scale cpu, and the others from scratch. Of guard and

@@ -20,6 +20,7 @@ from alp.defences.base import Defence, Model, PurifierBase
 from alp.defences.checkpoint import load_model, weights_digest
 from alp.defences.classes import require_fixed
 from alp.defences.identity import ModelOrigin
+from alp.defences.preprocessed import Preprocessed
 from alp.defences.purified import Defended, defend
 from alp.defences.purifier import Purifier
 from alp.defences.referenced import open_reference
@@ -342,14 +343,30 @@ def load_purifier(path: str | Path) -> Purifier:
 
 def require_purifier(model: Model, name: str) -> Purifier:
     """The purifier that ``model``, called ``name``, is or has; else a ConfigError."""
-    if isinstance(model, Defended):
-        return model.purifier
-    if not isinstance(model, Purifier):
+    found = purifying(model)
+    if not isinstance(found, Purifier):
         raise ConfigError(
             f"{name} holds a {type(model).__name__}, which has no purifier; give a purifier or a "
             "defended classifier"
         )
-    return model
+    return found
+
+
+def purifying(model: Model) -> Model:
+    """What purifies in ``model``: the purifier of a defended classifier, else all of it."""
+    return model.purifier if isinstance(model, Defended) else model
+
+
+def before(front: Model, classifier: Defence, name: str) -> Defence:
+    """What purifies in ``front``, called ``name``, before ``classifier``: a purifier, that of a
+    defended classifier, or the transformation of another defence, such as JPEG or DiffPure.
+
+    Raises:
+        ConfigError: nothing there purifies, or its detectors belong to another classifier.
+    """
+    if isinstance(front, Preprocessed):
+        return front.before(classifier)
+    return Defended(classifier, require_purifier(front, name))
 
 
 def require_classifier(model: Model, name: str) -> Defence:

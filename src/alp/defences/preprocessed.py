@@ -39,6 +39,21 @@ class Preprocessed(Defence):
             images = torch.cat([self.transform(x, source) for _ in range(draws)])
         return self._classified(straight_through(images, x.repeat(draws, 1, 1, 1)), draws)
 
+    def before(self, classifier: Defence) -> Self:
+        """The same transformation before another classifier.
+
+        Raises:
+            ConfigError: it has detectors, whose thresholds are those of one classifier.
+        """
+        if "rejects" in self.capabilities:
+            raise ConfigError(
+                f"the detectors of this {type(self).__name__} were fitted to its own classifier; "
+                "train one for the new classifier"
+            )
+        other = self._twin()
+        other.classifier = classifier
+        return other
+
     def _classified(self, images: Tensor, draws: int) -> Tensor:
         logits = classify(self.classifier, images)
         return logits.view(draws, len(images) // draws, logits.shape[-1])

@@ -20,10 +20,10 @@ from alp.config import ClassifierConfig, PurifierConfig
 from alp.data import Images
 from alp.defences import Purifier
 from alp.defences.architectures import classifier_by
-from alp.defences.base import Defence
+from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import count_classes, require_same_classes
-from alp.defences.packaged import load, require_purifier
+from alp.defences.packaged import before, load, purifying, require_purifier
 from alp.defences.trainable import Trainable, learns, require_trainable
 from alp.errors import ConfigError, choose
 from alp.registry import Registry
@@ -77,7 +77,7 @@ class Start:
 
     images: Images
     seed: int = 0
-    purifier: Path | Purifier | None = None
+    purifier: Path | Model | None = None
     classifier: Path | Trainable | None = None
     others: tuple[Path, ...] = ()
     validation: Images | None = None
@@ -85,23 +85,37 @@ class Start:
     parents: dict[str, str] = field(default_factory=dict)
     """Role to digest of the weights that the task was built from."""
 
-    def purifier_before(self) -> Purifier | None:
-        """The purifier that was given, if one was."""
-        if self.purifier is None:
-            return None
-        path = self.purifier
-        found = load(path) if isinstance(path, Path) else path
-        front = require_purifier(found, str(path) if isinstance(path, Path) else "the purifier")
+    def given_purifier(self) -> Purifier:
+        """The purifier that was given, to be trained."""
+        assert self.purifier is not None
+        front = require_purifier(*self._front(self.purifier))
         self.parents["purifier"] = weights_digest(front)
         return front
 
     def purifier_of(self, config: PurifierConfig) -> Purifier:
         """The purifier that was given, or a new one."""
-        front = self.purifier_before()
-        if front is not None:
-            return front
+        if self.purifier is not None:
+            return self.given_purifier()
         with seeding.initialising(self.seed, "purifier"):
             return Purifier(config)
+
+    def behind(self, head: Defence) -> Defence:
+        """``head`` behind what was given to purify, which stays as it is; alone where nothing
+        was."""
+        if self.purifier is None:
+            return head
+        front, name = self._front(self.purifier)
+        model = before(front, head, name)
+        for part in model.children():
+            if part is not head:
+                part.requires_grad_(False)
+        self.parents["purifier"] = weights_digest(purifying(front))
+        return model
+
+    @staticmethod
+    def _front(given: Path | Model) -> tuple[Model, str]:
+        """What was given to purify, and its name."""
+        return (load(given), str(given)) if isinstance(given, Path) else (given, "the purifier")
 
     def classifier_of(self, config: ClassifierConfig) -> Trainable:
         """The classifier that was given, which is trained, or a new one."""

@@ -5,6 +5,9 @@ Without a teacher the labels are those of the images: so the teacher itself is t
 temperature is 1, at which the softmax of a model that was trained well saturates: attacks that
 follow the gradient of the cross-entropy find none in float32, those on the logits do (Carlini and
 Wagner 2017).
+
+A teacher may be any model, defended or not: at a temperature of 1 its pupil is the surrogate of an
+attacker who has nothing but its answers (Papernot et al. 2017, "Practical black-box attacks").
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from torch.nn import functional as F
 from alp import seeding
 from alp.defences.architectures import classifier_by
 from alp.defences.base import Defence
-from alp.defences.packaged import load_behind
+from alp.defences.packaged import load_classifier
 from alp.defences.trainable import Trainable
 from alp.training.base import TASKS, Source, Start, Task
 from alp.training.stages import DistilledStage
@@ -47,7 +50,7 @@ class DistilledTask(Task):
         wanted = y
         if self.teacher is not None:
             with torch.no_grad():
-                answer = self.teacher.predict(x, source, 1).float()
+                answer = self.teacher.predict(x, source, self.teacher.draws).float()
             wanted = (answer / self.stage.temperature).softmax(1)
         return {
             "loss": F.cross_entropy(logits / self.stage.temperature, wanted),
@@ -61,5 +64,5 @@ def distilled_task(stage: DistilledStage, start: Start) -> DistilledTask:
     classes = len(start.images.classes)
     with seeding.initialising(start.seed, "classifier"):
         model = classifier_by(replace(stage.classifier, classes=classes))
-    teacher = start.frozen(load_behind)[0] if start.classifier is not None else None
+    teacher = start.frozen(load_classifier)[0] if start.classifier is not None else None
     return DistilledTask(stage, model, teacher)

@@ -11,9 +11,8 @@ from torch import nn
 
 from alp.config import EngineConfig, FrameConfig, from_dict, require_number, to_dict
 from alp.data.images import require_data
-from alp.defences.base import Defence
+from alp.defences.base import Defence, Model
 from alp.defences.packaged import load
-from alp.defences.purifier import Purifier
 from alp.defences.referenced import trainable_copy
 from alp.defences.trainable import require_trainable
 from alp.errors import ConfigError, choose
@@ -40,7 +39,7 @@ def fit(
     images: Images,
     method: str = "adversarial",
     *,
-    purifier: Purifier | str | Path | None = None,
+    purifier: Model | str | Path | None = None,
     folder: str | Path | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
@@ -65,7 +64,8 @@ def fit(
         method: ``standard``; ``adversarial`` (N-FGSM, de Jorge et al. 2022); ``purified``: the
             same behind a purifier that stays as it is; ``joint``: both together; ``certified``:
             for votes under noise (Jeong and Shin 2020).
-        purifier: in front of the classifier (purified, joint), by default the packaged one.
+        purifier: in front of the classifier (purified, joint), by default the packaged one; of
+            purified, also a defence that transforms the image, such as JPEG.
         folder: for ``weights.safetensors``, ``training.json`` and checkpoints, from which an
             interrupted call goes on; without it nothing is kept.
         epochs: passes over the images.

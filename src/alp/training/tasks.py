@@ -144,20 +144,18 @@ def classifier_task(stage: ClassifierStage, start: Start) -> ClassifierTask:
     Raises:
         ConfigError: there are a purifier and noise at the input.
     """
-    head, front = start.classifier_of(stage.classifier), _purifier_before(stage, start)
-    model: Defence = InputNoise(head, stage.input_noise) if stage.input_noise else head
-    if front is not None:
-        model = Defended(head, front.requires_grad_(False))
+    _require_one_noise(stage, start)
+    head = start.classifier_of(stage.classifier)
+    model = InputNoise(head, stage.input_noise) if stage.input_noise else start.behind(head)
     return ClassifierTask(stage, model, perturbation(stage.adversary))
 
 
-def _purifier_before(stage: ClassifierStage, start: Start) -> Purifier | None:
+def _require_one_noise(stage: ClassifierStage, start: Start) -> None:
     if start.purifier is not None and stage.input_noise:
         raise ConfigError(
             f"input_noise is {stage.input_noise}, and a purifier is given; noise goes to the "
             "input or to the latent: leave one of them out"
         )
-    return start.purifier_before()
 
 
 class JointTask(ClassifierTask):
@@ -195,8 +193,8 @@ class JointTask(ClassifierTask):
 @TASKS.register("JointStage")
 def joint_task(stage: JointStage, start: Start) -> JointTask:
     """The given purifier and its classifier, both trained."""
-    head, front = start.classifier_of(stage.classifier), _purifier_before(stage, start)
-    assert front is not None
+    _require_one_noise(stage, start)
+    head, front = start.classifier_of(stage.classifier), start.given_purifier()
     return JointTask(stage, Defended(head, front), perturbation(stage.adversary))
 
 

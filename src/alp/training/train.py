@@ -17,7 +17,6 @@ from torch import nn
 from alp import seeding
 from alp.config import EngineConfig, digest, to_dict
 from alp.data import Images
-from alp.defences import Purifier
 from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.packaged import require_classifier
@@ -59,7 +58,7 @@ def train(
     *,
     seed: int = 0,
     engine: EngineConfig | None = None,
-    purifier: Path | Purifier | None = None,
+    purifier: Path | Model | None = None,
     classifier: Path | Trainable | None = None,
     others: Sequence[Path] = (),
     validation: Images | None = None,
@@ -75,7 +74,8 @@ def train(
     Args:
         images: the training images.
         purifier: weights of the purifier, or of a defended classifier that has it: in front of the
-            classifier (classifier, joint), or to start from (purifier, guard, denoiser).
+            classifier (classifier, joint), or to start from (purifier, guard, denoiser). In front
+            of a classifier any defence that transforms the image will do, such as JPEG.
         classifier: weights to start from (classifier, joint), or the frozen classifier (guard,
             denoiser).
         new_head: whether the last layer of the classifier is replaced by a fresh one for the
