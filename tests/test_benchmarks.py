@@ -19,6 +19,7 @@ from alp.attacks import PGD
 from alp.config import DiffusionConfig
 from alp.data.images import Images
 from alp.defences import Defended, InputNoise
+from alp.defences.assemble import assemble
 from alp.defences.base import classify
 from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.defences.diffusion import Diffusion
@@ -447,3 +448,49 @@ def test_images_left_open_get_the_votes_of_the_fixed_test(new_classifier, tmp_pa
         early, fixed = (float(each) / 100 for each in shares.groups())
         assert early <= fixed
         assert fixed >= float((right & (whole.columns["radius"] >= radius)).mean()) - 1e-3
+
+
+def test_attackers_who_only_ask_are_chosen_by_name(
+    new_classifier, new_purifier, tmp_path, capsys
+) -> None:
+    queries, weights = script("queries"), tmp_path / "weights.safetensors"
+    save(Defended(new_classifier(classes=10), new_purifier(), draws=1), weights)
+    few = ["--weights", str(weights), "--data", "shapes", "--images", "4", "--queries", "12"]
+    place = ["--answers", "2", "--sigmas", "0", "0.5", "--out", str(tmp_path / "asked")]
+    found = queries.main([*few, *place, "--attackers", "square"])
+    assert [each.rpartition("-")[2] for each in found] == ["0", "0.5"]
+    without, noisy = found.values()
+    assert without["sigma"] == 0
+    assert noisy["sigma"] == 0.5
+    assert set(without["attackers"]["square"]) == {"1"}  # nothing to average
+    assert set(noisy["attackers"]["square"]) == {"2"}
+    assert "12 queries" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="no attacker 'circle'; choose among: square, rays"):
+        queries.main([*few, *place, "--attackers", "circle"])
+
+
+def test_gradients_of_shorter_chains_are_compared(new_classifier, tmp_path, capsys) -> None:
+    """The deployed chain's gradient on its own noise is itself, on other noise it is not."""
+    chain = script("chain")
+    with initialising(0, "diffusion"):
+        diffusion = Diffusion(DiffusionConfig(width=8))
+    path = tmp_path / "weights.safetensors"
+    save(
+        assemble(
+            "diffpure", new_classifier(), diffusion, {"time": 4, "steps": 4, "gradient_steps": 2}
+        ),
+        path,
+    )
+    few = ["--weights", str(path), "--data", "shapes", "--images", "3", "--draws", "2"]
+    found = chain.main([*few, "--steps", "2"])
+    assert set(found) == {"4 steps, other noise", "2 steps"}
+    assert all(low <= mean <= high for mean, low, high in found.values())
+    assert "3 of 3 images" in capsys.readouterr().out
+    model = load_model(path)
+    x = torch.rand(2, 3, 8, 8)
+    one, same, other = (
+        chain.gradient(model, x, torch.tensor([0, 1]), steps, 2, generator(0, "noise"))
+        for steps in (4, 4, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
