@@ -332,13 +332,16 @@ def test_a_leaderboard_ranks_the_defences_of_one_protocol(report, make_verdict) 
     assert best["certified 0.25"] == best["time, one draw of ours = 1"] == ABSENT
 
 
-def test_a_leaderboard_takes_certificates_and_times_by_name(
+def test_a_leaderboard_takes_certificates_of_the_same_weights_and_times_by_name(
     report, make_verdict, bench_record
 ) -> None:
+    """The weights do not tell which defence stands before them, the name does; votes have no other
+    name in a package's rows than the package's."""
     certificate = {
         "kind": "certificate",
         "name": "published-diffpure",
         "sigma": 0.25,
+        "weights": {"model": "d0" * 32},
         "radii": [0.0, 0.25, 0.5],
         "alpha": 0.001,
         "budget": 1000,
@@ -360,13 +363,22 @@ def test_a_leaderboard_takes_certificates_and_times_by_name(
         "votes_0": np.array([100, 100, 60, 0]),
         "votes_1": np.array([0, 0, 40, 100]),
     }
-    judged = [make_verdict(name, defence=_defence("x")) for name in ("published-diffpure", "other")]
+    same = {"model": "d0" * 32}
+    judged = [
+        make_verdict("published-diffpure", defence=_defence("x"), weights=same),
+        make_verdict("other", defence=_defence("x"), weights=same),
+        make_verdict("votes", defence=_defence("smoothed"), weights=same),
+        make_verdict("trained longer", defence=_defence("smoothed"), weights={"model": "d1" * 32}),
+    ]
     timed = Record(bench_record.header | {"seed": 0}, bench_record.columns)
-    found = report([*judged, Record(certificate, votes), timed])
-    row = next(row for row in found.tables[0] if row["name"] == ["published-diffpure"])
-    assert row["certified 0.25"] == ["50.0 %"]
+    fewer = Record({**certificate, "images": 1}, {key: each[:1] for key, each in votes.items()})
+    found = report([*judged, fewer, Record(certificate, votes), timed])
+    rows = {row["name"][0]: row for row in found.tables[0]}
+    row = rows["published-diffpure"]
+    assert row["certified 0.25"] == rows["votes"]["certified 0.25"] == ["50.0 %"]
     assert row["certified 0.5"] == ["25.0 %"]
     assert row["time, one draw of ours = 1"] == ["450.0"]
+    assert rows["other"]["certified 0.25"] == rows["trained longer"]["certified 0.25"] == [ABSENT]
 
 
 def test_one_defence_or_other_data_make_no_leaderboard(report, make_verdict) -> None:

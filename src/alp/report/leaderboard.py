@@ -97,7 +97,7 @@ def _row(
         "worst case": f"{percent(found['worst']['value'])} ({interval(found['worst'])})",
         "checks": f"{passed} of {len(found['checks'])}" if found["checks"] else "not run",
         "attackers in": str(header.get("attack_precision", "float32")),
-        **{f"certified {radius:g}": _certified(name, radius, every) for radius in RADII},
+        **{f"certified {radius:g}": _certified(header, radius, every) for radius in RADII},
         "time, one draw of ours = 1": _latency(name, every),
         "published": words.get("published") or ABSENT,
         "why it differs": words.get("reason") or ABSENT,
@@ -107,13 +107,21 @@ def _row(
     return {"name": title + (", reformer alone" if alone else ""), "cells": cells}
 
 
-def _certified(name: str, radius: float, every: Sequence[Kept]) -> str:
-    """The certified accuracy of the record of certificates with this name."""
-    for each in every:
-        if each.record.kind == KIND_CERTIFICATE and each.record.name == name:
-            (row,) = summarise_certificates(each.record, [radius])["certified"]
-            return percent(row["value"])
-    return ABSENT
+def _certified(header: Mapping[str, Any], radius: float, every: Sequence[Kept]) -> str:
+    """The certified accuracy of the most images with these weights, in records of certificates of
+    the same name; votes are told by their weights alone, since rows of one package share a name."""
+    votes = header["defence"]["kind"] == "smoothed"
+    found = [
+        each.record
+        for each in every
+        if each.record.kind == KIND_CERTIFICATE
+        and each.record.header["weights"].get("model") == header["weights"].get("model")
+        and (votes or each.record.name == header["name"])
+    ]
+    if not found:
+        return ABSENT
+    (row,) = summarise_certificates(max(found, key=len), [radius])["certified"]
+    return percent(row["value"])
 
 
 def _latency(name: str, every: Sequence[Kept]) -> str:
