@@ -100,6 +100,26 @@ def test_a_sentence_says_what_is_left_and_when_half_is_gone() -> None:
     assert strong.endswith("more than half of it is left after 100")
 
 
+def test_attackers_who_have_another_model_are_told_from_those_who_have_none(tmp_path, page) -> None:
+    """Whoever has a public classifier starts from what fools it."""
+    record = asked()
+    for each in record.header["attackers"]:
+        each["surrogate"] = "public" if each["name"] == "square x4" else ""
+    told = conclude(record)
+    assert [row["value"] for row in told["curve"]] == [0.95, 0.8, 0.5, 0.2]
+    assert [row["value"] for row in told["alone"]][:3] == [0.95, 0.8, 0.5]
+    assert told["alone"][-1]["value"] > 0.2
+    left = round(100 * told["alone"][-1]["value"])
+    assert f"without another model to start from leave {left}.0" in sentence(told)
+    assert conclude(asked())["alone"] == []
+    write(record, tmp_path / "records" / "plain")
+    write_report(tmp_path, tmp_path / "report.html")
+    both, alone = page((tmp_path / "report.html").read_text("utf-8")).tables[0]
+    assert both["100"][0] == "20.0 %"
+    assert alone["100"][0] == f"{left}.0 %"
+    assert "attackers without another model" in " ".join(alone["name"])
+
+
 def test_the_page_has_the_curve_the_table_and_the_differences(tmp_path, page) -> None:
     for name, left in {"plain": LEFT, "better": dict.fromkeys(NAMES, 4 * (190,))}.items():
         write(asked(name, left), tmp_path / "records" / name)

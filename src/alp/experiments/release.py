@@ -159,11 +159,12 @@ ROWS = {
     "zero-sigma": Row("A-ALP + AT, sigma 0", 1),
     "guard": Row("purifier alone trained, before the frozen baseline", 1),
     "diffusion": Row("diffusion model of low noise"),
+    "magnet": Row("MagNet, before the frozen baseline", 1),
     "certified": Row("certified votes under noise"),
     "certified-half": Row("certified votes under noise of 0.5"),
     "certified-adversarial": Row("certified votes under noise, robust in Linf"),
 }
-"""Name to row: those of Table II, the controls, the diffusion model, and certified votes."""
+"""Name to row: those of Table II, the controls, the field's, and certified votes."""
 
 DATA_LICENCES = {
     "cifar10": "CIFAR-10 (Krizhevsky 2009) is distributed without a licence; its authors ask to "

@@ -14,6 +14,7 @@ no selecting prediction is right (0 also where the clean image is wrong, -1 wher
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,16 @@ def left_by(record: Record, attacker: str, queries: int) -> tuple[NDArray[Any], 
     return lowest / rounds, judged / rounds
 
 
-def best_attacker(record: Record, queries: int) -> tuple[dict[str, Any], NDArray[Any]]:
+def best_attacker(
+    record: Record, queries: int, *, alone: bool = False
+) -> tuple[dict[str, Any], NDArray[Any]]:
     """The attacker that leaves least after ``queries`` answers, as the header has it, and what it
     leaves of each image, (n,). It is chosen by the selecting predictions and judged by the fresh
     ones: the lowest of several noisy accuracies would flatter it. One attacker attacks all images:
     whoever tries several on an image pays for all of them.
+
+    Args:
+        alone: only attackers that have no other model to start from.
 
     Raises:
         RecordError: it is no such record, or has no such checkpoint.
@@ -70,7 +76,8 @@ def best_attacker(record: Record, queries: int) -> tuple[dict[str, Any], NDArray
             f"the record {record.name!r} has no checkpoint at {queries} queries; give one of: "
             f"{known}"
         )
-    left = [(each, *left_by(record, each["name"], queries)) for each in record.header["attackers"]]
+    attackers = [each for each in record.header["attackers"] if not (alone and each["surrogate"])]
+    left = [(each, *left_by(record, each["name"], queries)) for each in attackers]
     attacker, _, judged = min(left, key=lambda each: float(each[1].mean()))
     return attacker, judged
 
@@ -82,11 +89,12 @@ def conclude_queries(record: Record) -> dict[str, Any]:
         ``name``, ``trial``, ``draws``, ``images``, ``suite``, ``queries`` (the budget),
         ``evaluations``, ``sigma``; ``clean``; ``curve``, what the best attacker leaves at each
         checkpoint: the headline, a list of ``queries``, ``value``, ``low``, ``high``, ``attacker``
-        (its label) and ``answers`` (its k); ``attackers``, label to k, as text, to such a list;
-        ``quoted``, the row of the curve at 1,000 queries, or at the last checkpoint before; and
-        ``half``, the first checkpoint at which half of the clean accuracy or less is left, None
-        where more is left to the end. Every accuracy has its 95 % interval, by Wilson, or of the
-        batches where one draw serves a whole one. ``warnings``.
+        (its label) and ``answers`` (its k); ``alone``, the same of the attackers that have no other
+        model to start from, empty where all or none have; ``attackers``, label to k, as text, to
+        such a list; ``quoted``, the row of the curve at 1,000 queries, or at the last checkpoint
+        before; and ``half``, the first checkpoint at which half of the clean accuracy or less is
+        left, None where more is left to the end. Every accuracy has its 95 % interval, by Wilson,
+        or of the batches where one draw serves a whole one. ``warnings``.
 
     Raises:
         RecordError: it is no record of queries.
@@ -109,6 +117,8 @@ def conclude_queries(record: Record) -> dict[str, Any]:
         rows = [row(mark, each, left_by(record, each["name"], mark)[1]) for mark in marks]
         attackers.setdefault(each["label"], {})[str(each["answers"])] = rows
     curve = [row(mark, *best_attacker(record, mark)) for mark in marks]
+    some = {bool(each["surrogate"]) for each in header["attackers"]} == {True, False}
+    alone = [row(mark, *best_attacker(record, mark, alone=True)) for mark in marks if some]
     clean = accuracy(record.columns["clean_fresh"] / header["evaluations"])
     reached = [each["queries"] for each in curve if each["value"] <= clean["value"] / 2]
     return {
@@ -118,11 +128,18 @@ def conclude_queries(record: Record) -> dict[str, Any]:
         "sigma": header["sigma"],
         "clean": clean,
         "curve": curve,
+        "alone": alone,
         "attackers": attackers,
-        "quoted": [each for each in curve if each["queries"] <= QUOTED][-1],
+        "quoted": quoted_of(curve),
         "half": reached[0] if reached else None,
         "warnings": [*header["warnings"], *few_images(len(record))],
     }
+
+
+def quoted_of(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The row of a curve that a sentence quotes: at 1,000 queries, or at the last checkpoint
+    before."""
+    return [each for each in curve if each["queries"] <= QUOTED][-1]
 
 
 def query_difference(first: Record, second: Record, queries: int) -> tuple[float, Interval]:

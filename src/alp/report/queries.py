@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alp.records import Kept, Record, conclude, query_difference
-from alp.records.queries import QUOTED
+from alp.records.queries import QUOTED, quoted_of
 from alp.report.format import asker_words, count, interval, percent, run_words, threat_words
 from alp.report.refusal import Refused, provenance, sifted
 
@@ -33,11 +33,18 @@ def sentence(conclusion: Mapping[str, Any]) -> str:
         if half is None
         else f"half of it is gone at {half:,}"
     )
+    alone = ""
+    if conclusion["alone"]:
+        left = quoted_of(conclusion["alone"])
+        alone = (
+            "; attackers without another model to start from leave "
+            f"{percent(left['value'])} ({interval(left)})"
+        )
     return (
         f"{conclusion['name']}: after {row['queries']:,} queries of the best attacker "
         f"({row['attacker']}, {count(row['answers'], 'answer')} a question) "
         f"{percent(row['value'])} is left (95 % interval {interval(row)}) of "
-        f"{percent(conclusion['clean']['value'])} clean; {gone}"
+        f"{percent(conclusion['clean']['value'])} clean; {gone}{alone}"
     )
 
 
@@ -76,7 +83,7 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
         "queries": f"{first['queries']:,}",
         "evaluations": count(max(r.header["evaluations"] for r in records), "prediction"),
         "marks": [f"{row['queries']:,}" for row in conclusions[0]["curve"]],
-        "rows": [_row(each) for each in conclusions],
+        "rows": [row for each in conclusions for row in _rows(each)],
         "sentences": [sentence(each) for each in conclusions],
         "differences": list(differences(records)),
         "attackers": [
@@ -89,25 +96,31 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
     }
 
 
-def _row(conclusion: Mapping[str, Any]) -> dict[str, Any]:
-    cells = [("clean", conclusion["clean"], "")]
-    cells += [
-        (f"{row['queries']:,}", row, f"{row['attacker']}, k = {row['answers']}")
-        for row in conclusion["curve"]
-    ]
-    return {
-        "name": conclusion["name"],
-        "how": f"{count(conclusion['draws'], 'draw')}, trial {conclusion['trial']}",
-        "cells": [
-            {
-                "heading": heading,
-                "value": percent(share["value"]),
-                "interval": interval(share),
-                "attacker": attacker,
-            }
-            for heading, share, attacker in cells
-        ],
-    }
+def _rows(conclusion: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the best attacker leaves, and the best one that has no other model to start from."""
+    how = f"{count(conclusion['draws'], 'draw')}, trial {conclusion['trial']}"
+    curves = [(how, conclusion["curve"])]
+    if conclusion["alone"]:
+        curves.append((f"{how}; attackers without another model", conclusion["alone"]))
+    for words, curve in curves:
+        cells = [("clean", conclusion["clean"], "")]
+        cells += [
+            (f"{row['queries']:,}", row, f"{row['attacker']}, k = {row['answers']}")
+            for row in curve
+        ]
+        yield {
+            "name": conclusion["name"],
+            "how": words,
+            "cells": [
+                {
+                    "heading": heading,
+                    "value": percent(share["value"]),
+                    "interval": interval(share),
+                    "attacker": attacker,
+                }
+                for heading, share, attacker in cells
+            ],
+        }
 
 
 def _attackers(conclusion: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
