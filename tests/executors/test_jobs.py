@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,9 @@ class _Queued:
 
     def done(self) -> bool:
         return self.cancelled.is_set()
+
+    def exception(self) -> None:
+        raise RuntimeError("no results")
 
     def cancel(self) -> None:
         self.cancelled.set()
@@ -54,3 +60,32 @@ def test_slurm_needs_a_folder_that_all_machines_see(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("submitit.AutoExecutor.which", lambda: "slurm")
     with pytest.raises(ConfigError, match="give --workers"), Submitit().start(1, 1):
         pass
+
+
+SCRIPT = """
+from alp.executors.submitit import Submitit
+
+def double(number):
+    return 2 * number
+
+def main():
+    with Submitit().start(1, 1) as executor:
+        print(executor.submit(double, 21).result())
+
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_job_finds_what_the_users_script_defines(tmp_path: Path, guarded: bool) -> None:
+    """It imports the script; one that would start jobs again when it is imported is told so."""
+    path = tmp_path / "script.py"
+    guard = "if __name__ == '__main__':\n    " if guarded else ""
+    path.write_text(f"{SCRIPT}{guard}main()\n")
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
+    if guarded:
+        assert done.stdout.strip() == "42", done.stderr
+    else:
+        assert done.returncode != 0
+        assert "ended before it took a unit (" in done.stderr
+        assert "put what it does under if __name__ == '__main__'" in done.stderr

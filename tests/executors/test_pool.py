@@ -8,6 +8,7 @@ import signal
 import sys
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,20 @@ def test_units_give_results_and_errors_to_their_own_futures(make) -> None:
         assert [each.result() for each in good] == [2, 3, 4]
         with pytest.raises(ValueError, match="math domain"):
             bad.result()
+
+
+class Elsewhere:
+    """What a worker cannot import, such as what a notebook defines."""
+
+    def __reduce__(self):
+        return import_module, ("no_such_module",)
+
+
+def test_a_worker_that_cannot_import_its_unit_says_so_and_goes_on() -> None:
+    with ProcessExecutor(1) as executor:
+        with pytest.raises(ConfigError, match=r"cannot import .*no_such_module.* in a file"):
+            executor.submit(repr, Elsewhere()).result()
+        assert executor.submit(math.sqrt, 4).result() == 2
 
 
 def test_a_unit_whose_worker_dies_is_done_again(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Worker(ABC):
             key = fn.key
             fn = fn.known() if key in self._has else fn
         try:
-            self.pipe.send(self.packed((fn, args, kwargs)))
+            self.pipe.send((fn, args, kwargs))
         except OSError:
             raise
         except Exception as error:
@@ -56,10 +56,6 @@ class Worker(ABC):
             unit.future.set_result(result)
         else:
             unit.future.set_exception(result)
-
-    def packed(self, call: tuple[Any, ...]) -> Any:
-        """What is sent of a call, which becomes the call again where it arrives."""
-        return call
 
     @abstractmethod
     def end(self) -> str:
@@ -165,11 +161,17 @@ def work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides
     try:
         while True:
-            fn, args, kwargs = pipe.recv()
             try:
-                answer = (True, fn(*args, **kwargs))
+                fn, args, kwargs = pipe.recv()
+            except (EOFError, OSError):
+                raise
             except Exception as error:
-                answer = (False, error)
+                answer: tuple[bool, Any] = (False, _not_found(error))
+            else:
+                try:
+                    answer = (True, fn(*args, **kwargs))
+                except Exception as error:
+                    answer = (False, error)
             try:
                 pipe.send(answer)
             except OSError:
@@ -178,3 +180,11 @@ def work(pipe: Connection) -> None:
                 pipe.send((False, RuntimeError(f"{answer[1]!r} cannot be sent back ({error})")))
     except (EOFError, OSError):
         pass  # nobody wants more
+
+
+def _not_found(error: Exception) -> ConfigError:
+    """What is said where a worker cannot import what it is sent."""
+    return ConfigError(
+        f"a worker cannot import what it is to do ({error}); put what your program defines in a "
+        "file, and what it does under if __name__ == '__main__'"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import secrets
 import socket
 import tempfile
@@ -12,7 +13,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import AuthenticationError
+from multiprocessing import AuthenticationError, spawn
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
@@ -22,6 +23,9 @@ from alp.executors.pool import Pool, Worker, work
 
 _PATIENCE = 0.5
 """Seconds between two looks whether a job that has not answered yet has ended."""
+
+_importing = False
+"""Whether this is a job that imports the user's script."""
 
 
 @EXECUTORS.register("submitit", order=3, summary="jobs of Slurm, or of this machine")
@@ -45,6 +49,11 @@ class Submitit(Workers):
 
     @contextmanager
     def start(self, count: int, threads: int) -> Iterator[Executor]:
+        if _importing:  # else jobs submit jobs without end
+            raise ConfigError(
+                "a script that is imported starts jobs; put what it does under "
+                "if __name__ == '__main__', so that its jobs can import it"
+            )
         if find_spec("submitit") is None:
             raise AlpError('the executor submitit needs submitit: pip install "alp[slurm]"')
         from submitit import AutoExecutor
@@ -104,7 +113,7 @@ class _Job(Worker):
         key = secrets.token_bytes(32)
         bound = host if host == "127.0.0.1" else "0.0.0.0"
         self._listener = Listener((bound, 0), authkey=key)
-        self.job = jobs.submit(_serve, host, self._listener.address[1], key)
+        self.job = jobs.submit(_serve, host, self._listener.address[1], key, _script())
 
     def connect(self) -> None:
         """Wait for the job, which Slurm may keep in its queue for long.
@@ -133,11 +142,17 @@ class _Job(Worker):
                     if self.job.done():
                         raise AlpError(
                             f"the job {self.job.job_id} ended before it took a unit "
-                            f"({self.job.state}); --workers.folder keeps what it printed"
+                            f"({self._ended()}); --workers.folder keeps what it printed"
                         ) from None
 
-    def packed(self, call: tuple[Any, ...]) -> Any:
-        return _ByValue(call)
+    def _ended(self) -> str:
+        """How the job ended: its state, or the error in what it printed."""
+        try:
+            error = self.job.exception()
+        except Exception:  # submitit's own errors, of a job that was lost
+            error = None
+        raised = re.findall(r"^[\w.]+Error: .*", str(error), re.MULTILINE)
+        return str(raised[-1] if raised else self.job.state)
 
     def end(self) -> str:
         self.pipe.close()
@@ -152,18 +167,17 @@ class _Job(Worker):
         self.job.cancel()
 
 
-class _ByValue:
-    """A call with what the user's own script defines, which a job cannot import."""
-
-    def __init__(self, call: tuple[Any, ...]) -> None:
-        self._call = call
-
-    def __reduce__(self) -> Any:
-        import cloudpickle
-
-        return cloudpickle.loads, (cloudpickle.dumps(self._call),)
+def _script() -> dict[str, Any]:
+    """Where a job finds what the user's own script defines."""
+    found = spawn.get_preparation_data("alp")
+    return {key: found[key] for key in found if key == "sys_path" or key.startswith("init_main")}
 
 
-def _serve(host: str, port: int, key: bytes) -> None:
-    """What a job does."""
+def _serve(host: str, port: int, key: bytes, script: dict[str, Any]) -> None:
+    """What a job does. It imports the user's script as processes of one machine do, under another
+    name than ``__main__``."""
+    global _importing
+    _importing = True
+    spawn.prepare(script)
+    _importing = False
     work(Client((host, port), authkey=key))
