@@ -21,8 +21,10 @@ from typing import Any
 
 import alp
 from alp.attacks import Linf
-from alp.cli.common import load_named
+from alp.cli.common import CALIBRATION, calibration_images, frame_for, load_named
 from alp.defences.base import Defence
+from alp.deploy.backends import BACKENDS, PRECISIONS
+from alp.deploy.deployment import Deployment
 from alp.evaluation import EvalConfig
 from alp.evaluation.askers import ANSWERS, Asker, askers
 from alp.evaluation.queries import Queries
@@ -57,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
     parser.add_argument("--sigmas", type=float, nargs="*", default=[])
     parser.add_argument("--surrogates", type=Path, nargs="*", default=[])
     parser.add_argument("--draws", type=int, help="of an answer; by default as the file says")
+    parser.add_argument("--backend", choices=[*BACKENDS], help="an engine that answers")
+    parser.add_argument("--precision", choices=[*PRECISIONS], default="float32", help="its own")
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--eps", type=float, default=8 / 255)
@@ -66,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
     ((name, model),) = load_named((options.weights,), options.draws).items()
     others = load_named(tuple(options.surrogates))
     data = alp.load_data(options.data, "test").take(options.images, options.seed)
+    ranges = None
+    if options.backend is not None:
+        frame = frame_for([model], None)
+        ranges = calibration_images(options.data, options.seed, CALIBRATION, frame)
+    deploy = Deployment(options.backend, options.precision, False, ranges)
     targets = levels(model, options.sigmas)
     asking = {key: chosen(options, each.stochastic, list(others)) for key, each in targets.items()}
     found = {}
@@ -73,8 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
         suite = Queries(options.queries, tuple(options.answers), attackers=tuple(asking[suffix]))
         config = EvalConfig(suite, Linf(options.eps), seed=options.seed)
         place = f"{name}{suffix}"
-        told = about(target, place, surrogates=others)
-        record = evaluate_into(options.out, place, target, data, config, told, surrogates=others)
+        extra = {"deployed": deploy.words} if deploy.words else {}
+        record = evaluate_into(
+            options.out,
+            place,
+            target,
+            data,
+            config,
+            about(target, place, surrogates=others, extra=extra),
+            surrogates=others,
+            deploy=deploy,
+        )
         found[place] = conclude(record)
         for row in found[place]["curve"]:
             print(

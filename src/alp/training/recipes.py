@@ -350,13 +350,21 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "ensemble-adversarial": {
         "smoke": Recipe(_ensemble("tiny", 1.0, 64, 0.9), *_SMOKE),
         "demo": Recipe(_ensemble("tiny", 8.0, 64, 0.98), *_UNMEASURED),
-        "cpu": Recipe(_ensemble("lite", 4.0, 128, 0.998), *_UNMEASURED),
+        "cpu": Recipe(
+            _ensemble("lite", 4.0, 128, 0.998),
+            "11 core-minutes",
+            "66.4 % clean, 18.0 % in the worst case",
+        ),
         "gpu": Recipe(_ensemble("base", 60.0, 128, 0.998), *_UNMEASURED),
     },
     "distilled": {
         "smoke": Recipe(_distilled("tiny", 1.0, 64, 0.9), *_SMOKE),
         "demo": Recipe(_distilled("tiny", 8.0, 64, 0.98), *_UNMEASURED),
-        "cpu": Recipe(_distilled("lite", 4.0, 128, 0.998), *_UNMEASURED),
+        "cpu": Recipe(
+            _distilled("lite", 4.0, 128, 0.998),
+            "4 core-minutes for the teacher, 8 for its pupil",
+            "67.6 % clean, 0.0 % in the worst case",
+        ),
         "gpu": Recipe(_distilled("base", 60.0, 128, 0.998), *_UNMEASURED),
     },
     "unified": {
