@@ -330,7 +330,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "demo": Recipe(_magnet(8.0, 64, 0.98), *_UNMEASURED, classifier=True),
         "cpu": Recipe(
             _magnet(10.0, 256, 0.99),
-            "3 core-minutes",
+            "1 to 3 core-minutes",
             "68.4 % clean, 0.0 % in the worst case",
             classifier=True,
         ),
