@@ -124,7 +124,9 @@ def test_a_failed_check_stands_above_the_numbers(report, make_verdict) -> None:
     suspicion = "gradient masking suspected: PGD-30 leaves 7.1 points more"
     found = report([make_verdict(passed=False, words=suspicion), make_verdict("fine")])
     assert found.text.count(suspicion) == 2, "in the alarm, and among the checks"
-    assert found.text.index("Do not quote these numbers") < found.text.index("holds best")
+    assert found.text.index("Do not quote the numbers of A-ALP + AT yet.") < found.text.index(
+        "holds best"
+    )
     assert "✗ failed steps" in found.text
     assert "1 of 1 checks failed" in found.text
     opened = re.findall(r'<details class="checks"( open)?>', found.html)

@@ -67,6 +67,7 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
     records = [each.record for each in kept]
     first = records[0].header
     conclusions = [conclude(record) for record in records]
+    best = max(conclusions, key=lambda each: float(each["quoted"]["value"]))
     knowledge: dict[str, str] = {}
     attacks: dict[str, None] = {}
     warnings: dict[str, list[str]] = {}
@@ -84,7 +85,8 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
         "evaluations": count(max(r.header["evaluations"] for r in records), "prediction"),
         "marks": [f"{row['queries']:,}" for row in conclusions[0]["curve"]],
         "rows": [row for each in conclusions for row in _rows(each)],
-        "sentences": [sentence(each) for each in conclusions],
+        "best": sentence(best),
+        "sentences": [sentence(each) for each in conclusions if each is not best],
         "differences": list(differences(records)),
         "attackers": [
             {"name": each["name"], "rows": list(_attackers(each))} for each in conclusions
