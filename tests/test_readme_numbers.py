@@ -26,6 +26,7 @@ from alp.records import (
     robust_share,
 )
 from alp.records.certificates import summarise_certificates
+from alp.records.queries import left_by
 from alp.records.statistics import paired_difference, ratio
 from alp.records.timings import best, judge, rows, sibling
 from alp.report.claims import Judged
@@ -37,6 +38,8 @@ LEVELS = ("oblivious", "transfer", "score", "masked", "single", "bpda", "fixed",
 LITE = "verdicts/cifar10-lite"
 AT = "verdicts/cifar10-lite-adversarial"
 TRIALS = range(5)
+LONG = ("cifar10-lite-standalone", "cifar10-lite-adversarial", "cifar10-lite-standard")
+"""Models that attackers asked more than 1,000 questions."""
 
 TERMS = {
     "certificates": "cifar10 cifar10 cifar10 L2 1,000 0.001 8/255 bfloat16 bfloat16 55 2",
@@ -394,6 +397,33 @@ def proofs() -> Iterator[str]:
     assert record(attacked).header["data_digest"] == record(alone).header["data_digest"]
 
 
+def queries() -> Iterator[str]:
+    """Under attackers who only ask, with nothing else and with another model to start from."""
+    ours, at, bare = (record(f"queries/records/{name}") for name in LONG)
+    told, other, none = (conclude(each) for each in (ours, at, bare))
+    alone = told["alone"][-1]
+    yield f"ALP standalone keeps {per_cent(alone['value'])} % ({ends(alone)}) of"
+    yield f"of {per_cent(told['clean']['value'])} % clean after {alone['queries']:,} queries"
+    yield f"AT keeps {per_cent(other['alone'][-1]['value'])} %"
+    yield f"the undefended classifier {per_cent(none['alone'][-1]['value'])} %"
+    long = {name: conclude(record(f"queries-long/records/{name}")) for name in LONG}
+    yield "After {:,} they are {} %, {} % and {} %".format(
+        long[LONG[0]]["curve"][-1]["queries"],
+        *(per_cent(each["curve"][-1]["value"]) for each in long.values()),
+    )
+    yield f"distilled from its answers leaves it {started(ours, 'pupil')} %"
+    yield f"the public classifier {started(ours, 'cifar10-lite-standard')} %"
+    yield f"({len(ours)} test images"
+
+
+def started(made: Record, surrogate: str) -> str:
+    """What the best attacker that starts from ``surrogate`` leaves before the first question, in
+    per cent."""
+    names = [each["name"] for each in made.header["attackers"] if each["surrogate"] == surrogate]
+    best = min(names, key=lambda name: float(left_by(made, name, 0)[0].mean()))
+    return per_cent(float(left_by(made, best, 0)[1].mean()))
+
+
 def autoattack() -> Iterator[str]:
     alone, defended = "autoattack-adversarial/autoattack", "autoattack-defended/autoattack"
     standard = "verdicts-standard/cifar10-lite"
@@ -458,6 +488,7 @@ PARTS = (
     widths,
     trained_sweep,
     proofs,
+    queries,
     autoattack,
     speed,
 )
