@@ -15,6 +15,7 @@ from alp.defences.assemble import assemble
 from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.defences.diffusion import Diffusion
 from alp.defences.magnet import MagNet
+from alp.defences.smoothed import Smoothed
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising, uniform
 from alp.training import AdversaryConfig, ClassifierStage, JointStage, PurifierStage
@@ -227,6 +228,13 @@ def test_a_classifier_is_not_trained_behind_anothers_detectors(classifier, toy, 
     save(classifier, tmp_path / "classifier")
     with pytest.raises(ConfigError, match="detectors of this MagNet were fitted to its own"):
         build_task(ClassifierStage(), Start(toy, 0, tmp_path / "magnet", tmp_path / "classifier"))
+
+
+def test_a_classifier_is_not_trained_behind_votes(classifier, toy, tmp_path) -> None:
+    save(Smoothed(classifier.eval(), 0.25), tmp_path / "votes")
+    save(classifier, tmp_path / "classifier")
+    with pytest.raises(ConfigError, match=r"votes have no gradient.*'alp train certified'"):
+        build_task(ClassifierStage(), Start(toy, 0, tmp_path / "votes", tmp_path / "classifier"))
 
 
 def test_the_terms_of_the_joint_loss(purifier, classifier, x) -> None:

@@ -186,6 +186,17 @@ class Smoothed(Pretrained, Preprocessed):
             )
         return F.one_hot(logits.argmax(1), logits.shape[1])
 
+    def before(self, classifier: Defence) -> Self:
+        """Nothing: votes have no gradient by the classifier's weights.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "votes have no gradient, so that no classifier learns behind them; train one for votes "
+            "with 'alp train certified'"
+        )
+
     def _classified(self, images: Tensor, draws: int) -> Tensor:
         logits = super()._classified(images, draws)
         if self.engine is None:

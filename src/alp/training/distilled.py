@@ -6,8 +6,8 @@ temperature is 1, at which the softmax of a model that was trained well saturate
 follow the gradient of the cross-entropy find none in float32, those on the logits do (Carlini and
 Wagner 2017).
 
-A teacher may be any model, defended or not: at a temperature of 1 its pupil is what an attacker steals
-who has nothing but its answers (Papernot et al. 2017, "Practical black-box attacks").
+A teacher may be any model, defended or not: at a temperature of 1 its pupil is what an attacker
+steals who has nothing but its answers (Papernot et al. 2017, "Practical black-box attacks").
 """
 
 from __future__ import annotations
