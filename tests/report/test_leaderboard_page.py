@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from alp.records import conclude, read_tree
+from alp.records import conclude, read, read_tree
+from alp.records.queries import best_attacker
+from alp.records.statistics import paired_difference
 from alp.report.leaderboard import leaderboards
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +83,48 @@ def asked() -> list[list[str]]:
     return rows
 
 
+def more(first: str, second: str, start: str | None = None) -> tuple[str, str, str]:
+    """How many more points of ``first`` than of ``second`` are left after 1,000 queries, with the
+    ends of its paired interval, signed."""
+    paths = (RESULTS / "queries" / "records" / f"{name}.json" for name in (first, second))
+    left = (best_attacker(read(path), 1000, start=start)[1] for path in paths)
+    value, (low, high) = paired_difference(*left)
+    return f"{100 * value:+.1f}", f"{100 * low:+.1f}", f"{100 * high:+.1f}"
+
+
+def told() -> Iterator[str]:
+    """What the section says of attackers who only ask."""
+    found, at = conclusions("queries"), "cifar10-lite-adversarial"
+    lost = {
+        name: f"{100 * (each['clean']['value'] - each['alone'][-1]['value']):.1f}"
+        for name, each in found.items()
+    }
+    yield f"1,000 answers take {lost['cifar10-lite-standard']} points from the classifier without"
+    yield f"and {lost['cifar10-lite-standalone']} from ALP standalone"
+    for name, words in {
+        "cifar10-lite-standalone": "keeps {} points more than adversarial training (paired 95 % "
+        "interval {} to {})",
+        "cifar10-lite": "A-ALP + AT keeps {} more ({} to {})",
+        "noise-025": "without a purifier: {} ({} to {})",
+    }.items():
+        yield words.format(*(each.lstrip("+") for each in more(name, at, start="")))
+    yield "{} points ({} to {})".format(*more("cifar10-lite", at))
+    standalone = read(RESULTS / "queries" / "records" / "cifar10-lite-standalone.json")
+    public, stolen = (
+        float(best_attacker(standalone, 0, start=each)[1].mean())
+        for each in ("cifar10-lite-standard", "stolen")
+    )
+    words = "classifier leaves ALP standalone {:.1f} %, and {:.1f} % where"
+    unmodified = found["before-standard"]["curve"][0]["value"]
+    yield words.format(100 * public, 100 * unmodified)
+    yield f"from its answers leaves it {100 * stolen:.1f} %"
+    assert found["jpeg"]["curve"][1]["value"] == 0, "nothing"
+
+
 def test_every_number_of_attackers_who_only_ask_is_that_of_a_record() -> None:
     (headings, *rows), *_ = tables("## Attackers who only ask")
     assert headings[:5] == ["model", "clean", "10", "100", "1,000"]
     assert rows == asked()
+    text = (ROOT / "docs" / "leaderboard.md").read_text("utf-8")
+    text = " ".join(text[text.index("## Attackers who only ask") :].split())
+    assert [words for words in told() if words not in text] == []

@@ -47,6 +47,7 @@ def asked(name: str = "plain", left=LEFT, **header) -> Record:
             "queries": 100,
             "checkpoints": list(MARKS),
             "evaluations": ROUNDS,
+            "surrogates": ["public"],
             "attackers": [
                 {
                     "name": each,
@@ -112,6 +113,8 @@ def test_attackers_who_have_another_model_are_told_from_those_who_have_none(tmp_
     left = round(100 * told["alone"][-1]["value"])
     assert f"without another model to start from leave {left}.0" in sentence(told)
     assert conclude(asked())["alone"] == []
+    with pytest.raises(RecordError, match=r"no attacker starts from 'other'; .*: public"):
+        best_attacker(record, 100, start="other")
     write(record, tmp_path / "records" / "plain")
     write_report(tmp_path, tmp_path / "report.html")
     both, alone = page((tmp_path / "report.html").read_text("utf-8")).tables[0]

@@ -56,7 +56,7 @@ def left_by(record: Record, attacker: str, queries: int) -> tuple[NDArray[Any], 
 
 
 def best_attacker(
-    record: Record, queries: int, *, alone: bool = False
+    record: Record, queries: int, *, start: str | None = None
 ) -> tuple[dict[str, Any], NDArray[Any]]:
     """The attacker that leaves least after ``queries`` answers, as the header has it, and what it
     leaves of each image, (n,). It is chosen by the selecting predictions and judged by the fresh
@@ -64,10 +64,11 @@ def best_attacker(
     whoever tries several on an image pays for all of them.
 
     Args:
-        alone: only attackers that have no other model to start from.
+        start: only attackers that start from what fools this surrogate; of none for those that
+            have nothing but answers, ``""``.
 
     Raises:
-        RecordError: it is no such record, or has no such checkpoint.
+        RecordError: it is no such record, or has no such checkpoint or surrogate.
     """
     require_queries(record)
     if queries not in record.header["checkpoints"]:
@@ -76,7 +77,12 @@ def best_attacker(
             f"the record {record.name!r} has no checkpoint at {queries} queries; give one of: "
             f"{known}"
         )
-    attackers = [each for each in record.header["attackers"] if not (alone and each["surrogate"])]
+    attackers = [each for each in record.header["attackers"] if start in (None, each["surrogate"])]
+    if not attackers:
+        raise RecordError(
+            f"in the record {record.name!r} no attacker starts from {start!r}; give one of its "
+            f"surrogates: {', '.join(record.header['surrogates']) or 'none'}"
+        )
     left = [(each, *left_by(record, each["name"], queries)) for each in attackers]
     attacker, _, judged = min(left, key=lambda each: float(each[1].mean()))
     return attacker, judged
@@ -118,7 +124,7 @@ def conclude_queries(record: Record) -> dict[str, Any]:
         attackers.setdefault(each["label"], {})[str(each["answers"])] = rows
     curve = [row(mark, *best_attacker(record, mark)) for mark in marks]
     some = {bool(each["surrogate"]) for each in header["attackers"]} == {True, False}
-    alone = [row(mark, *best_attacker(record, mark, alone=True)) for mark in marks if some]
+    alone = [row(mark, *best_attacker(record, mark, start="")) for mark in marks if some]
     clean = accuracy(record.columns["clean_fresh"] / header["evaluations"])
     reached = [each["queries"] for each in curve if each["value"] <= clean["value"] / 2]
     return {
