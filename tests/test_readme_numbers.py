@@ -402,8 +402,9 @@ def queries() -> Iterator[str]:
     ours, at, bare = (record(f"queries/records/{name}") for name in LONG)
     told, other, none = (conclude(each) for each in (ours, at, bare))
     alone = told["alone"][-1]
-    yield f"ALP standalone keeps {per_cent(alone['value'])} % ({ends(alone)}) of"
-    yield f"of {per_cent(told['clean']['value'])} % clean after {alone['queries']:,} queries"
+    clean = per_cent(told["clean"]["value"])
+    words = f"ALP standalone keeps {per_cent(alone['value'])} % ({ends(alone)}) of {clean} % clean"
+    yield f"{words} after {alone['queries']:,} queries"
     yield f"AT keeps {per_cent(other['alone'][-1]['value'])} %"
     yield f"the undefended classifier {per_cent(none['alone'][-1]['value'])} %"
     long = {name: conclude(record(f"queries-long/records/{name}")) for name in LONG}

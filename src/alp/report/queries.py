@@ -85,8 +85,14 @@ def _part(kept: Sequence[Kept]) -> dict[str, Any]:
         "evaluations": count(max(r.header["evaluations"] for r in records), "prediction"),
         "marks": [f"{row['queries']:,}" for row in conclusions[0]["curve"]],
         "rows": [row for each in conclusions for row in _rows(each)],
-        "best": sentence(best),
-        "sentences": [sentence(each) for each in conclusions if each is not best],
+        "best": {
+            "name": best["name"],
+            "value": percent(best["quoted"]["value"]),
+            "interval": interval(best["quoted"]),
+            "queries": f"{best['quoted']['queries']:,}",
+            "clean": percent(best["clean"]["value"]),
+        },
+        "sentences": [sentence(each) for each in conclusions],
         "differences": list(differences(records)),
         "attackers": [
             {"name": each["name"], "rows": list(_attackers(each))} for each in conclusions
