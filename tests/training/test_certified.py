@@ -10,9 +10,12 @@ from torch.nn import functional as F
 
 from alp.config import ClassifierConfig, to_dict
 from alp.defences import ResNetLite
+from alp.defences.checkpoint import save, weights_digest
+from alp.defences.smoothed import Smoothed
 from alp.errors import ConfigError
 from alp.seeding import generator, initialising
 from alp.training import AdversaryConfig, CertifiedStage
+from alp.training.base import Start
 from alp.training.certified import CertifiedTask, consistency
 from alp.training.train import train
 
@@ -95,6 +98,16 @@ def test_without_an_adversary_the_images_and_the_key_are_as_before() -> None:
 def test_trades_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"adversary.method is 'trades'.*'none', 'nfgsm' or"):
         CertifiedStage(HEAD, adversary=AdversaryConfig("trades"))
+
+
+def test_a_training_starts_from_the_classifier_behind_votes(toy, tmp_path: Path) -> None:
+    """So that votes under one noise become votes under another."""
+    with initialising(0, "head"):
+        head = ResNetLite(HEAD).eval()
+    save(Smoothed(head, 0.25), tmp_path / "votes")
+    start = Start(toy, classifier=tmp_path / "votes")
+    assert weights_digest(start.classifier_of(HEAD)) == weights_digest(head)
+    assert start.parents == {"classifier": weights_digest(head)}
 
 
 def test_a_purifier_is_refused(toy, parents, engine, short, tmp_path: Path) -> None:

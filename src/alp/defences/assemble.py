@@ -12,7 +12,7 @@ from alp.defences.base import DEFENCES, Defence
 from alp.defences.classes import require_fixed
 from alp.defences.diffusion import Diffusion
 from alp.defences.purifier import Purifier
-from alp.defences.smoothed import Smoothed
+from alp.defences.smoothed import base_of
 from alp.defences.unified import UnifiedLatents
 from alp.errors import ConfigError, choose
 
@@ -63,9 +63,9 @@ def assemble(
         ConfigError: it is not made so, a model is missing or too many, or a setting cannot be used.
     """
     kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
-    classifier = _base(classifier)
+    classifier = base_of(classifier)
     models: list[nn.Module] = [classifier]
-    light = None if light is None else _base(light)
+    light = None if light is None else base_of(light)
     given = {"light": light, "purifier": purifier, "diffusion": diffusion, "latents": latents}
     for part, model in given.items():
         words = MODELS[part]
@@ -86,11 +86,6 @@ def assemble(
                 f"{name!r} has no setting {each!r}; choose among: {', '.join(valid) or 'none'}"
             )
     return kind(*models, **(settings or {})).eval()
-
-
-def _base(model: nn.Module) -> nn.Module:
-    """The classifier behind the votes, where there are votes."""
-    return model.classifier if isinstance(model, Smoothed) else model
 
 
 def _models(kind: type[Defence]) -> tuple[str, ...]:

@@ -289,6 +289,11 @@ class Smoothed(Pretrained, Preprocessed):
         return cls(head, description["sigma"], description["draws"], description["precision"])
 
 
+def base_of(model: nn.Module) -> nn.Module:
+    """The classifier behind the votes, where there are votes; else the model itself."""
+    return model.classifier if isinstance(model, Smoothed) else model
+
+
 def as_smoothed(
     target: nn.Module, sigma: float | None = None, precision: str | None = None
 ) -> Smoothed:

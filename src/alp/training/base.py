@@ -24,6 +24,7 @@ from alp.defences.base import Defence, Model
 from alp.defences.checkpoint import weights_digest
 from alp.defences.classes import count_classes, require_same_classes
 from alp.defences.packaged import before, load, purifying, require_purifier
+from alp.defences.smoothed import base_of
 from alp.defences.trainable import Trainable, learns, require_trainable
 from alp.errors import ConfigError, choose
 from alp.registry import Registry
@@ -126,7 +127,7 @@ class Start:
             given = self.classifier
             found = load(given) if isinstance(given, Path) else given
             name = str(given) if isinstance(given, Path) else "the classifier"
-            head = require_trainable(found, name)
+            head = require_trainable(base_of(found), name)
             head.begin_training()
             self.parents["classifier"] = weights_digest(head)
             if self.new_head:

@@ -14,6 +14,7 @@ from alp.data.images import require_data
 from alp.defences.base import Defence, Model
 from alp.defences.packaged import load
 from alp.defences.referenced import trainable_copy
+from alp.defences.smoothed import base_of
 from alp.defences.trainable import require_trainable
 from alp.errors import ConfigError, choose
 from alp.progress import on_terminal
@@ -106,7 +107,7 @@ def fit(
     head = (
         trainable_copy(classifier, FrameConfig(*size))
         if isinstance(classifier, nn.Module)
-        else require_trainable(load(classifier), str(classifier))
+        else require_trainable(base_of(load(classifier)), str(classifier))
     )
     front = purifier
     if needs_purifier and front is None:
