@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alp.records import conclude, read, read_tree
-from alp.records.queries import best_attacker
+from alp.records.queries import best_attacker, left_by
 from alp.records.statistics import paired_difference
 from alp.report.leaderboard import leaderboards
 
@@ -24,6 +24,10 @@ ASKED = {
     "cifar10-lite-standard": "no defence",
 }
 """Records of attackers who only ask, and what the table calls them."""
+
+
+PUBLIC = "square x1 from cifar10-lite-standard"
+"""An attacker that starts from the public classifier."""
 
 
 def tables(heading: str) -> list[list[list[str]]]:
@@ -83,6 +87,24 @@ def asked() -> list[list[str]]:
     return rows
 
 
+def swept() -> list[list[str]]:
+    """The rows of the table over noise levels: two attackers of single answers."""
+    records = {
+        each.record.header["sigma"]: each.record for each in read_tree(RESULTS / "queries-sigma")[0]
+    }
+    trained = read(RESULTS / "queries" / "records" / "cifar10-lite-standalone.json")
+    records[trained.header["sigma"]] = trained
+    assert len({each.header["data_digest"] for each in records.values()}) == 1
+    rows = []
+    for sigma, record in sorted(records.items()):
+        alone = "square once x1" if sigma else "square x1"
+        shown = [f"{sigma:.2f}", f"{100 * conclude(record)['clean']['value']:.1f}"]
+        for name, mark in ((alone, 100), (alone, 1000), (PUBLIC, 0), (PUBLIC, 1000)):
+            shown.append(f"{100 * left_by(record, name, mark)[1].mean():.1f}")
+        rows.append(shown)
+    return rows
+
+
 def more(first: str, second: str, start: str | None = None) -> tuple[str, str, str]:
     """How many more points of ``first`` than of ``second`` are left after 1,000 queries, with the
     ends of its paired interval, signed."""
@@ -108,6 +130,15 @@ def told() -> Iterator[str]:
         "noise-025": "without a purifier: {} ({} to {})",
     }.items():
         yield words.format(*(each.lstrip("+") for each in more(name, at, start="")))
+    long = conclusions("queries-long")
+    assert {each["queries"] for each in long.values()} == {10_000}
+    words = "leave ALP standalone {}; `square` leaves adversarial training {} and the classifier"
+    ends = [
+        f"{100 * long[name]['curve'][-1]['value']:.1f} %"
+        for name in ("cifar10-lite-standalone", at, "cifar10-lite-standard")
+    ]
+    yield words.format(*ends)
+    yield f"without a defence {ends[2]} (`benchmarks/queries.py`"
     yield "{} points ({} to {})".format(*more("cifar10-lite", at))
     standalone = read(RESULTS / "queries" / "records" / "cifar10-lite-standalone.json")
     public, stolen = (
@@ -125,6 +156,9 @@ def test_every_number_of_attackers_who_only_ask_is_that_of_a_record() -> None:
     (headings, *rows), *_ = tables("## Attackers who only ask")
     assert headings[:5] == ["model", "clean", "10", "100", "1,000"]
     assert rows == asked()
+    (headings, *rows) = tables("## Attackers who only ask")[1]
+    assert headings[0] == "sigma"
+    assert rows == swept()
     text = (ROOT / "docs" / "leaderboard.md").read_text("utf-8")
     text = " ".join(text[text.index("## Attackers who only ask") :].split())
     assert [words for words in told() if words not in text] == []
