@@ -477,7 +477,10 @@ def test_gradients_of_shorter_chains_are_compared(new_classifier, tmp_path, caps
     path = tmp_path / "weights.safetensors"
     save(
         assemble(
-            "diffpure", new_classifier(), diffusion, {"time": 4, "steps": 4, "gradient_steps": 2}
+            "diffpure",
+            new_classifier(classes=10),
+            diffusion,
+            {"time": 4, "steps": 4, "gradient_steps": 2},
         ),
         path,
     )

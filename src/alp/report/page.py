@@ -190,7 +190,7 @@ def _contents(
         ("figures", figures, "figure"),
         ("leaderboard", boards, "leaderboard"),
         ("adaptive", verdicts, "adaptive evaluation"),
-        ("queries", asked, "table of query-limited attackers"),
+        ("queries", asked, "query-limited run"),
         ("attack", tables, "attack table"),
         ("speed", benches, "benchmark"),
         ("refused", errors, "refused record"),
