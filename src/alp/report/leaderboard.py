@@ -3,8 +3,8 @@
 A row is a verdict record that says what its defence is; of several records of one model, the one of
 the most images. Fewer images, a verdict without checks and attackers that compute in bfloat16 stand
 beside the others, and the table says so: attacks and judging are the same. What no record can know,
-the published number and why it differs, is in ``leaderboard.json``, by the name of a record or the
-kind of its defence.
+the published number and why it differs, is in ``leaderboard.json``, by the kind of a defence and by
+the name of a record, which adds to the kind's words or replaces them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _row(
 ) -> dict[str, Any]:
     """Heading to text."""
     name, kind = header["name"], header["defence"]["kind"]
-    words = known.get(name) or known.get(kind) or {}
+    words = {**known.get(kind, {}), **known.get(name, {})}
     passed = sum(check["passed"] for check in found["checks"])
     cells = {
         "parameters": f"{header['defence']['parameters']:,}",
