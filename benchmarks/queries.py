@@ -21,10 +21,9 @@ from typing import Any
 
 import alp
 from alp.attacks import Linf
-from alp.cli.common import CALIBRATION, calibration_images, frame_for, load_named
+from alp.cli.common import deployment, load_named
 from alp.defences.base import Defence
 from alp.deploy.backends import BACKENDS, PRECISIONS
-from alp.deploy.deployment import Deployment
 from alp.evaluation import EvalConfig
 from alp.evaluation.askers import ANSWERS, Asker, askers
 from alp.evaluation.queries import Queries
@@ -70,11 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
     ((name, model),) = load_named((options.weights,), options.draws).items()
     others = load_named(tuple(options.surrogates))
     data = alp.load_data(options.data, "test").take(options.images, options.seed)
-    ranges = None
-    if options.backend is not None:
-        frame = frame_for([model], None)
-        ranges = calibration_images(options.data, options.seed, CALIBRATION, frame)
-    deploy = Deployment(options.backend, options.precision, False, ranges)
+    deploy = deployment(options.data, options.seed, model.frame, options.backend, options.precision)
     targets = levels(model, options.sigmas)
     asking = {key: chosen(options, each.stochastic, list(others)) for key, each in targets.items()}
     found = {}

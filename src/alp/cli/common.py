@@ -19,6 +19,7 @@ from alp.executors.shares import Share
 if TYPE_CHECKING:
     from alp.data import Images
     from alp.defences.base import Defence, Model
+    from alp.deploy.deployment import Deployment
     from alp.deploy.engine import Floats
     from alp.evaluation.crew import Crew
 
@@ -135,6 +136,22 @@ def calibration_images(
     chosen = images_of(data, "train", None, count, seed, frame)
     images: Floats = chosen.batch(torch.arange(len(chosen)))[0].numpy()
     return images
+
+
+def deployment(
+    data: str,
+    seed: int,
+    frame: FrameConfig | None,
+    backend: str | None,
+    precision: str,
+    sequential: bool = False,
+) -> Deployment:
+    """How models are deployed for pictures of ``frame``: as they are, or by an engine, whose ranges
+    are those of training images of ``data``."""
+    from alp.deploy.deployment import Deployment
+
+    ranges = None if backend is None else calibration_images(data, seed, CALIBRATION, frame)
+    return Deployment(backend, precision, sequential, ranges)
 
 
 def name_of(path: Path) -> str:

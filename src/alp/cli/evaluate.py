@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from alp.cli import COMMANDS
-from alp.cli.common import CALIBRATION, Attacked, Spread, calibration_images, frame_for, load_named
+from alp.cli.common import Attacked, Spread, deployment, frame_for, load_named
 from alp.cli.settings import POSITIONAL, among
 from alp.config import positive
 from alp.deploy.backends import BACKENDS, PRECISIONS
@@ -86,7 +86,6 @@ def run(settings: Settings) -> None:
         verdict_lines,
         verdict_table,
     )
-    from alp.deploy.deployment import Deployment
     from alp.evaluation import EvalConfig
     from alp.evaluation.planning import estimate
     from alp.evaluation.saved import about, evaluate_into
@@ -100,11 +99,14 @@ def run(settings: Settings) -> None:
     config = EvalConfig.of(
         settings, draws=None, device=device_of(settings.device), surrogate=settings.surrogate or ""
     )
-    ranges = None
-    if settings.backend is not None:
-        frame = frame_for(models.values(), settings.size)
-        ranges = calibration_images(settings.data, settings.seed, CALIBRATION, frame)
-    deploy = Deployment(settings.backend, settings.precision, settings.sequential, ranges)
+    deploy = deployment(
+        settings.data,
+        settings.seed,
+        frame_for(models.values(), settings.size),
+        settings.backend,
+        settings.precision,
+        settings.sequential,
+    )
     extra = {"deployed": deploy.words} if deploy.words else {}
     if settings.plan:
         plans = {
