@@ -23,6 +23,7 @@ from alp.defences.assemble import assemble
 from alp.defences.base import classify
 from alp.defences.checkpoint import load_model, save, weights_digest
 from alp.defences.diffusion import Diffusion
+from alp.defences.packaged import load_kind
 from alp.defences.quantise import quantise
 from alp.errors import ConfigError
 from alp.evaluation import About
@@ -497,3 +498,40 @@ def test_gradients_of_shorter_chains_are_compared(new_classifier, tmp_path, caps
     )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_the_compiled_network_of_a_chain_is_its_own(
+    new_classifier, new_images, monkeypatch, capsys
+) -> None:
+    """In float32 to rounding, in int8 nearly; what it is told of the time matters."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxruntime")
+    int8 = script("int8")
+    path = Path("cifar10-lite/diffusion")
+    few = {"time": 100, "steps": 4, "gradient_steps": 1}
+    chain = assemble("diffpure", new_classifier(), load_kind(path, Diffusion), few)
+    x = new_images(32, 32, 32)
+    versions = int8.versions_of(chain.eval(), x)
+    plain = versions["eager float32"]
+    networks = {name: each.diffusion.network for name, each in versions.items()}
+    times = torch.tensor([25, 100])
+    with torch.inference_mode():
+        z = chain.diffusion.noised(x[:2], times, normal(x[:2].shape, generator(0, "noise")))
+        expected = plain.diffusion.network(z, times)
+        for backend in int8.COMPILED:
+            network = networks[f"{backend} float32"]
+            assert torch.allclose(network(z, times), expected, atol=1e-4)
+            assert not torch.allclose(network(z, times.flip(0)), expected, atol=1e-2)
+            apart = float((networks[f"{backend} int8"](z, times) - expected).abs().mean())
+            assert 1e-4 < apart < 0.2 * float(expected.abs().mean())
+    pixels = (255 * x).to(torch.uint8)
+    data = Images.of(pixels, torch.arange(32) % 3, list("abc"), "toy", "train")
+    monkeypatch.setattr(alp, "load_data", lambda name, split: data, raising=False)
+    monkeypatch.setattr(int8, "load_kind", lambda path, kind: chain)
+    found = int8.main(["--weights", "a file", "--images", "2", "--rounds", "1"])
+    assert list(found) == list(versions)
+    assert found["eager float32"]["difference"] == 0
+    assert 0 < found["openvino float32"]["difference"] < 1e-4
+    assert found["openvino int8"]["difference"] > found["openvino bfloat16"]["difference"]
+    assert all(each["step"] > 0 and each["purified"] > 0 for each in found.values())
+    assert "times as fast" in capsys.readouterr().out

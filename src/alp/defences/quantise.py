@@ -70,7 +70,7 @@ def quantise(
     require_number("the steps of quantisation", steps, 1, whole=True)
     made = Quantised(defence, weights, activations, method)
     before, after = networks_of(defence), networks_of(made.inner)
-    inputs = _recorded(defence, before, images, seed)
+    inputs = recorded(defence, before, images, seed)
     blocks = [(name, block) for name, network in after.items() for block in blocks_of(network)]
     for name, network in before.items():
         _set_grids(network, after[name], inputs[name], made)
@@ -83,7 +83,7 @@ def quantise(
     return made.eval()
 
 
-def _recorded(
+def recorded(
     defence: Defence, networks: dict[str, nn.Module], images: Tensor, seed: int
 ) -> dict[str, tuple[Tensor, ...]]:
     """Up to ``SAMPLES`` inputs of each network, drawn evenly from all of its calls."""

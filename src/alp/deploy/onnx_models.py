@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from alp.deploy.engine import Floats
 from alp.deploy.graphs import Graphs, classifier_graph
@@ -24,6 +25,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "decoder": ("mu", "noise"),
     "whole": ("images",),
     "classifier": ("images",),
+    "predictor": ("z", "times"),
 }
 """Model to the names of its inputs."""
 
@@ -33,6 +35,7 @@ OUTPUTS = {
     "decoder": "images",
     "whole": "logits",
     "classifier": "logits",
+    "predictor": "noise",
 }
 """Model to the name of its output."""
 
@@ -91,6 +94,25 @@ def classifier_model(
     return quantised(model, [{"images": batch} for batch in _batches(calibration)])
 
 
+def predictor_model(network: nn.Module, inputs: Sequence[Tensor], precision: str) -> bytes:
+    """The network of a diffusion model: z (B,3,H,W) and whole times (B,) -> the predicted noise.
+
+    Args:
+        network: it, in evaluation mode.
+        inputs: z and times that it meets in training images, at least two: they set the image's
+            size, and the ranges of int8.
+        precision: int8, or another one for a float model.
+    """
+    z, times = (each.numpy() for each in inputs)
+    model = convert(network, (z[:2], times[:2]), "predictor")
+    if precision != "int8":
+        return model
+    return quantised(
+        model,
+        [{"z": a, "times": b} for a, b in zip(_batches(z), _batches(times), strict=True)],
+    )
+
+
 def example(graphs: Graphs, name: str, batch: int = 2, draws: int = 3) -> tuple[Floats, ...]:
     """Inputs of a model, of the right shapes."""
     shapes, random = graphs.shapes, np.random.default_rng(0)
@@ -105,7 +127,8 @@ def example(graphs: Graphs, name: str, batch: int = 2, draws: int = 3) -> tuple[
 def convert(graph: nn.Module, inputs: tuple[Floats, ...], name: str) -> bytes:
     """``graph`` as an ONNX model, by torch's exporter on ``torch.export``."""
     batch, draws = torch.export.Dim("batch", min=1), torch.export.Dim("draws", min=1)
-    dynamic = {"images": {0: batch}, "mu": {0: batch}, "noise": {0: draws, 1: batch}}
+    dynamic = {name: {0: batch} for name in ("images", "mu", "z", "times")}
+    dynamic["noise"] = {0: draws, 1: batch}
     device = next(graph.parameters()).device
     with _quiet(), torch.no_grad():
         program: Any = torch.onnx.export(
@@ -170,10 +193,10 @@ def _feeds(graphs: Graphs, calibration: Floats) -> dict[str, list[dict[str, Floa
     return {"encoder": images, "whole": images, "draws": latents, "decoder": latents}
 
 
-def _batches(calibration: Floats) -> list[Floats]:
+def _batches(values: NDArray[Any]) -> list[NDArray[Any]]:
     return [
-        np.ascontiguousarray(calibration[start : start + BATCH], np.float32)
-        for start in range(0, len(calibration), BATCH)
+        np.ascontiguousarray(values[start : start + BATCH])
+        for start in range(0, len(values), BATCH)
     ]
 
 
