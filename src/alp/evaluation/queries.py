@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BUDGET = 1000
 """Answers that an attacker may pay for an image where nobody says a number."""
 
-CHECKPOINTS = (10, 30, 100, 300, 1000, 3000, 10_000)
+CHECKPOINTS = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 """Numbers of answers at which what an attacker holds is judged, as far as the budget goes."""
 
 EVALUATIONS = 5
