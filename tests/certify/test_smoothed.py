@@ -104,6 +104,19 @@ def test_logits_are_counts() -> None:
     assert counts.sum(1).tolist() == [50, 50, 50]
 
 
+@pytest.mark.parametrize("draws", [1, 50, BLOCK, BLOCK + 1, 2 * BLOCK + 7])
+def test_only_the_votes_that_count_are_computed(draws: int) -> None:
+    """And they are the first of a longer vote on the same noise."""
+    base, x, seen = Linear(), images(2).float() / 255, []
+    base.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    smoothed = Smoothed(base, SIGMA)
+    counts = smoothed(x, torch.Generator().manual_seed(0), draws=draws)
+    assert sum(seen) == draws * len(x)
+    more = smoothed(x, torch.Generator().manual_seed(0), draws=draws + 1)
+    assert ((more - counts).sum(1) == 1).all()
+    assert (more >= counts).all()
+
+
 def test_without_a_seed_the_noise_is_the_operating_systems() -> None:
     smoothed, x = Smoothed(Linear(), SIGMA), images(4)
     first, second = (smoothed.certify(x, radii=(0.0,), budget=256).votes for _ in range(2))

@@ -170,8 +170,8 @@ class Smoothed(Pretrained, Preprocessed):
 
     @torch.inference_mode()
     def votes(self, point: Tensor, noise: Tensor) -> Tensor:
-        """The vote under each row of ``noise``, int64 (BLOCK,K) with a single 1 a row, of one image
-        on the lattice (3,H,W).
+        """The vote under each row of ``noise``, int64 (N,K) with a single 1 a row, of one image on
+        the lattice (3,H,W).
 
         Raises:
             ConfigError: the base gives no finite logits (B,K).
@@ -234,11 +234,10 @@ class Smoothed(Pretrained, Preprocessed):
             return told.prediction
         points, _ = to_lattice(x)
         drawn = seed_of(source)
-        blocks = range(math.ceil(draws / BLOCK))
-        noise = [self.block(tuple(x.shape[1:]), drawn, number) for number in blocks]
+        shape, starts = tuple(x.shape[1:]), range(0, draws, BLOCK)
+        noise = [self.block(shape, drawn, start // BLOCK)[: draws - start] for start in starts]
         counts = [
-            torch.cat([self.votes(point, each) for each in noise])[:draws].sum(0)
-            for point in points
+            torch.stack([self.count(point, each) for each in noise]).sum(0) for point in points
         ]
         return torch.stack(counts).to(x.dtype)
 
