@@ -13,10 +13,13 @@ from alp.attacks import PGD, Linf
 from alp.bench import profile
 from alp.config import ClassifierConfig, PurifierConfig
 from alp.data import Images
-from alp.defences import Defended, Purifier, ResNetLite, defend
+from alp.defences import Defended, InputNoise, Purifier, ResNetLite, defend
 from alp.defences.checkpoint import weights_digest
+from alp.defences.transforms import JPEG, MedianSmoothing
 from alp.errors import ConfigError, RecordError
 from alp.evaluation import EvalConfig, PaperProtocol
+from alp.evaluation.askers import askers
+from alp.evaluation.queries import Queries
 from alp.evaluation.saved import about, evaluate_into
 from alp.evaluation.suites import Entry, Probes, Suite
 from alp.executors import device_of
@@ -155,6 +158,37 @@ def test_a_record_of_another_model_or_other_images_is_refused(model, images, who
         run(other, images, whole)
     with pytest.raises(RecordError, match="this evaluation"):
         run(model, images.subset(torch.arange(len(images)).flip(0)), whole)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda head: JPEG(head, quality=75), lambda head: JPEG(head, quality=30)),
+        (lambda head: JPEG(head, quality=75), lambda head: MedianSmoothing(head)),
+        (lambda head: InputNoise(head, 0.1), lambda head: InputNoise(head, 0.2)),
+    ],
+)
+def test_a_record_of_other_settings_of_the_same_weights_is_refused(
+    model, images, tmp_path, first, second
+) -> None:
+    """Settings are no weights: their digests agree."""
+    made = first(model.classifier).eval()
+    other = second(model.classifier).eval()
+    assert weights_digest(made) == weights_digest(other)
+    few = images.subset(torch.arange(3))
+    suite = Suite("mine", (Entry("single", PGD(1)),), (), 1, Probes(images=0))
+    run(made, few, tmp_path, suite=suite)
+    with pytest.raises(RecordError, match="give another folder, or delete the record"):
+        run(other, few, tmp_path, suite=suite)
+
+
+def test_a_record_of_other_chosen_attackers_is_refused(model, images, tmp_path) -> None:
+    known = {each.name: each for each in askers(True, (1, 2), 20, ())}
+    chosen = [Queries(20, attackers=(known[name],)) for name in ("rays x1", "rays x2")]
+    few = images.subset(torch.arange(3))
+    run(model, few, tmp_path, suite=chosen[0])
+    with pytest.raises(RecordError, match="has attackers"):
+        run(model, few, tmp_path, suite=chosen[1])
 
 
 def test_the_model_is_left_as_it_was(model, images, tmp_path) -> None:

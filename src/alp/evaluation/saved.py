@@ -133,8 +133,10 @@ def evaluate_into(
         "batch_size": config.batch_size,
         "weights": dict(told.weights),
         "draws": told.draws if config.draws is None else config.draws,
+        "sigma": told.sigma,
         "extra": dict(told.extra),
         "data_digest": images.digest,
+        **({"defence": dict(told.defence)} if told.defence else {}),
         **_identity(config),
     }
     record = made_once(folder / "records" / place, make, expected)
@@ -155,6 +157,9 @@ def _identity(config: EvalConfig) -> dict[str, Any]:
             found |= {key: own[key] for key in ("entries", "evaluations", "probes")}
         if isinstance(suite, Queries):
             found["queries"] = suite.queries
+            if suite.attackers:  # chosen ones; of all that are apt the name and the budget tell
+                own = suite.own(config.threat, [], config.attack_precision)
+                found["attackers"] = own["attackers"]
         return found | ({"surrogate": config.surrogate} if config.surrogate else {})
     own = suite.own(config.threat, [], config.attack_precision)
     keys = ("attack", "knowledge") if isinstance(suite, PaperProtocol) else ("attack", "points")
