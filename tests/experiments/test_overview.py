@@ -59,7 +59,17 @@ def test_without_a_number_nothing_is_said(kept) -> None:
 def test_the_compact_latent_is_named_where_it_gives_the_papers_numbers(kept) -> None:
     judged = judge(kept)
     words = "A latent of a third of a picture's values"
-    assert words in overview(kept, judged).why[-1]
+    said = overview(kept, judged).why[-1]
+    assert words in said
+    (worst,) = (
+        finding
+        for each in judged
+        if each.id == "hierarchy.gain"
+        for finding in each.findings
+        if finding.protocol == "worst case, compact"
+    )
+    assert worst.value < -20, "a loss, which has to be said beside the paper's numbers"
+    assert said.endswith(f"In the worst case it is {-worst.value:.2f} points below AT alone.")
     others = [each for each in kept if each.item != "compact"]
     assert words not in overview(others, judge(others)).why[-1]
     away = [
@@ -69,3 +79,26 @@ def test_the_compact_latent_is_named_where_it_gives_the_papers_numbers(kept) -> 
         for e in judged
     ]
     assert words not in overview(kept, away).why[-1]
+    unjudged = [
+        replace(e, findings=tuple(f for f in e.findings if f != worst))
+        if e.id == "hierarchy.gain"
+        else e
+        for e in judged
+    ]
+    assert words not in overview(kept, unjudged).why[-1]
+
+
+def test_a_compact_latent_that_gains_is_said_to_be_above(kept) -> None:
+    better = [
+        replace(
+            e,
+            findings=tuple(
+                replace(f, value=1.5, words="1.50 points") if "compact" in f.protocol else f
+                for f in e.findings
+            ),
+        )
+        if e.id == "hierarchy.gain"
+        else e
+        for e in judge(kept)
+    ]
+    assert "it is 1.50 points above AT alone." in overview(kept, better).why[-1]

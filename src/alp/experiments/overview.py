@@ -21,6 +21,7 @@ SERIES = {"masked": "PGD, hidden gradient", "single": "PGD, true gradient"}
 """Level of knowledge to its words in the chart."""
 
 WORST = "worst case of all attacks"
+MINUS = "\u2212"
 
 
 def overview(kept: Sequence[Kept], judged: Sequence[Judged]) -> Overview | None:
@@ -86,18 +87,26 @@ def _why(found: dict[str, Judged]) -> tuple[str, ...]:
 
 
 def _small(found: dict[str, Judged]) -> str:
-    """A sentence on a latent that holds less than a picture, where it gives the paper's numbers."""
+    """Sentences on a latent that holds less than a picture, where it gives the paper's numbers:
+    with what they cost in the worst case, without which they would look like a success."""
     try:
         sigma = _finding(found, "sigma.mean", COMPACT)
         robust = _finding(found, "hierarchy.a-alp-at.robust", f"single, {COMPACT}")
+        worst = _finding(found, "hierarchy.gain", f"worst case, {COMPACT}")
     except LookupError:
         return ""
     if not (sigma.holds and robust.holds):
         return ""
     return (
-        f"A latent of a third of a picture's values gives both as in the paper: sigma "
-        f"{sigma.words}, and {robust.words} for purifier and AT."
+        f"A latent of a third of a picture's values comes to the paper's sigma ({sigma.words}) and "
+        f"accuracy ({robust.words} for purifier and AT). In the worst case it is {_beside(worst)} "
+        "AT alone."
     )
+
+
+def _beside(finding: Finding) -> str:
+    """A difference as a place: ``4.00 points below``."""
+    return f"{finding.words.lstrip(MINUS)} {'below' if finding.value < 0 else 'above'}"
 
 
 def _finding(found: dict[str, Judged], id: str, protocol: str | None = None) -> Finding:
