@@ -369,18 +369,32 @@ def test_a_leaderboard_takes_certificates_of_the_same_weights_and_times_by_name(
     judged = [
         make_verdict("published-diffpure", defence=_defence("x"), weights=same),
         make_verdict("other", defence=_defence("x"), weights=same),
-        make_verdict("votes", defence=_defence("smoothed"), weights=same),
+        make_verdict("votes", defence=_defence("smoothed"), weights=same, sigma=0.25),
+        make_verdict("louder", defence=_defence("smoothed"), weights=same, sigma=0.5),
         make_verdict("trained longer", defence=_defence("smoothed"), weights={"model": "d1" * 32}),
+        make_verdict("other", defence=_defence("x", precision="bfloat16")),
+        make_verdict("published-diffpure", defence=_defence("x", precision="bfloat16")),
     ]
-    timed = Record(bench_record.header | {"seed": 0}, bench_record.columns)
+    contestants = {
+        name: about | ({"settings": {}} if about["what"] == "peer" else {})
+        for name, about in bench_record.header["contestants"].items()
+    }
+    header = bench_record.header | {"seed": 0, "contestants": contestants}
+    timed = Record(header, bench_record.columns)
     fewer = Record({**certificate, "images": 1}, {key: each[:1] for key, each in votes.items()})
     found = report([*judged, fewer, Record(certificate, votes), timed])
-    rows = {row["name"][0]: row for row in found.tables[0]}
+    assert len(found.tables[0]) == len(judged), "other settings make another row"
+    times = [row["time, one draw of ours = 1"][0] for row in found.tables[0]]
+    assert sorted(times) == ["450.0", *[ABSENT] * (len(judged) - 1)], "of one's own settings alone"
+    rows = {row["name"][0]: row for row in reversed(found.tables[0])}
     row = rows["published-diffpure"]
     assert row["certified 0.25"] == rows["votes"]["certified 0.25"] == ["50.0 %"]
     assert row["certified 0.5"] == ["25.0 %"]
-    assert row["time, one draw of ours = 1"] == ["450.0"]
-    assert rows["other"]["certified 0.25"] == rows["trained longer"]["certified 0.25"] == [ABSENT]
+    for name in ("other", "trained longer", "louder"):
+        assert rows[name]["certified 0.25"] == [ABSENT]
+    low = Record({**certificate, "radii": [0.0, 0.25]}, votes)
+    row = next(row for row in report([*judged, low]).tables[0] if row["name"] == ["votes"])
+    assert (row["certified 0.25"], row["certified 0.5"]) == (["50.0 %"], [ABSENT])
 
 
 def test_one_defence_or_other_data_make_no_leaderboard(report, make_verdict) -> None:
@@ -404,5 +418,8 @@ def test_fewer_images_and_a_verdict_without_checks_stand_in_the_same_leaderboard
     assert len(found.tables[0]) == 2
     namesake = make_verdict("one", defence=_defence("jpeg"), weights={"model": "d2" * 32})
     assert len(report([namesake, long, other]).tables[0]) == 3, "another model of the same name"
+    unchecked = Record({**long.header, "checks": [], "suite": "unchecked"}, long.columns)
+    (row, _) = report([unchecked, short, other]).tables[0]
+    assert row["images"] == ["1"], "whose checks ran"
     assert rows["JPEG, quality 75"]["images"] == [f"{long.header['images']}"]
     assert rows["median of 2x2"]["checks"] == ["not run"]

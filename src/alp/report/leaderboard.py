@@ -1,7 +1,7 @@
 """The leaderboard: defences of one protocol under one adaptive verdict, with certificates and cost.
 
-A row is a verdict record that says what its defence is; of several records of one model, the one of
-the most images. Fewer images, a verdict without checks and attackers that compute in bfloat16 stand
+A row is a verdict record that says what its defence is; of several records of one model with the same
+settings, the one whose checks ran, and of these the one of the most images. Fewer images, a verdict without checks and attackers that compute in bfloat16 stand
 beside the others, and the table says so: attacks and judging are the same. What no record can know,
 the published number and why it differs, is in ``leaderboard.json``, by the kind of a defence and by
 the name of a record, which adds to the kind's words or replaces them.
@@ -33,15 +33,21 @@ def leaderboards(kept: Iterable[Kept]) -> list[dict[str, Any]]:
     template sees it. Records that cannot be concluded are refused elsewhere."""
     every = list(kept)
     known = json.loads(files("alp.report").joinpath("leaderboard.json").read_text("utf-8"))
-    groups: dict[str, dict[tuple[str, str], Kept]] = {}
+    groups: dict[str, dict[str, Kept]] = {}
     for each in every:
         record = each.record
         if record.kind == KIND_VERDICT and record.header.get("defence") and not each.item:
             group = groups.setdefault(_protocol(record.header), {})
-            model = (record.name, str(record.header["weights"].get("model")))
-            if model not in group or len(group[model].record) < len(record):
+            digest, settings = record.header["weights"].get("model"), record.header["defence"]
+            model = json.dumps([record.name, digest, settings], sort_keys=True)
+            if model not in group or _told(group[model].record) < _told(record):
                 group[model] = each
     return [_board([*group.values()], every, known) for group in groups.values() if len(group) > 1]
+
+
+def _told(record: Record) -> tuple[bool, int]:
+    """How much a verdict says: whether its checks ran, and its images."""
+    return bool(record.header["checks"]), len(record)
 
 
 def _protocol(header: Mapping[str, Any]) -> str:
@@ -98,7 +104,7 @@ def _row(
         "checks": f"{passed} of {len(found['checks'])}" if found["checks"] else "not run",
         "attackers in": str(header.get("attack_precision", "float32")),
         **{f"certified {radius:g}": _certified(header, radius, every) for radius in RADII},
-        "time, one draw of ours = 1": _latency(name, every),
+        "time, one draw of ours = 1": _latency(header, every),
         "published": words.get("published") or ABSENT,
         "why it differs": words.get("reason") or ABSENT,
     }
@@ -109,14 +115,21 @@ def _row(
 
 def _certified(header: Mapping[str, Any], radius: float, every: Sequence[Kept]) -> str:
     """The certified accuracy of the most images with these weights, in records of certificates of
-    the same name; votes are told by their weights alone, since rows of one package share a name."""
+    the same name; votes are told by their weights and noise, since rows of one package share a
+    name. Voting stops once the radii that were asked for are decided, so that it says nothing of
+    a larger one."""
     votes = header["defence"]["kind"] == "smoothed"
     found = [
         each.record
         for each in every
         if each.record.kind == KIND_CERTIFICATE
         and each.record.header["weights"].get("model") == header["weights"].get("model")
-        and (votes or each.record.name == header["name"])
+        and (
+            each.record.header["sigma"] == header["sigma"]
+            if votes
+            else each.record.name == header["name"]
+        )
+        and radius <= max(each.record.header["radii"])
     ]
     if not found:
         return ABSENT
@@ -124,19 +137,20 @@ def _certified(header: Mapping[str, Any], radius: float, every: Sequence[Kept]) 
     return percent(row["value"])
 
 
-def _latency(name: str, every: Sequence[Kept]) -> str:
-    """The median time of the baseline with this name over that of one draw in eager PyTorch, in
-    the same benchmark, at its smallest batch."""
+def _latency(header: Mapping[str, Any], every: Sequence[Kept]) -> str:
+    """The median time of the baseline with this name and these settings over that of one draw in
+    eager PyTorch, in the same benchmark, at its smallest batch."""
+    peer = {"what": "peer", "peer": header["name"], "settings": header["defence"]["settings"]}
     for each in every:
         if each.record.kind == KIND_BENCH:
             ours = _median(each.record, {"what": "draw", "backend": "eager"})
-            theirs = _median(each.record, {"what": "peer", "peer": name})
+            theirs = _median(each.record, peer)
             if ours and theirs:
                 return f"{theirs / ours:,.1f}"
     return ABSENT
 
 
-def _median(record: Record, wanted: Mapping[str, str]) -> float | None:
+def _median(record: Record, wanted: Mapping[str, Any]) -> float | None:
     """The median time (ms) at the smallest batch of the first contestant that is ``wanted``."""
     columns = record.columns
     smallest = columns["batch"] == columns["batch"].min()
