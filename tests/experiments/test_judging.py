@@ -335,24 +335,6 @@ def test_the_consensus_is_held_against_one_draw(share: float, status: str) -> No
     assert judge(records[:2]) == []
 
 
-def test_bands_are_compared_on_the_same_images() -> None:
-    records = [
-        points(
-            "spectra",
-            [("single", 8 / 255, None, share, 26.0)],
-            trial=n,
-            passed=passed,
-            extra={"band": band},
-        )
-        for n, (band, share, passed) in enumerate((("low", 0.5, 0.9), ("high", 0.3, 0.4)))
-    ]
-    for claim, value in (("spectra.attack", 20), ("spectra.removed", 50)):
-        one = found(records, claim)
-        assert one.status == "reproduced"
-        assert one.findings[0].value == pytest.approx(value)
-    assert judge(records[:1]) == []
-
-
 def test_a_gradient_that_agrees_refutes_that_there_is_none() -> None:
     for share, status in ((1.0, "not reproduced"), (0.5, "reproduced")):
         check = {"check": "finite-difference", "value": share}

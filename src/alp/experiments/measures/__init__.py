@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures import field, hierarchy, honest, points, psnr, speed, studies
+from alp.experiments.measures import bands, field, hierarchy, honest, points, psnr, speed, studies
 from alp.experiments.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -57,8 +57,8 @@ MEASURES: dict[str, Measure] = {
     "amplification": studies.growth,
     "psnr gain": studies.finer,
     "gain of draws": points.consensus,
-    "harm of a band": points.harm,
-    "removed of a band": points.removed,
+    "harm of a band": bands.harm,
+    "removed of a band": bands.removed,
     "displaced": points.displaced,
     "returned": points.returned,
     "passed": points.passed,

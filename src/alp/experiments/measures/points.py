@@ -81,31 +81,6 @@ def consensus(runs: Runs, claim: Claim) -> Iterator[Value]:
                 yield difference(level, more.correct, less.correct, [many, few])
 
 
-def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that an attack on high frequencies takes more than one on low ones, on the same
-    images."""
-    for level, low, high, records in _of_bands(runs, claim):
-        yield difference(level, low.correct, high.correct, records)
-
-
-def removed(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that the share of an attack's length behind the purifier is lower for one on high
-    frequencies than for one on low ones."""
-    for level, low, high, records in _of_bands(runs, claim):
-        yield difference_of_means(level, low.passed, high.passed, records)
-
-
-def _of_bands(runs: Runs, claim: Claim) -> Iterator[tuple[str, Measured, Measured, list[Kept]]]:
-    """Each level with its points in the low and in the high band."""
-    records = records_of(runs, claim.items[0], KIND_POINTS)
-    of_band = {each.record.header["extra"]["band"]: each for each in records}
-    both = [of_band[name] for name in ("low", "high") if name in of_band]
-    if len(both) == 2 and same_images(both):
-        for level in claim.protocols:
-            for low, high in zip(*(at(measured(each.record), level) for each in both), strict=True):
-                yield level, low, high, both
-
-
 def optimum(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The sigma of the highest accuracy under attack, mean over trials: of equals the least."""
     for level, words, trials, records in _of_levels(runs, claim):
