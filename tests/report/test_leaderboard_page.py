@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alp.records import conclude, read, read_tree
-from alp.records.queries import best_attacker, left_by
-from alp.records.statistics import paired_difference
+from alp.records.queries import best_attacker, left_by, query_difference
 from alp.report.leaderboard import leaderboards
 
 ROOT = Path(__file__).parents[2]
@@ -109,9 +108,16 @@ def more(first: str, second: str, start: str | None = None) -> tuple[str, str, s
     """How many more points of ``first`` than of ``second`` are left after 1,000 queries, with the
     ends of its paired interval, signed."""
     paths = (RESULTS / "queries" / "records" / f"{name}.json" for name in (first, second))
-    left = (best_attacker(read(path), 1000, start=start)[1] for path in paths)
-    value, (low, high) = paired_difference(*left)
+    value, (low, high) = query_difference(*(read(path) for path in paths), 1000, start=start)
     return f"{100 * value:+.1f}", f"{100 * low:+.1f}", f"{100 * high:+.1f}"
+
+
+def taken(label: str, answers: str) -> str:
+    """Points that 1,000 answers take from ALP standalone."""
+    found = conclusions("queries")["cifar10-lite-standalone"]
+    left = found["attackers"][label][answers][-1]
+    assert left["queries"] == 1000
+    return f"{100 * (found['clean']['value'] - left['value']):.1f}"
 
 
 def told() -> Iterator[str]:
@@ -130,6 +136,10 @@ def told() -> Iterator[str]:
         "noise-025": "without a purifier: {} ({} to {})",
     }.items():
         yield words.format(*(each.lstrip("+") for each in more(name, at, start="")))
+    words = "Votes of 4 answers take {} points from ALP standalone, single answers {}."
+    yield words.format(taken("rays", "4"), taken("rays", "1"))
+    words = "{} points by the mean of 4, {} by single answers"
+    yield words.format(taken("square", "4"), taken("square", "1"))
     long = conclusions("queries-long")
     assert {each["queries"] for each in long.values()} == {10_000}
     words = "leave ALP standalone {}; `square` leaves adversarial training {} and the classifier"
@@ -139,22 +149,28 @@ def told() -> Iterator[str]:
     ]
     yield words.format(*ends)
     yield f"without a defence {ends[2]} (`benchmarks/queries.py`"
-    yield "{} points ({} to {})".format(*more("cifar10-lite", at))
+    less, *ends = more("cifar10-lite-standalone", at)
+    yield f"keeps {less.lstrip('-')} points less than adversarial training ({ends[0]} to {ends[1]})"
+    assert less.startswith("-")
+    gain, *ends = more("cifar10-lite", at)
+    yield f"A-ALP + AT {gain.lstrip('+')} more ({ends[0]} to {ends[1]})"
     standalone = read(RESULTS / "queries" / "records" / "cifar10-lite-standalone.json")
-    public, stolen = (
+    close, copy = (
         float(best_attacker(standalone, 0, start=each)[1].mean())
         for each in ("cifar10-lite-standard", "stolen")
     )
-    words = "classifier leaves ALP standalone {:.1f} %, and {:.1f} % where"
     unmodified = found["before-standard"]["curve"][0]["value"]
-    yield words.format(100 * public, 100 * unmodified)
-    yield f"from its answers leaves it {100 * stolen:.1f} %"
+    yield f"leaves it {100 * close:.1f} %, and {100 * unmodified:.1f} % where that classifier"
+    yield f"what fools the copy leaves {100 * copy:.1f} %"
     assert found["jpeg"]["curve"][1]["value"] == 0, "nothing"
+    verdict = conclude(read(RESULTS / "leaderboard" / "records" / "cifar10-lite-standalone.json"))
+    left = verdict["levels"]["transfer"]["value"]
+    yield f"adversarial training, leaves ALP standalone {100 * left:.1f} %"
 
 
 def test_every_number_of_attackers_who_only_ask_is_that_of_a_record() -> None:
     (headings, *rows), *_ = tables("## Attackers who only ask")
-    assert headings[:5] == ["model", "clean", "10", "100", "1,000"]
+    assert headings[:5] == ["model", "clean", "10 answers", "100", "1,000"]
     assert rows == asked()
     (headings, *rows) = tables("## Attackers who only ask")[1]
     assert headings[0] == "sigma"

@@ -148,14 +148,20 @@ def quoted_of(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return [each for each in curve if each["queries"] <= QUOTED][-1]
 
 
-def query_difference(first: Record, second: Record, queries: int) -> tuple[float, Interval]:
+def query_difference(
+    first: Record, second: Record, queries: int, *, start: str | None = None
+) -> tuple[float, Interval]:
     """How much more of ``first`` than of ``second`` is left after ``queries`` answers, each under
     its best attacker, on the same images: the mean difference and its paired 95 % interval.
 
+    Args:
+        start: only attackers that start there; see :func:`best_attacker`.
+
     Raises:
-        RecordError: they are of other images, threats or kinds, or have no such checkpoint.
+        RecordError: they are of other images, threats or kinds, or have no such checkpoint or
+            surrogate.
     """
-    left, other = (best_attacker(each, queries)[1] for each in (first, second))
+    left, other = (best_attacker(each, queries, start=start)[1] for each in (first, second))
     for key in _SAME:
         if first.header[key] != second.header[key]:
             raise RecordError(
