@@ -23,7 +23,7 @@ from alp.records import (
 from alp.records.certificates import summarise_certificates
 from alp.records.chains import amplification
 from alp.records.points import mean
-from alp.report.figures.attacks import NAMES, NORMS, Cell, table
+from alp.report.figures.attacks import CLEAN, NAMES, NORMS, Cell, table
 from alp.report.figures.robustness_cost import trained_at
 from alp.training.recipes import RECIPES
 
@@ -71,8 +71,17 @@ def test_an_attack_has_what_it_leaves(work: str) -> None:
     found = attacks().get(name, {})
     expected = ABSENT
     if all((each, norm) in found for each in DEFENCES):
-        parts = [f"{each} {100 * found[each, norm].accuracy['value']:.1f} %" for each in DEFENCES]
         images = found[DEFENCES[0], norm].images
+        clean = next(
+            row
+            for title, row in attacks().items()
+            if title.startswith(CLEAN) and row[DEFENCES[0], norm].images == images
+        )
+        parts = [
+            f"{each} {100 * found[each, norm].accuracy['value']:.1f} % of "
+            f"{100 * clean[each, norm].accuracy['value']:.1f}"
+            for each in DEFENCES
+        ]
         expected = f"{', '.join(parts)} ({NORMS[norm]}, {images} images)"
     assert rows()[work][1] == expected
     assert name in NAMES.values()

@@ -31,7 +31,7 @@ NAMES = {
 """Registered name of an attack to the field's, in the order of the rows."""
 
 CLEAN = "no attack"
-"""The row of clean images."""
+"""The row of clean images; attacks on fewer images have one of their own."""
 
 EFFORT = {
     "steps": "steps",
@@ -64,13 +64,15 @@ Table = dict[str, dict[tuple[str, str], Cell]]
 
 
 def table(records: Sequence[Record]) -> Table:
-    """The accuracies of the records, attacks in the order of ``NAMES`` below ``CLEAN``, which is of
-    the record with most images."""
-    rows: Table = {name: {} for name in (CLEAN, *NAMES.values())}
-    for record in sorted(some(records), key=len):
+    """The accuracies of the records, attacks in the order of ``NAMES`` below ``CLEAN``, of which
+    there is a row for each number of images, most of them first."""
+    sizes = sorted({len(record) for record in some(records)}, reverse=True)
+    clean = {size: f"{CLEAN}, {size} images" if size < sizes[0] else CLEAN for size in sizes}
+    rows: Table = {name: {} for name in (*clean.values(), *NAMES.values())}
+    for record in records:
         found, header = conclude(record), record.header
         place = header["name"], header["threat"]["name"]
-        rows[CLEAN][place] = Cell(found["clean"], len(record), "")
+        rows[clean[len(record)]][place] = Cell(found["clean"], len(record), "")
         for entry in header["entries"]:
             attack = entry["attack"]
             name = NAMES.get(attack["name"], str(attack["name"]))
