@@ -322,8 +322,9 @@ def bands() -> Iterator[str]:
         for total in [sum(power[f"{name}_{k}"] for k in range(BINS))]
     )
     radial = np.hypot(*np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32)))
+    even = per_cent((radial >= 0.25).mean(), 0)
     yield f"{per_cent(before, 0)} % of its power is at the high ones, behind the purifier"
-    yield f"{per_cent(behind, 0)} %, and of even power {per_cent((radial >= 0.25).mean(), 0)} % would"
+    yield f"{per_cent(behind, 0)} %, and of even power {even} % would"
 
 
 def point(path: str, level: str, place: int = 0) -> Any:

@@ -20,9 +20,6 @@ RESULTS = Path(__file__).parents[2] / "results" / "cpu"
 CLAIMS = {claim.id: claim for claim in claims()}
 
 
-CLAIMS = {claim.id: claim for claim in claims()}
-
-
 def test_every_claim_can_be_measured_by_an_experiment() -> None:
     items = {item for claim in claims() for item in claim.items}
     assert items <= set(EXPERIMENTS) | set(COMMANDS)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures import bands, field, hierarchy, honest, points, psnr, speed, studies
+from alp.experiments.measures import (
+    bands,
+    field,
+    hierarchy,
+    honest,
+    points,
+    psnr,
+    speed,
+    stability,
+    studies,
+)
 from alp.experiments.measures.base import Measure, Runs, Value
 
 __all__ = ["MEASURES", "Measure", "Runs", "Value"]
@@ -32,7 +42,7 @@ def _slower(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 MEASURES: dict[str, Measure] = {
     "robust": _robust,
-    "deviation": hierarchy.deviation,
+    "deviation": stability.accuracy,
     "psnr": hierarchy.psnr,
     "order": hierarchy.order,
     "gain": _gain,

@@ -31,13 +31,6 @@ def robust(runs: Runs, claim: Claim) -> Iterator[Value]:
             yield Value(level, 100 * found["value"], records, interval, sd)
 
 
-def deviation(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Sample deviation over trials of the accuracy under attack, in points."""
-    for value in robust(runs, claim):
-        if value.sd is not None:
-            yield Value(value.protocol, value.sd, value.records)
-
-
 def psnr(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Mean PSNR of purified images, in dB."""
     records = named(runs.get(ITEM, ()), claim.row)

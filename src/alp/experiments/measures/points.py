@@ -10,6 +10,7 @@ from alp.experiments.claims import LEVEL, Claim
 from alp.experiments.measures.base import (
     Runs,
     Value,
+    deviation,
     difference,
     difference_of_means,
     named,
@@ -118,8 +119,9 @@ def sigma_spread(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The deviation of the learned sigma over trials, in per cent of its mean."""
     records = _trained(runs, claim)
     if len(records) > 1:
-        mean, sd = mean_sd([float(each.record.header["sigma"]) for each in records])
-        yield Value(f"{len(records)} trials", 100 * sd / mean, records)
+        sigmas = [float(each.record.header["sigma"]) for each in records]
+        scale = 100 / mean_sd(sigmas)[0]
+        yield deviation(f"{len(records)} trials", sigmas, records, scale)
 
 
 def returned(runs: Runs, claim: Claim) -> Iterator[Value]:
