@@ -40,20 +40,24 @@ def cost_of_radius(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def span(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points between the most and the least robust architecture of each training under an attack
-    of radius ``eps``. Which these are is decided on every other image, and the points are those of
-    the other half: the largest of several differences would be too large on its own images."""
+    """Points between the most and the least robust architecture of each training, under an attack
+    of each radius that all were attacked at. Which these are is decided on every other image, and
+    the points are those of the other half: the largest of several differences would be too large
+    on its own images."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
-    eps = (claim.setting or {})["eps"]
     for words, adversarial in (("trained adversarially", True), ("trained as usual", False)):
         mine = [
             each for each in records if each.record.header["extra"]["adversarial"] is adversarial
         ]
         if len(mine) > 1 and same_images(mine):
-            right = [at(measured(each.record), LEVEL, eps)[0].correct for each in mine]
-            chosen = [each[::2].mean() for each in right]
-            best, worst = int(np.argmax(chosen)), int(np.argmin(chosen))
-            yield difference(words, right[best][1::2], right[worst][1::2], mine)
+            attacked = [at(measured(each.record), LEVEL) for each in mine]
+            for eps in dict.fromkeys(point.eps for point in attacked[0]):
+                right = [p.correct for points in attacked for p in at(points, LEVEL, eps)]
+                if len(right) == len(mine):
+                    chosen = [each[::2].mean() for each in right]
+                    best, worst = int(np.argmax(chosen)), int(np.argmin(chosen))
+                    where = f"{words}, {255 * eps:.3g}/255"
+                    yield difference(where, right[best][1::2], right[worst][1::2], mine)
 
 
 def growth(runs: Runs, claim: Claim) -> Iterator[Value]:
