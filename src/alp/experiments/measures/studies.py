@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,20 +24,23 @@ from alp.records.statistics import Interval
 
 
 def cost_of_radius(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points of clean accuracy by which classifiers that were trained at the radius ``eps`` are
-    below those that were trained on clean images: means over the seeds."""
+    """The smallest step, in points, by which clean accuracy falls from one radius of training to
+    the next larger one: means over the seeds, on the same images."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
     of_radius: dict[float, list[Kept]] = {}
     for each in records:
         of_radius.setdefault(each.record.header["extra"]["trained_eps"], []).append(each)
-    eps = (claim.setting or {})["eps"]
-    plain, robust = (of_radius.get(radius, []) for radius in (0.0, eps))
-    if plain and robust and same_images([*plain, *robust]):
+    rising = [of_radius[radius] for radius in sorted(of_radius)]
+    if len(rising) > 1 and same_images(records):
         shares = [
             np.stack([at(measured(each.record), CLEAN)[0].correct for each in group]).mean(0)
-            for group in (plain, robust)
+            for group in rising
         ]
-        yield difference("", shares[0], shares[1], [*plain, *robust])
+        steps = [
+            difference(f"{len(rising)} radii", less, more, records)
+            for less, more in pairwise(shares)
+        ]
+        yield min(steps, key=lambda step: step.value)
 
 
 def span(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -72,11 +76,14 @@ def growth(runs: Runs, claim: Claim) -> Iterator[Value]:
             yield Value(scheme(each.record), found.value, [each], interval)
 
 
-def finer(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """dB by which clean images that a row purified are above those of another, on the same
-    draws."""
-    records = records_of(runs, claim.items[0], KIND_POINTS)
-    rows, others = (named(records, name) for name in (claim.row, claim.against))
-    for row, other in zip(rows, others, strict=False) if same_images(records) else ():
-        ours, theirs = (at(measured(each.record), CLEAN)[0].psnr for each in (row, other))
-        yield difference_of_means("", ours, theirs, [row, other], 1.0)
+def nearer(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """dB by which one quantised chain of ``steps`` steps ends nearer to the float one than another
+    does, on the same noise: of the root mean squares of their distances, mean over images."""
+    steps = int((claim.setting or {})["steps"])
+    chains = records_of(runs, claim.items[0], KIND_CHAINS)
+    rows, others = (named(chains, name) for name in (claim.row, claim.against))
+    for row, other in zip(rows, others, strict=False) if same_images(chains) else ():
+        near, far = (
+            20 * np.log10(each.record.columns[f"{steps}_difference"]) for each in (row, other)
+        )
+        yield difference_of_means(f"{steps} steps", far, near, [row, other], 1.0)
