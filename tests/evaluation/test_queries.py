@@ -357,26 +357,38 @@ def test_a_plan_that_cannot_be_is_named() -> None:
         own.fitted(context, "linf", 2)
 
 
-def test_an_attacker_that_is_interrupted_inside_a_batch_asks_from_the_start(
-    defended, images, tmp_path
+@pytest.mark.parametrize("after", [25, 90, 333])
+def test_an_attacker_that_is_interrupted_inside_a_batch_pays_nothing_twice(
+    defended, images, tmp_path, after
 ) -> None:
-    """What was paid for so far is no state of the attack's loop: to go on there would give away
-    questions."""
+    """It hears the old answers again; only the one that was interrupted is asked for again."""
 
     class Stopping(LinearDefence):
         left = 10**9
+        paid = 0
 
         def predict(self, x, source, draws):
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
-            return super().predict(x, source, draws)
+            answer = super().predict(x, source, draws)
+            self.paid += source.initial_seed() in asking
+            return answer
 
     few = images.take(10)
+    names = [each.name for each in askers(True, (1, 3), 60, ())]
+    asking = {
+        seeding.generator(0, f"draw/{name}", batch).initial_seed()
+        for name in names
+        for batch in range(10)
+    }
     stopping = Stopping(defended.weight, sigma=0.05)
     whole = made(stopping, few)
-    stopping.left = 90
+    expected, stopping.paid = stopping.paid, 0
+    stopping.left = after
     with pytest.raises(KeyboardInterrupt):
         made(stopping, few, tmp_path)
+    assert 0 < stopping.paid < expected
     stopping.left = 10**9
     assert made(stopping, few, tmp_path).same(whole)
+    assert expected <= stopping.paid <= expected + 3, "the answers of one question at most"

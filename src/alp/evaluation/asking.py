@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -21,17 +22,53 @@ REJECTED = 10.0
 for an attacker, and it has to look so."""
 
 
+class Transcript:
+    """What an attacker was told, question by question, kept with the steps of the unit. An attacker
+    does what its seeds and the answers make it do, so that one who was killed goes on by hearing
+    the old answers again: nothing is paid twice.
+
+    Made inside :func:`alp.attacks.resumable.drawing_from` the source of the answers' noise.
+    """
+
+    def __init__(self, questions: int, device: torch.device) -> None:
+        """``questions``: how many there are at most."""
+        self._state = SimpleNamespace(told=torch.zeros(0), known=torch.zeros(()))
+        self._numbers = resumable.steps(questions, self._state)
+        self._questions, self._device = questions, device
+        self._known, self._heard = int(self._state.known), 0
+
+    def hear(self, ask: Callable[[], Tensor]) -> Tensor:
+        """The answer to the next question, (B,K): the one that was kept, or that of ``ask``."""
+        number, self._heard = self._heard, self._heard + 1
+        if number < self._known:
+            return self._state.told[number].to(self._device, copy=True)
+        next(self._numbers)
+        answer = ask()
+        if not self._state.told.numel():
+            self._state.told = torch.zeros(self._questions, *answer.shape, dtype=answer.dtype)
+        # In place, unlike the state of other loops: rows of questions to come mean nothing yet.
+        self._state.told[number] = answer
+        self._state.known = torch.tensor(float(self._heard))
+        return answer
+
+
 class Questions:
     """The deployed model as somebody sees it who can only ask: the target of an attack. A call is
     one question about each image that is still open, for which ``answers`` answers are paid."""
 
     def __init__(
-        self, defence: Defence, y: Tensor, source: torch.Generator, answers: int, labels: bool
+        self,
+        defence: Defence,
+        y: Tensor,
+        source: torch.Generator,
+        answers: int,
+        labels: bool,
+        transcript: Transcript | None = None,
     ) -> None:
         """``y``: labels (B,); ``source``: of the noise that is answered with; ``labels``: whether
-        only classes are seen."""
+        only classes are seen; ``transcript``: of an attack that may be killed."""
         self.defence, self.y, self.source = defence, y, source
-        self.answers, self.labels = answers, labels
+        self.answers, self.labels, self.transcript = answers, labels, transcript
         self.open = torch.ones(len(y), dtype=torch.bool, device=y.device)
         """The images that are still asked about."""
         self.paid = torch.zeros(len(y), dtype=torch.long, device=y.device)
@@ -42,12 +79,15 @@ class Questions:
     def __call__(self, x: Tensor) -> Tensor:
         """Mean logits of the answers to images (B,3,H,W), or the shares of their votes, (B,K);
         zeros for images that are not open."""
+        self.asked += self.answers
+        self.paid += self.answers * self.open
+        return self.transcript.hear(lambda: self._ask(x)) if self.transcript else self._ask(x)
+
+    def _ask(self, x: Tensor) -> Tensor:
         rows = self.open
         with torch.no_grad():
             # one call each: where one draw serves a whole batch, copies in it would share theirs
             told = [self._answer(x[rows], self.y[rows]) for _ in range(self.answers)]
-        self.asked += self.answers
-        self.paid += self.answers * rows
         mean = torch.stack(told).mean(0)
         everywhere = mean.new_zeros(len(x), mean.shape[1])
         everywhere[rows] = mean
@@ -105,8 +145,7 @@ class AskingTask:
         }
         if attacked.any():
             rows = attacked.to(x.device)
-            with resumable.apart():  # what was paid for so far belongs to no loop of the attack
-                found = self._attacked(x[rows], y[rows], clean[attacked].to(x.device), batch)
+            found = self._attacked(x[rows], y[rows], clean[attacked].to(x.device), batch)
             for name, values in found.items():
                 columns[name][attacked] = values.cpu().to(columns[name].dtype)
         parts = {
@@ -122,11 +161,20 @@ class AskingTask:
     def _attacked(self, x: Tensor, y: Tensor, clean: Tensor, batch: int) -> dict[str, Tensor]:
         """What becomes of images that are right: ``select`` and ``fresh`` (B,checkpoints), -1 where
         nothing was predicted, ``queries``, ``asked`` and ``distance`` (B,)."""
-        context, asker, marks = self.context, self.asker, self.marks
-        seed, threat, device = context.seed, context.threat, x.device
-        noise = seeding.generator(seed, f"draw/{self.name}", batch, device=device)
-        source = seeding.generator(seed, f"attack/{self.name}", batch, device=device)
-        questions = Questions(context.defence, y, noise, asker.answers, asker.sees == "labels")
+        context, asker = self.context, self.asker
+        noise = seeding.generator(context.seed, f"draw/{self.name}", batch, device=x.device)
+        labels = asker.sees == "labels"
+        with resumable.drawing_from(noise):
+            kept = Transcript(asker.attack.calls[1], x.device)
+            questions = Questions(context.defence, y, noise, asker.answers, labels, kept)
+            with resumable.apart():  # the transcript is all that is kept
+                return self._searched(questions, x, y, clean, batch)
+
+    def _searched(
+        self, questions: Questions, x: Tensor, y: Tensor, clean: Tensor, batch: int
+    ) -> dict[str, Tensor]:
+        asker, marks, threat, device = self.asker, self.marks, self.context.threat, x.device
+        source = seeding.generator(self.context.seed, f"attack/{self.name}", batch, device=device)
         points = asker.attack.search(questions, x, y, threat, source, self._start(x, y, batch))
         held = next(points)
         following = next(points, None)
