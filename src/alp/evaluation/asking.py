@@ -41,7 +41,8 @@ class Transcript:
         """The answer to the next question, (B,K): the one that was kept, or that of ``ask``."""
         number, self._heard = self._heard, self._heard + 1
         if number < self._known:
-            return self._state.told[number].to(self._device, copy=True)
+            old: Tensor = self._state.told[number]
+            return old.to(self._device, copy=True)
         next(self._numbers)
         answer = ask()
         if not self._state.told.numel():

@@ -4,8 +4,8 @@ A row is a verdict record that says what its defence is; of several records of o
 same settings, the one whose checks ran, and of these the one of the most images. Fewer images, a
 verdict without checks and attackers that compute in bfloat16 stand beside the others, and the table
 says so: attacks and judging are the same. What no record can know, the published number and why it
-differs, is in ``leaderboard.json``, by the kind of a defence and by the name of a record, which adds
-to the kind's words or replaces them.
+differs, is in ``leaderboard.json``, by the kind of a defence and by the name of a record, which
+adds to the kind's words or replaces them.
 """
 
 from __future__ import annotations
