@@ -141,3 +141,41 @@ def test_defences_are_compared_on_the_most_images_that_they_share() -> None:
     other = judged("cifar10-lite-standard", 0.0, many, "")
     other.record.header["data"] = {"name": "cifar10", "split": "validation"}
     assert found([other, ours, points_of_any()], "field.diffpure").findings == ()
+
+
+@pytest.mark.parametrize(("left", "status"), [(0.3, "reproduced"), (0.8, "not reproduced")])
+def test_decisions_alone_take_what_the_best_of_their_attackers_takes(
+    left: float, status: str
+) -> None:
+    """Of 80 % clean after 1,000 answers, chosen by predictions that do not judge. Attackers who see
+    scores or start from another model are stronger here, and others ask longer."""
+    attackers = [
+        {"name": name, "label": name, "answers": 1, "sees": sees, "surrogate": start}
+        for name, sees, start in (
+            ("rays", "labels", ""), ("weak", "labels", ""), ("square", "scores", ""),
+            ("copy", "labels", "other"),
+        )
+    ]  # fmt: skip
+    shares = {"weak": (0.85, 0.0), "rays": (left, left), "square": (0.0, 0.0), "copy": (0.0, 0.0)}
+
+    def asked(marks: list[int], images: int, name: str, number: int) -> Kept:
+        right = 2 * (np.arange(images) < 0.8 * images)
+        columns = {"index": np.arange(images), "clean_select": right, "clean_fresh": right}
+        for attacker, ends in shares.items():
+            for mark in marks:
+                for part, share in zip(("select", "fresh"), ends, strict=True):
+                    attacked = 2 * (np.arange(images) < share * images)
+                    columns[f"{attacker} {mark}_{part}"] = attacked if mark == 1000 else right
+        header = {"kind": "queries", "name": name, "checkpoints": marks, "evaluations": 2}
+        header |= {"attackers": attackers, "threat": {"name": "linf"}, **CIFAR10}
+        return kept(Record(header, columns), "", number, "queries")
+
+    records = [asked([0, 1000], IMAGES, "cifar10-lite-standard", 0)]
+    records.append(asked([0, 1000], 10, "cifar10-lite-standard", 1))
+    records.append(asked([0, 100], IMAGES + 50, "cifar10-lite-standard", 2))
+    one = found([*records, asked([0, 1000], IMAGES + 50, "other", 3)], "field.boundary")
+    assert one.status == status
+    (finding,) = one.findings
+    assert finding.protocol == "linf, rays, 1,000 answers"
+    assert finding.value == pytest.approx(80 - 100 * left)
+    assert finding.records == ("queries/records/0.json",)

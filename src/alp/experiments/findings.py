@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from alp.errors import AlpError, choose
 from alp.experiments.claims import DATA, Claim, claims
 from alp.experiments.measures import MEASURES, Runs, Value
-from alp.experiments.measures.field import CERTIFICATES, LEADERBOARD
-from alp.records import KIND_BENCH, KIND_ROBUSTNESS, KIND_VERDICT, Kept
+from alp.experiments.measures.field import CERTIFICATES, LEADERBOARD, QUERIES
+from alp.records import KIND_BENCH, KIND_QUERIES, KIND_ROBUSTNESS, KIND_VERDICT, Kept
 from alp.records.certificates import KIND_CERTIFICATE
 from alp.report.claims import Finding, Judged
 
@@ -18,12 +18,14 @@ _KINDS = {
     KIND_VERDICT: ("honest", LEADERBOARD),
     KIND_BENCH: ("speed",),
     KIND_CERTIFICATE: (CERTIFICATES,),
+    KIND_QUERIES: (QUERIES,),
 }
 """What a record that names no experiment may stand for, by its kind."""
 
 COMMANDS = {
     LEADERBOARD: "the commands of docs/leaderboard.md",
     CERTIFICATES: "`alp certify cifar10-certified`",
+    QUERIES: "`alp evaluate cifar10-lite/standard --suite queries`",
 }
 """What makes records that are of no experiment."""
 

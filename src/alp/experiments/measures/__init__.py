@@ -60,6 +60,7 @@ MEASURES: dict[str, Measure] = {
     "psnr spread": psnr.spread,
     "gain as it is": points.gain,
     "harm of an attack": field.harm,
+    "harm by decisions": field.decides,
     "left of an attack": field.protects,
     "certified": field.certified,
     "fall over the radius": studies.cost_of_radius,

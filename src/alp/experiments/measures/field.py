@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value, difference, named, shared_rows
 from alp.experiments.measures.honest import under
 from alp.records import KIND_VERDICT, Kept, robust_share, worst
 from alp.records.certificates import summarise_certificates
+from alp.records.queries import left_by
 from alp.records.statistics import Interval
 
 ITEM = "attacks"
 
 LEADERBOARD = "leaderboard"
 """Verdicts that ``alp evaluate`` made, on defences of other works."""
+
+QUERIES = "queries"
+"""Records that the suite of that name made."""
 
 CERTIFICATES = "certificates"
 """Records that ``alp certify`` made."""
@@ -32,6 +39,33 @@ def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
                 left = worst(columns, [entry["name"]], rounds)
                 clean = columns["clean_fresh"] / rounds
                 yield difference(_norm(each), clean, left, [each])
+
+
+def decides(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that an attack alone takes from a row, and points that attackers who see labels alone,
+    and start from nothing else, take from the same classifier within so many ``queries``: the best
+    of them, by the record of the most images."""
+    yield from harm(runs, claim)
+    queries = int((claim.setting or {})["queries"])
+    able = [
+        each
+        for each in named(runs.get(QUERIES, ()), claim.against)
+        if queries in each.record.header["checkpoints"] and _blind(each.record.header)
+    ]
+    if able:
+        kept = max(able, key=lambda each: len(each.record))
+        blind = _blind(kept.record.header)
+        left = [left_by(kept.record, each["name"], queries) for each in blind]
+        # Chosen by the predictions that do not judge.
+        best = int(np.argmin([chosen.mean() for chosen, _ in left]))
+        clean = kept.record.columns["clean_fresh"] / kept.record.header["evaluations"]
+        words = f"{_norm(kept)}, {blind[best]['label']}, {queries:,} answers"
+        yield difference(words, clean, left[best][1], [kept])
+
+
+def _blind(header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The attackers of a record of queries that see labels and have no other model."""
+    return [e for e in header["attackers"] if e["sees"] == "labels" and not e["surrogate"]]
 
 
 def protects(runs: Runs, claim: Claim) -> Iterator[Value]:
