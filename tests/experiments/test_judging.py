@@ -102,8 +102,8 @@ def test_the_sweep_is_judged_at_every_level() -> None:
     record = points("sweep", cells)
     assert found([record], "sweep.without").verdict == "true only under `masked`"
     best = found([record], "sweep.optimum")
-    assert [each.value for each in best.findings] == [0.0, 0.5]
-    assert best.verdict == "true only under `masked`"
+    assert [each.value for each in best.findings] == pytest.approx([-5, 5])
+    assert best.verdict.startswith("true only under `masked, against sigma 0`")
 
 
 def test_models_that_were_trained_at_each_level_are_one_curve() -> None:
@@ -120,7 +120,10 @@ def test_models_that_were_trained_at_each_level_are_one_curve() -> None:
     cells = [point(*each) for each in {**shares, 1.0: 0.1}.items()]
     records.append(points("trained-sweep", cells, name="moved"))
     best = {each.protocol: each.value for each in found(records, "sweep.optimum").findings}
-    assert best == {"single, own, trained-sweep": 1.0, "single, moved, trained-sweep": 0.5}
+    assert best == {
+        "single, own, trained-sweep, against sigma 1": pytest.approx(-10),
+        "single, moved, trained-sweep, against sigma 0": pytest.approx(10),
+    }
     gains = found(records, "sweep.gain").findings
     assert [each.value for each in gains] == pytest.approx([10, 10])
 
@@ -275,15 +278,30 @@ def test_what_the_training_is_told_is_no_finding(make_record) -> None:
 def test_the_optimum_of_five_trials_stands_beside_that_of_one() -> None:
     usual = 8 / 255
     one = [("single", usual, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.4))]
-    more = [("single", usual, s, share, 20.0) for s, share in ((0.0, 0.3), (1.5, 0.4))]
+    more = [("single", usual, s, share, 20.0) for s, share in ((0.0, 0.3), (0.5, 0.2), (1.5, 0.4))]
     far = ("single", 2 / 255, 0.1, 0.9, 20.0)
     records = [points("tradeoff", [*one, far])]
     records += [points("reliability", [*more, far], trial=n) for n in range(2)]
+    # A level that one trial alone was attacked at, such as its learned one, is no rival.
+    records.append(points("reliability", [*more, ("single", usual, 0.7, 0.9, 20.0)], trial=2))
     best = found(records, "tradeoff.optimum")
     assert [(each.protocol, each.value) for each in best.findings] == [
-        ("single", 0.5),
-        ("single, reliability", 1.5),
+        ("single, against sigma 0", pytest.approx(10)),
+        ("single, reliability, against sigma 1.5", pytest.approx(-20)),
     ], "other radii do not count"
+    assert best.published == "0.5"
+
+
+def test_the_best_noise_level_is_chosen_on_other_images() -> None:
+    """Levels that are lucky on one half of the images each gain nothing on the other."""
+    cells = [("single", 0.3, s, share, 20.0) for s, share in ((0.0, 0.0), (0.5, 0.2), (1.0, 0.0))]
+    record = points("sweep", cells)
+    names = [each["name"] for each in record.record.header["points"]]
+    for name, half in ((names[0], 0), (names[2], 1)):
+        record.record.columns[f"{name}_correct"][half::2] = True
+    (best,) = found([record], "sweep.optimum").findings
+    assert best.protocol == "single, against sigma 0 and 1"
+    assert (best.value, best.holds) == (pytest.approx(20), True)
 
 
 def test_what_noise_adds_is_a_paired_difference() -> None:
@@ -298,7 +316,10 @@ def test_the_zero_shot_purifier_has_findings_of_its_own() -> None:
     cells = [("single", 0.3, s, share, 20.0) for s, share in ((0.0, 0.30), (0.5, 0.25))]
     records = [points(item, cells) for item in ("sweep", "zero-shot-sweep")]
     worst = found(records, "sweep.optimum")
-    assert [each.protocol for each in worst.findings] == ["single", "single, zero-shot-sweep"]
+    assert [each.protocol for each in worst.findings] == [
+        "single, against sigma 0",
+        "single, zero-shot-sweep, against sigma 0",
+    ]
     (gain,) = found(records[1:], "sweep.gain").findings
     assert (gain.protocol, gain.value) == ("single, zero-shot-sweep", pytest.approx(-5))
     falls = [points("zero-shot-tradeoff", [("clean", 0.0, s, 0.8, 30 - s) for s in (0.0, 1.0)])]
