@@ -357,8 +357,12 @@ def test_a_gradient_that_agrees_refutes_that_there_is_none() -> None:
     for share, status in ((1.0, "not reproduced"), (0.5, "reproduced")):
         check = {"check": "finite-difference", "value": share}
         header = {"kind": "verdict", "name": "A-ALP + AT", "checks": [check], **CIFAR10}
+        header["probes"] = {"images": 32}
         record = Record(header, {"index": np.arange(3)})
-        assert found([kept(record, "honest")], "masking.differentiable").status == status
+        one = found([kept(record, "honest")], "masking.differentiable")
+        assert one.status == status
+        low, _, high = one.findings[0].interval.partition(" to ")
+        assert float(low) < 100 * share <= float(high), "of 32 images"
 
 
 @pytest.mark.parametrize(("wide", "status"), [(0.9, "reproduced"), (0.5, "not reproduced")])
@@ -440,6 +444,20 @@ def test_the_committed_results_are_judged() -> None:
     assert judged["hierarchy.at.robust"].status == "not reproduced"
     paths = {path for each in judged.values() for f in each.findings for path in f.records}
     assert paths <= {each.path for each in records}
+
+
+NO_INTERVAL = {("sigma.mean", "compact"): "one purifier was trained, and a sigma has no images"}
+"""Claim and protocol of the findings that cannot have one, and why."""
+
+
+def test_every_number_has_an_interval_where_its_record_allows_one() -> None:
+    without = {
+        (each.id, finding.protocol)
+        for each in judge(read_tree(RESULTS)[0])
+        for finding in each.findings
+        if " to " not in finding.interval
+    }
+    assert without == set(NO_INTERVAL)
 
 
 def test_the_totals_count_every_claim_once() -> None:

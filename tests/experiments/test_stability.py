@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from made import found, kept, points
+from made import IMAGES, found, kept, points
+
+from alp.records import Kept
 
 
 def test_the_deviation_of_each_record_of_the_trials_counts(make_record) -> None:
@@ -26,3 +29,32 @@ def test_the_deviation_of_each_record_of_the_trials_counts(make_record) -> None:
     assert second.protocol == "single, 200 images, reliability"
     assert (second.value, second.holds) == (pytest.approx(3), False)
     assert found([*table[:1], *figure[:1]], "hierarchy.a-alp-at.sd").findings == ()
+
+
+def test_a_mean_over_trials_has_the_interval_of_student(make_record) -> None:
+    """Of two trials it is 12.7 standard errors wide on either side; of one there is none."""
+    trials = [
+        kept(make_record(trial=n, sigma=sigma), "hierarchy", n)
+        for n, sigma in enumerate((0.20, 0.22))
+    ]
+    (two,) = found(trials, "sigma.mean").findings
+    assert two.interval == "0.083 to 0.337; SD 0.014"
+    (one,) = found(trials[:1], "sigma.mean").findings
+    assert one.interval == ""
+
+
+def curve(first: float, spread: float) -> Kept:
+    """PSNR that varies over the images without noise, and not at sigma 2."""
+    cells = [("clean", 0.0, s, 0.8, psnr) for s, psnr in ((0.0, first), (2.0, 17.0))]
+    record = points("tradeoff", cells)
+    name = record.record.header["points"][0]["name"]
+    record.record.columns[f"{name}_psnr"] += np.tile([-spread, spread], IMAGES // 2)
+    return record
+
+
+def test_the_distance_from_a_published_psnr_has_the_interval_of_the_mean() -> None:
+    """1.96 standard errors, on either side of the published value too: 0.28 dB here."""
+    (far,) = found([curve(19.0, 2.0)], "tradeoff.psnr").findings
+    assert (far.words, far.interval) == ("2.00\u202fdB off", "1.72 to 2.28")
+    (near,) = found([curve(20.9, 2.0)], "tradeoff.psnr").findings
+    assert (near.words, near.interval) == ("0.10\u202fdB off", "0.00 to 0.38")

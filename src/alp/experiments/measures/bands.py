@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from alp.experiments.measures.base import (
     difference_of_means,
     same_images,
 )
-from alp.experiments.measures.points import at, records_of
-from alp.records import KIND_POINTS, KIND_SPECTRA, Kept, Measured, measured
+from alp.experiments.measures.points import records_of, share_of_trials
+from alp.records import KIND_POINTS, KIND_SPECTRA, Kept
 from alp.records.record import BINS
 
 
@@ -25,49 +26,59 @@ def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
     frequencies above what it takes on low ones, each on the same images; and points of its power
     that lie at high frequencies, above the share of them that even power would have."""
     for other, words in (("high", "high band over low"), ("all", "all over low band")):
-        for level, low, more, records in _of_bands(runs, claim, other):
-            yield difference(f"{level}, {words}", low.correct, more.correct, records)
-    for each in records_of(runs, claim.items[0], KIND_SPECTRA):
-        shares = _share(each, "attack", claim)
+        for level, low, more, records in _of_bands(runs, claim, other, "correct"):
+            yield difference(f"{level}, {words}", low, more, records)
+    for level, trials in _spectra(runs, claim):
+        shares = _share(trials, "attack", claim)
         even = np.full(len(shares), _even(claim))
-        yield difference_of_means(f"{_level(each)}, power over even", shares, even, [each])
+        yield difference_of_means(f"{level}, power over even", shares, even, trials)
 
 
 def removed(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that the share of an attack's length behind the purifier is lower for one on high
     frequencies than for one on low ones; and points of an attack's power by which the share at
     high frequencies falls behind the purifier."""
-    for level, low, high, records in _of_bands(runs, claim, "high"):
-        yield difference_of_means(level, low.passed, high.passed, records)
-    for each in records_of(runs, claim.items[0], KIND_SPECTRA):
-        before, behind = (_share(each, name, claim) for name in ("attack", "behind"))
-        yield difference_of_means(f"{_level(each)}, share of the power", before, behind, [each])
+    for level, low, high, records in _of_bands(runs, claim, "high", "passed"):
+        yield difference_of_means(level, low, high, records)
+    for level, trials in _spectra(runs, claim):
+        before, behind = (_share(trials, name, claim) for name in ("attack", "behind"))
+        yield difference_of_means(f"{level}, share of the power", before, behind, trials)
 
 
 def _of_bands(
-    runs: Runs, claim: Claim, other: str
-) -> Iterator[tuple[str, Measured, Measured, list[Kept]]]:
-    """Each level with its points in the low band and in another."""
+    runs: Runs, claim: Claim, other: str, what: Literal["correct", "passed"]
+) -> Iterator[tuple[str, NDArray[np.floating], NDArray[np.floating], list[Kept]]]:
+    """Each level with the mean over trials of ``what`` in the low band and in another, (n,)."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
-    of_band = {each.record.header["extra"]["band"]: each for each in records}
-    both = [of_band[name] for name in ("low", other) if name in of_band]
-    if len(both) == 2 and same_images(both):
-        for level in claim.protocols:
-            for low, more in zip(*(at(measured(each.record), level) for each in both), strict=True):
-                yield level, low, more, both
+    low, more = (
+        [each for each in records if each.record.header["extra"]["band"] == name]
+        for name in ("low", other)
+    )
+    for level in claim.protocols if same_images([*low, *more]) else ():
+        shares = [share_of_trials(each, level, what) for each in (low, more)]
+        if shares[0] is not None and shares[1] is not None:
+            yield level, shares[0], shares[1], [*low, *more]
 
 
-def _level(kept: Kept) -> str:
-    return str(kept.record.header["level"])
+def _spectra(runs: Runs, claim: Claim) -> Iterator[tuple[str, list[Kept]]]:
+    """Each level with the spectra of its trials."""
+    records = records_of(runs, claim.items[0], KIND_SPECTRA)
+    for level in dict.fromkeys(str(each.record.header["level"]) for each in records):
+        trials = [each for each in records if each.record.header["level"] == level]
+        if same_images(trials):
+            yield level, trials
 
 
-def _share(kept: Kept, name: str, claim: Claim) -> NDArray[np.floating]:
-    """Of each image, (n,): the share of the power of ``name`` that lies at high frequencies."""
-    columns = [kept.record.columns[f"{name}_{number}"] for number in range(BINS)]
-    power = np.stack(columns).astype(np.float64)
+def _share(trials: Sequence[Kept], name: str, claim: Claim) -> NDArray[np.floating]:
+    """Of each image, (n,): the share of the power of ``name`` that lies at high frequencies, mean
+    over trials."""
+    columns = [
+        [each.record.columns[f"{name}_{number}"] for number in range(BINS)] for each in trials
+    ]
+    power = np.asarray(columns, np.float64)
     # Bins are equal steps up to 0.5 cycles a pixel; the last one has all beyond.
     first = round(2 * BINS * (claim.setting or {})["frequency"])
-    share: NDArray[np.floating] = power[first:].sum(0) / power.sum(0)
+    share: NDArray[np.floating] = (power[:, first:].sum(1) / power.sum(1)).mean(0)
     return share
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,22 +42,34 @@ Measure = Callable[[Runs, Claim], Iterable[Value]]
 def over_trials(
     protocol: str, values: Sequence[float], records: Sequence[Kept], scale: float = 1.0
 ) -> Value:
-    """Mean and deviation over trials."""
-    mean, sd = mean_sd([scale * value for value in values])
-    return Value(protocol, mean, records, sd=None if math.isnan(sd) else sd)
+    """Mean and deviation over trials, and, of several, the interval of the mean by Student's t."""
+    scaled = [scale * value for value in values]
+    mean, sd = mean_sd(scaled)
+    if len(scaled) == 1:
+        return Value(protocol, mean, records)
+    from scipy import stats
+
+    half = float(stats.t.ppf(0.975, len(scaled) - 1)) * sd / math.sqrt(len(scaled))
+    return Value(protocol, mean, records, Interval(mean - half, mean + half), sd)
 
 
 def deviation(
     protocol: str, values: Sequence[float], records: Sequence[Kept], scale: float = 1.0
 ) -> Value:
-    """The sample deviation of ``values``, at least two trials, with its interval by chi-squared,
-    for trials that are normal: of five trials 0.6 to 2.9 times what they show."""
+    """The sample deviation of ``values``, at least two trials or images, with its interval by
+    chi-squared, for values that are normal: of five trials 0.6 to 2.9 times what they show."""
     from scipy import stats
 
     _, sd = mean_sd([scale * value for value in values])
     free = len(values) - 1
     low, high = (sd * math.sqrt(free / float(stats.chi2.ppf(p, free))) for p in (0.975, 0.025))
     return Value(protocol, sd, records, Interval(low, high))
+
+
+def mean_of_trials(values: Sequence[NDArray[Any]]) -> NDArray[np.floating]:
+    """What trials on the same images say of each, (n,), averaged over the trials."""
+    mean: NDArray[np.floating] = np.mean(values, axis=0, dtype=np.float64)
+    return mean
 
 
 def difference(

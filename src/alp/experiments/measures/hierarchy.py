@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim, claims
-from alp.experiments.measures.base import Runs, Value, difference, named, over_trials, same_images
+from alp.experiments.measures.base import (
+    Runs,
+    Value,
+    difference,
+    mean_of_trials,
+    named,
+    over_trials,
+    same_images,
+)
 from alp.records import Kept, aggregate
+from alp.records.points import mean
 from alp.records.statistics import Interval
 from alp.report.format import timing_words
 
@@ -32,22 +42,31 @@ def robust(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def psnr(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Mean PSNR of purified images, in dB."""
+    """Mean PSNR of purified images, in dB: over the trials, whose deviation stands beside it, with
+    the interval over their images."""
     records = named(runs.get(ITEM, ()), claim.row)
     values = [aggregate([each.record])["psnr"] for each in records]
-    if records and None not in values:
-        yield over_trials("", [value["value"] for value in values], records)
+    if records and None not in values and same_images(records):
+        found = over_trials("", [value["value"] for value in values], records)
+        images = mean(mean_of_trials([each.record.columns["psnr"] for each in records]))
+        yield replace(found, interval=Interval(images.low, images.high))
 
 
 def slower(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Times that the median latency of a row's prediction is another's, trial by trial; a row that
-    was trained once is compared with every trial."""
+    """Times that the median latency of a row's prediction is another's, in each trial that both
+    have; a row that was trained once is compared with every trial."""
     row, other = (named(runs.get(ITEM, ()), name) for name in (claim.row, claim.against))
-    if row and len(other) in (1, len(row)):
-        pairs = list(zip(_by_trial(row), _by_trial(other) * (len(row) // len(other)), strict=True))
+    pairs = [
+        (above, below)
+        for above in row
+        for below in other
+        if len(other) == 1 or _trial(above) == _trial(below)
+    ]
+    if pairs:
         ratios = [_median_ms(above) / _median_ms(below) for above, below in pairs]
         where = timing_words(row[0].record.header["latency"])
-        yield over_trials(where, ratios, [*row, *other])
+        records = dict.fromkeys(each.path for pair in zip(*pairs, strict=True) for each in pair)
+        yield over_trials(where, ratios, [e for e in (*row, *other) if e.path in records])
 
 
 def order(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -75,8 +94,8 @@ def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
                 yield difference(level, *shares, [*row, *other])
 
 
-def _by_trial(records: Sequence[Kept]) -> list[Kept]:
-    return sorted(records, key=lambda each: int(each.record.header["trial"]))
+def _trial(kept: Kept) -> int:
+    return int(kept.record.header["trial"])
 
 
 def _median_ms(kept: Kept) -> float:

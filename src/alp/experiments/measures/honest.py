@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures.base import Runs, Value, difference, named, same_images
-from alp.records import KIND_VERDICT, Kept, robust_share, worst
+from alp.experiments.measures.base import (
+    Runs,
+    Value,
+    difference,
+    mean_of_trials,
+    named,
+    over_trials,
+    same_images,
+)
+from alp.records import KIND_VERDICT, Kept, accuracy, robust_share, worst
+from alp.records.statistics import Interval, wilson
 
 ITEM = "honest"
 COMPACT = "compact"
@@ -20,12 +30,12 @@ def cost(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points of clean accuracy that an attacker of each level takes from a row."""
     records = named(runs.get(ITEM, ()), claim.row)
     if records and same_images(records):
-        clean = _mean([_clean(each) for each in records])
+        clean = mean_of_trials([_clean(each) for each in records])
         for level in claim.protocols:
             shares = [under(each, level) for each in records]
             found = [share for share in shares if share is not None]
             if len(found) == len(records):
-                yield difference(level, clean, _mean(found), records)
+                yield difference(level, clean, mean_of_trials(found), records)
 
 
 def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -44,18 +54,37 @@ def _above(records: Sequence[Kept], row: str, against: str, words: str) -> Itera
     ours, others = (named(records, name) for name in (row, against))
     if ours and others and same_images([*ours, *others]):
         first, second = (
-            _mean([robust_share(each.record) for each in group]) for group in (ours, others)
+            mean_of_trials([robust_share(each.record) for each in group])
+            for group in (ours, others)
         )
         yield difference(words, first, second, [*ours, *others])
 
 
 def agreement(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The share of images, in per cent, on which the gradient of a row agrees with finite
-    differences: what the check of that name measures."""
-    for kept in named(runs.get(ITEM, ()), claim.row):
-        for check in kept.record.header["checks"]:
-            if check["check"] == "finite-difference":
-                yield Value("", 100 * float(check["value"]), [kept])
+    differences: what the check of that name measures on its images, mean over trials."""
+    records = named(runs.get(ITEM, ()), claim.row)
+    shares = [
+        float(check["value"])
+        for kept in records
+        for check in kept.record.header["checks"]
+        if check["check"] == "finite-difference"
+    ]
+    if records and len(shares) == len(records):
+        images = int(records[0].record.header["probes"]["images"])
+        share = wilson(images * sum(shares) / len(shares), images)
+        interval = Interval(100 * share.low, 100 * share.high)
+        yield replace(over_trials("", shares, records, 100), interval=interval)
+
+
+def worst_case(runs: Runs, row: str) -> Value | None:
+    """Per cent of the images that the worst case of all attacks leaves a row, mean over trials on
+    the same images; None where it was not judged."""
+    records = named(runs.get(ITEM, ()), row)
+    if not records or not same_images(records):
+        return None
+    share = accuracy(mean_of_trials([robust_share(each.record) for each in records]))
+    return Value(WORST, 100 * share.value, records, Interval(100 * share.low, 100 * share.high))
 
 
 def _clean(kept: Kept) -> NDArray[np.floating]:
@@ -72,8 +101,3 @@ def under(kept: Kept, level: str) -> NDArray[np.floating] | None:
         return robust_share(kept.record)
     names = [e["name"] for e in header["entries"] if e["level"] == level and not e["closing"]]
     return worst(kept.record.columns, names, header["evaluations"]) if names else None
-
-
-def _mean(shares: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
-    mean: NDArray[np.floating] = np.mean(shares, axis=0, dtype=np.float64)
-    return mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from alp.experiments.measures.base import (
     deviation,
     difference,
     difference_of_means,
+    mean_of_trials,
     named,
     over_trials,
     same_images,
@@ -58,29 +60,41 @@ def noise_gain(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that a row is above another, which has no purifier, on the same images."""
+    """Points that a row is above another, which has no purifier, on the same images, mean over
+    trials."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
     rows, others = (named(records, name) for name in (claim.row, claim.against))
-    for row, other in zip(rows, others, strict=False) if same_images(records) else ():
-        (alone,) = at(measured(other.record), LEVEL)
-        for level in claim.protocols:
-            for point in at(measured(row.record), level):
-                yield difference(level, point.correct, alone.correct, [row, other])
+    alone = share_of_trials(others, LEVEL)
+    for level in claim.protocols if same_images([*rows, *others]) else ():
+        share = share_of_trials(rows, level)
+        if share is not None and alone is not None:
+            yield difference(level, share, alone, [*rows, *others])
 
 
 def consensus(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that the prediction of ``draws`` draws is above that of ``fewer``, on the same
-    images."""
+    images, mean over trials."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
-    of_draws = {int(each.record.header["draws"]): each for each in records}
     setting = claim.setting or {}
-    many, few = (of_draws.get(int(setting[name])) for name in ("draws", "fewer"))
-    if many and few and same_images([many, few]):
-        for level in claim.protocols:
-            for more, less in zip(
-                *(at(measured(each.record), level) for each in (many, few)), strict=True
-            ):
-                yield difference(level, more.correct, less.correct, [many, few])
+    many, few = (
+        [each for each in records if each.record.header["draws"] == setting[name]]
+        for name in ("draws", "fewer")
+    )
+    for level in claim.protocols if same_images([*many, *few]) else ():
+        more, less = (share_of_trials(each, level) for each in (many, few))
+        if more is not None and less is not None:
+            yield difference(level, more, less, [*many, *few])
+
+
+def share_of_trials(
+    records: Sequence[Kept], level: str, what: Literal["correct", "passed"] = "correct"
+) -> NDArray[np.floating] | None:
+    """The mean over trials on the same images of ``what`` at their one point of a level, an image
+    each, (n,). None where there is no trial, or one has not this one point."""
+    found = [point for each in records for point in at(measured(each.record), level)]
+    if not records or len(found) != len(records):
+        return None
+    return mean_of_trials([getattr(point, what) for point in found])
 
 
 def optimum(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -120,11 +134,12 @@ def sigma_mean(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def robust(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Accuracy in per cent under attack of a row with another latent."""
+    """Accuracy in per cent under attack of a row with another latent, mean over trials."""
     for item, records in _variants(runs, claim):
-        for level in claim.protocols:
-            for point in (p for each in records for p in at(measured(each.record), level)):
-                share = point.accuracy
+        for level in claim.protocols if same_images(records) else ():
+            right = share_of_trials(records, level)
+            if right is not None:
+                share = accuracy(right)
                 interval = Interval(100 * share.low, 100 * share.high)
                 yield Value(f"{level}, {item}", 100 * share.value, records, interval)
 
@@ -158,10 +173,15 @@ def displaced(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 def _nearer(runs: Runs, claim: Claim, one: str, other: str) -> Iterator[Value]:
     for item in claim.items:
-        for each in records_of(runs, item, KIND_EMBEDDING):
-            columns = each.record.columns
-            words = words_of(claim, item, str(each.record.header["level"]))
-            yield difference(words, columns[f"{one}_share"], columns[f"{other}_share"], [each])
+        records = records_of(runs, item, KIND_EMBEDDING)
+        for level in dict.fromkeys(str(each.record.header["level"]) for each in records):
+            trials = [each for each in records if each.record.header["level"] == level]
+            if same_images(trials):
+                after, before = (
+                    mean_of_trials([each.record.columns[f"{name}_share"] for each in trials])
+                    for name in (one, other)
+                )
+                yield difference(words_of(claim, item, level), after, before, trials)
 
 
 def _of_levels(
@@ -236,10 +256,13 @@ def passed(runs: Runs, claim: Claim) -> Iterator[Value]:
     for item in claim.items:
         records = records_of(runs, item, KIND_POINTS)
         for goal in dict.fromkeys(_objective(each) for each in records):
-            of_width = {_channels(each): each for each in records if _objective(each) == goal}
-            wide, narrow = (of_width.get(int(setting[name])) for name in ("wide", "narrow"))
-            if wide and narrow and same_images([wide, narrow]):
-                widths = f"{_channels(wide)} over {_channels(narrow)} channels"
+            mine = [each for each in records if _objective(each) == goal]
+            wide, narrow = (
+                [each for each in mine if _channels(each) == setting[name]]
+                for name in ("wide", "narrow")
+            )
+            if wide and narrow and same_images([*wide, *narrow]):
+                widths = f"{_channels(wide[0])} over {_channels(narrow[0])} channels"
                 for level in claim.protocols:
                     words = ", ".join(each for each in (level, widths, goal) if each)
                     yield from _apart(words_of(claim, item, words), level, narrow, wide)
@@ -249,13 +272,10 @@ def _objective(kept: Kept) -> str:
     return str(kept.record.header["extra"].get("objective", ""))
 
 
-def _apart(words: str, level: str, narrow: Kept, wide: Kept) -> Iterator[Value]:
-    ends: Sequence[Kept] = (wide, narrow)
-    shares = [
-        point.passed for each in ends for point in measured(each.record) if point.level == level
-    ]
-    if len(shares) == len(ends):
-        yield difference_of_means(words, shares[0], shares[1], ends)
+def _apart(words: str, level: str, narrow: Sequence[Kept], wide: Sequence[Kept]) -> Iterator[Value]:
+    more, less = (share_of_trials(each, level, "passed") for each in (wide, narrow))
+    if more is not None and less is not None:
+        yield difference_of_means(words, more, less, [*wide, *narrow])
 
 
 def _channels(kept: Kept) -> int:

@@ -11,12 +11,15 @@ from alp.experiments.claims import Claim
 from alp.experiments.measures.base import (
     Runs,
     Value,
+    deviation,
     difference_of_means,
-    over_trials,
+    mean_of_trials,
     same_images,
 )
 from alp.experiments.measures.points import at, curves, records_of, trials_of, words_of
 from alp.records import CLEAN, KIND_POINTS, Kept, Measured, measured
+from alp.records.points import Estimate, mean
+from alp.records.statistics import Interval
 
 
 def at_sigma(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -34,7 +37,8 @@ def at_sigma(runs: Runs, claim: Claim) -> Iterator[Value]:
         if found:
             kept, point = min(found, key=lambda pair: abs(_sigma(pair[1]) - wanted))
             words = f"sigma {_sigma(point):.3g}, {item}"
-            yield over_trials(words, [_mean(point)], [kept])
+            found_mean = mean(point.psnr)
+            yield Value(words, found_mean.value, [kept], Interval(found_mean.low, found_mean.high))
 
 
 def _is_own(kept: Kept, point: Measured) -> bool:
@@ -48,26 +52,43 @@ def ends(runs: Runs, claim: Claim) -> Iterator[Value]:
     for item in claim.items:
         for name, records in curves(runs, claim, item):
             trials = [points for each in trials_of(records) if (points := _clean(each))]
-            if trials:
-                means = [[_mean(points[end]) for points in trials] for end in (0, -1)]
-                least, most = (float(np.mean(each)) for each in means)
-                off = max(abs(least - setting["least"]), abs(most - setting["most"]))
+            if trials and same_images(records):
+                least, most = (
+                    mean(mean_of_trials([points[end].psnr for points in trials])) for end in (0, -1)
+                )
+                off = max(
+                    (_off(least, setting["least"]), _off(most, setting["most"])),
+                    key=lambda each: each.value,
+                )
                 first, last = (_sigma(trials[0][end]) for end in (0, -1))
-                words = f"{least:.2f} dB at sigma {first:g}, {most:.2f} at {last:g}"
-                yield Value(words_of(claim, name, words), off, records)
+                words = f"{least.value:.2f} dB at sigma {first:g}, {most.value:.2f} at {last:g}"
+                interval = Interval(off.low, off.high)
+                yield Value(words_of(claim, name, words), off.value, records, interval)
+
+
+def _off(found: Estimate, published: float) -> Estimate:
+    """How far a mean is from a published one, and the ends of its interval."""
+    apart, low, high = (each - published for each in (found.value, found.low, found.high))
+    if low <= 0 <= high:
+        return Estimate(abs(apart), 0.0, max(-low, high))
+    return Estimate(abs(apart), *sorted((abs(low), abs(high))))
 
 
 def fall(runs: Runs, claim: Claim) -> Iterator[Value]:
     """The smallest fall of mean PSNR, in dB, from one noise level to the next, with the interval of
-    its paired difference."""
+    its paired difference: of means over trials of the same levels."""
     for item in claim.items:
         for name, records in curves(runs, claim, item):
-            for points in trials_of(records) if same_images(records) else ():
+            trials = [_clean(points) for points in trials_of(records)]
+            levels = {tuple(map(_sigma, points)) for points in trials}
+            if len(levels) == 1 and same_images(records):
+                means = [
+                    mean_of_trials([point.psnr for point in points])
+                    for points in zip(*trials, strict=True)
+                ]
                 steps = [
-                    difference_of_means(
-                        words_of(claim, name), above.psnr, below.psnr, records, scale=1
-                    )
-                    for above, below in pairwise(_clean(points))
+                    difference_of_means(words_of(claim, name), above, below, records, scale=1)
+                    for above, below in pairwise(means)
                 ]
                 if steps:
                     yield min(steps, key=lambda step: step.value)
@@ -88,10 +109,14 @@ def spread(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 def _deviations(shared: Sequence[Sequence[Measured]], records: Sequence[Kept]) -> Iterator[Value]:
     if shared:
-        trials = max(float(np.std([_mean(p) for p in points], ddof=1)) for points in shared)
-        yield Value(f"over {len(records)} trials", trials, records)
-        images = max(float(np.std(p.psnr, ddof=1)) for points in shared for p in points)
-        yield Value("over the images", images, records)
+        of_trials = [[_mean(point) for point in points] for points in shared]
+        yield _largest(f"over {len(records)} trials", of_trials, records)
+        of_images = [point.psnr.tolist() for points in shared for point in points]
+        yield _largest("over the images", of_images, records)
+
+
+def _largest(words: str, values: Sequence[Sequence[float]], records: Sequence[Kept]) -> Value:
+    return max((deviation(words, each, records) for each in values), key=lambda each: each.value)
 
 
 def _clean(points: Iterable[Measured]) -> list[Measured]:
