@@ -236,9 +236,7 @@ def page() -> Iterator[str]:
     (rounded,) = claims()["field.quantisation.protects"].findings
     low, high = (each.replace("\u2212", "-") for each in rounded.interval.split(" to "))
     yield f"do not protect ({rounded.value:.1f} points, {float(low):.1f} to {float(high):+.1f})"
-    usual, weak, strong = (
-        span(words) for words in ("as usual, 2/255", "adversarially, 1/255", "adversarially, 8/255")
-    )
+    usual, weak, strong = (span(words) for words in ("as usual, 2/255", "AT, 1/255", "AT, 8/255"))
     yield "by {} points at 2/255 ({} to {})".format(*usual)
     yield "adversarially by {} at 1/255 ({} to {})".format(*weak)
     yield "and by {} at 8/255 ({} to {:+.1f})".format(*strong[:2], float(strong[2]))
@@ -393,7 +391,7 @@ def widths() -> Iterator[str]:
     """Points that 512 channels pass more than 64, by what the trainings hold equal."""
     found: dict[str, list[float]] = {}
     for each in claims()["bottleneck.wide"].findings:
-        _, _, *goal = each.protocol.split(", ")
+        _, *goal = each.protocol.split(", ")
         found.setdefault(goal[0] if goal else "", []).append(each.value)
     goals = ("", "one PSNR", "one weight of the rate", "no rate")
     assert set(found) == set(goals)

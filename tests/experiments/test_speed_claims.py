@@ -56,12 +56,12 @@ def test_speed_is_a_ratio_of_medians() -> None:
     bench = Kept("bench.json", Record(header, columns))
     one = found([bench], "speed.diffusion")
     assert [(each.protocol, each.value) for each in one.findings] == [
-        ("published network, one draw, eager PyTorch", 500.0),
-        ("published network, all draws, eager PyTorch", pytest.approx(1000 / 6)),
-        ("trained here, one draw, eager PyTorch", 450.0),
-        ("trained here, all draws, eager PyTorch", 150.0),
-        ("published network, one draw, ours in OpenVINO", 2000.0),
-        ("trained here, one draw, ours in OpenVINO", 1800.0),
+        ("published, one draw, eager", 500.0),
+        ("published, all draws, eager", pytest.approx(1000 / 6)),
+        ("trained here, one draw, eager", 450.0),
+        ("trained here, all draws, eager", 150.0),
+        ("published, one draw, OpenVINO", 2000.0),
+        ("trained here, one draw, OpenVINO", 1800.0),
     ], "within one backend first; a backend that is slower says nothing"
     assert [each.holds for each in one.findings] == [True] * 4 + [False] * 2
     (draws,) = found([bench], "latency.draws").findings

@@ -58,8 +58,8 @@ def test_the_best_and_the_worst_architecture_are_chosen_on_other_images() -> Non
     one = found([*records, architecture("plain", False, 0.0, 3)], "field.architectures")
     spans = {each.protocol: (each.value, each.holds) for each in one.findings}
     assert spans == {
-        "trained adversarially, 8/255": (pytest.approx(30), True),
-        "trained adversarially, 1/255": (0, False),
+        "AT, 8/255": (pytest.approx(30), True),
+        "AT, 1/255": (0, False),
     }
     # An architecture that is best on the images of the choice alone gains nothing by it.
     lucky = architecture("attention", True, 0.0, 2)
@@ -73,7 +73,7 @@ def test_architectures_are_compared_at_the_radii_that_all_were_attacked_at() -> 
     entries = records[1].record.header["points"]
     del entries[1]
     (only,) = found(records, "field.architectures").findings
-    assert only.protocol == "trained adversarially, 8/255"
+    assert only.protocol == "AT, 8/255"
 
 
 def chains(method: str, times: float, number: int) -> Kept:

@@ -39,6 +39,7 @@ FORMS = {
     "latent units": "{:.3f}",
     "times": "{:,.0f}\u202f\u00d7",
     "times as long": "{:.1f}\u202f\u00d7",
+    "votes an image": "{:,.0f} votes an image",
     "times larger": "{:.2f}\u202f\u00d7",
 }
 """Unit to the text of a value in it."""

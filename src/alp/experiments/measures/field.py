@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value, difference, named, shared_rows
 from alp.experiments.measures.honest import under
 from alp.records import KIND_VERDICT, Kept, robust_share, worst
 from alp.records.certificates import summarise_certificates
+from alp.records.points import mean
 from alp.records.queries import left_by
 from alp.records.statistics import Interval
 
@@ -29,16 +31,36 @@ CERTIFICATES = "certificates"
 
 def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that an attack alone takes from a row, by the norm of its threat: Linf first."""
+    for each in _attacked(runs, claim):
+        left = _left_by(each, claim.attack)
+        if left is not None:
+            clean = each.record.columns["clean_fresh"] / each.record.header["evaluations"]
+            yield difference(_norm(each), clean, left, [each])
+
+
+def stronger(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that an attack alone takes from a row above what the attack ``against`` takes, on the
+    same images, by the norm of their threat: Linf first."""
+    for each in _attacked(runs, claim):
+        more, less = (_left_by(each, name) for name in (claim.attack, claim.against))
+        if more is not None and less is not None:
+            yield difference(_norm(each), less, more, [each])
+
+
+def _attacked(runs: Runs, claim: Claim) -> list[Kept]:
+    """The records of the row, Linf first."""
     records = named(runs.get(ITEM, ()), claim.row)
     verdicts = [each for each in records if each.record.kind == KIND_VERDICT]
-    for each in sorted(verdicts, key=_norm, reverse=True):
-        header, columns = each.record.header, each.record.columns
-        for entry in header["entries"]:
-            if entry["attack"]["name"] == claim.attack:
-                rounds = header["evaluations"]
-                left = worst(columns, [entry["name"]], rounds)
-                clean = columns["clean_fresh"] / rounds
-                yield difference(_norm(each), clean, left, [each])
+    return sorted(verdicts, key=_norm, reverse=True)
+
+
+def _left_by(kept: Kept, attack: str) -> NDArray[np.floating] | None:
+    """The share of predictions that an attack leaves right, (n,); None where it is not there."""
+    header = kept.record.header
+    for entry in header["entries"]:
+        if entry["attack"]["name"] == attack:
+            return worst(kept.record.columns, [entry["name"]], header["evaluations"])
+    return None
 
 
 def decides(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -84,6 +106,25 @@ def protects(runs: Runs, claim: Claim) -> Iterator[Value]:
             if left is not None and len(mine):
                 worst_case = robust_share(bare.record)[theirs]
                 yield difference(level, left[mine], worst_case, [ours, bare])
+
+
+def known(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Points that the worst case of all attackers takes from a row above what those take who do not
+    know the defence, on the same images: by the record of the most images."""
+    records = named(runs.get(LEADERBOARD, ()), claim.row)
+    for kept in sorted(records, key=lambda each: len(each.record), reverse=True)[:1]:
+        left = under(kept, "oblivious")
+        if left is not None:
+            yield difference("", left, robust_share(kept.record), [kept])
+
+
+def votes(runs: Runs, claim: Claim) -> Iterator[Value]:
+    """Mean number of votes that a certificate of an image takes, by the record of the most
+    images."""
+    records = named(runs.get(CERTIFICATES, ()), claim.row)
+    for kept in sorted(records, key=lambda each: len(each.record), reverse=True)[:1]:
+        found = mean(kept.record.columns["draws"].astype(np.float64))
+        yield Value("", found.value, [kept], Interval(found.low, found.high))
 
 
 def certified(runs: Runs, claim: Claim) -> Iterator[Value]:

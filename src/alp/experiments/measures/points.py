@@ -262,9 +262,8 @@ def passed(runs: Runs, claim: Claim) -> Iterator[Value]:
                 for name in ("wide", "narrow")
             )
             if wide and narrow and same_images([*wide, *narrow]):
-                widths = f"{_channels(wide[0])} over {_channels(narrow[0])} channels"
                 for level in claim.protocols:
-                    words = ", ".join(each for each in (level, widths, goal) if each)
+                    words = ", ".join(each for each in (level, goal) if each)
                     yield from _apart(words_of(claim, item, words), level, narrow, wide)
 
 

@@ -16,7 +16,7 @@ from alp.records import Columns, Kept
 from alp.records.statistics import Interval, Series, ratio
 
 ITEM = "speed"
-PEERS = {"published-diffpure": "published network", "diffpure": "trained here"}
+PEERS = {"published-diffpure": "published", "diffpure": "trained here"}
 """Purifiers by diffusion, and in words whose network they run."""
 STEPS = 100
 """Reverse steps from which a diffusion purifier counts as iterative, as published ones are."""
@@ -25,9 +25,9 @@ EAGER = "eager"
 """The backend of every diffusion purifier, in PyTorch."""
 
 _BACKENDS = {
-    EAGER: "eager PyTorch",
-    "openvino": "ours in OpenVINO",
-    "onnxruntime": "ours in ONNX Runtime",
+    EAGER: "eager",
+    "openvino": "OpenVINO",
+    "onnxruntime": "ONNX Runtime",
 }
 _OURS = {"draw": "one draw", "draws": "all draws"}
 
@@ -53,7 +53,7 @@ def diffusion(runs: Runs, claim: Claim) -> Iterator[Value]:
                 }
                 fastest = chosen or min(ours, key=lambda each: _median(ours[each]), default="")
                 if slow and fastest in ours and (chosen or fastest != EAGER):
-                    where = f"{network}, {words}, {_BACKENDS.get(fastest, f'ours in {fastest}')}"
+                    where = f"{network}, {words}, {_BACKENDS.get(fastest, fastest)}"
                     yield _ratio(where, slow[0], ours[fastest], kept)
 
 

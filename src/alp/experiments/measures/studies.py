@@ -49,7 +49,7 @@ def span(runs: Runs, claim: Claim) -> Iterator[Value]:
     the points are those of the other half: the largest of several differences would be too large
     on its own images."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
-    for words, adversarial in (("trained adversarially", True), ("trained as usual", False)):
+    for words, adversarial in (("AT", True), ("as usual", False)):
         mine = [
             each for each in records if each.record.header["extra"]["adversarial"] is adversarial
         ]
