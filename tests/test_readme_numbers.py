@@ -477,7 +477,8 @@ def queries() -> Iterator[str]:
     yield f"AT keeps {per_cent(other['alone'][-1]['value'])} %"
     yield f"the undefended classifier {per_cent(none['alone'][-1]['value'])} %"
     long = {name: conclude(record(f"queries-long/records/{name}")) for name in LONG}
-    yield "After {:,} single answers they are {} %, {} % and {} %".format(
+    long[LONG[0]] = conclude(record(f"queries-long/records/{LONG[0]}-votes"))
+    yield "After {:,} they are {} %, {} % and {} %".format(
         long[LONG[0]]["curve"][-1]["queries"],
         *(per_cent(each["curve"][-1]["value"]) for each in long.values()),
     )

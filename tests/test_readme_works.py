@@ -104,7 +104,7 @@ def test_autoattack_has_that_of_its_benchmark() -> None:
         ("MagNet", "magnet"),
         ("HGD", "hgd"),
         ("DiffPure", "diffpure"),
-        ("Unified latents", "unified-4"),
+        ("Unified latents", "unified-s4"),
     ],
 )
 def test_a_defence_has_its_worst_case(work: str, name: str) -> None:
