@@ -8,10 +8,10 @@ from dataclasses import replace
 from alp.errors import AlpError
 from alp.experiments.claims import Claim, claims
 from alp.experiments.findings import chosen_runs
-from alp.experiments.measures import Runs, hierarchy
+from alp.experiments.measures import Runs, hierarchy, honest
 from alp.experiments.measures.base import named
 from alp.experiments.measures.honest import COMPACT
-from alp.records import Kept, conclude
+from alp.records import Kept
 from alp.report.claims import Finding, Judged, totals
 from alp.report.format import threat_words
 from alp.report.overview import Mark, Overview
@@ -26,17 +26,17 @@ MINUS = "\u2212"
 
 def overview(kept: Sequence[Kept], judged: Sequence[Judged]) -> Overview | None:
     """The overview of records of all of the paper's defences; None where some are missing."""
-    found = {each.id: each for each in judged}
+    found, runs = {each.id: each for each in judged}, chosen_runs(kept)
     try:
         return Overview(
             claimed=_claimed(found),
             true=(
-                *_true(found),
+                *_true(found, runs),
                 f"Of {len(judged)} claims: {', '.join(words for _, words in totals(judged))}.",
             ),
-            why=_why(found),
-            chart=_chart(chosen_runs(kept)),
-            caption=_caption(chosen_runs(kept)),
+            why=_why(found, runs),
+            chart=_chart(runs),
+            caption=_caption(runs),
             title="Accuracy under attack, by what the attacker may follow",
         )
     # Without a number a sentence would be a guess.
@@ -49,7 +49,7 @@ def _claimed(found: dict[str, Judged]) -> tuple[str, ...]:
     both = found["hierarchy.a-alp-at.robust"].published.split(",")[0]
     return (
         "A small autoencoder with learned noise, the purifier (ALP), in front of an image "
-        "classifier takes attacks out of the pictures. Of images under attack it keeps "
+        "classifier takes attacks out of the pictures. Under attack it keeps "
         f"{robust['alp']} right where an undefended classifier keeps {robust['baseline']}, and "
         f"lifts adversarial training (AT) from {robust['at']} to {both}.",
         "A stop-gradient leaves the attacker no gradient to follow. Noise with a sigma of "
@@ -58,35 +58,37 @@ def _claimed(found: dict[str, Judged]) -> tuple[str, ...]:
     )
 
 
-def _true(found: dict[str, Judged]) -> tuple[str, ...]:
+def _true(found: dict[str, Judged], runs: Runs) -> tuple[str, ...]:
     gain, worst = (_finding(found, "hierarchy.gain", level) for level in ("single", "worst case"))
     alone = _finding(found, "zero-shot.gain", "worst case")
+    suite = runs["honest"][0].record.header
     return (
-        f"To AT the purifier adds {gain.words} ({gain.interval}) under the paper's attack, and "
-        f"{worst.words} ({worst.interval}) in the worst case over all attacks; claimed are "
-        f"{found['hierarchy.gain'].published}.",
-        f"Alone, before a classifier that never met an attack, it adds {alone.words} "
-        f"({alone.interval}) in the worst case.",
+        f"Purifier and AT together differ from AT alone by {gain.words} ({gain.interval}) under "
+        f"the paper's attack, and by {worst.words} ({worst.interval}) in the worst case over all "
+        f"attacks. The paper says {found['hierarchy.gain'].published}.",
+        f"Without AT the purifier is worth {alone.words} ({alone.interval}) in the worst case. Its "
+        "classifier was fine-tuned on purified images and never saw an attack. Both worst cases "
+        f"are upper bounds: suite {suite['suite']}, {suite['images']} images.",
     )
 
 
-def _why(found: dict[str, Judged]) -> tuple[str, ...]:
+def _why(found: dict[str, Judged], runs: Runs) -> tuple[str, ...]:
     held, worst = (_finding(found, "masking.protects", each) for each in ("masked", "worst case"))
     agree = _finding(found, "masking.differentiable")
     at, sigma = _finding(found, "hierarchy.at.robust"), _finding(found, "sigma.mean")
     return (
         f"The attacker. One who follows the stop-gradient takes {held.words} from the defence, the "
-        f"worst case of all attacks {worst.words}. The gradient that is hidden is in {agree.words} "
-        "with finite differences.",
+        f"worst case {worst.words}. The hidden gradient agrees with "
+        f"finite differences on {agree.words.removesuffix(' agreement')} of the images.",
         f"The comparison. AT alone keeps {at.words} here, and "
         f"{found['hierarchy.at.robust'].published} in the paper: what helps a weak defence need "
         "not help a strong one.",
         f"The scale. Sigma ({sigma.words} here) has a meaning only beside the latent's scale, and "
-        f"PSNR is what the training is told to reach. {_small(found)}".rstrip(),
+        f"PSNR is what the training is told to reach. {_small(found, runs)}".rstrip(),
     )
 
 
-def _small(found: dict[str, Judged]) -> str:
+def _small(found: dict[str, Judged], runs: Runs) -> str:
     """Sentences on a latent that holds less than a picture, where it gives the paper's numbers:
     with what they cost in the worst case, without which they would look like a success."""
     try:
@@ -97,10 +99,13 @@ def _small(found: dict[str, Judged]) -> str:
         return ""
     if not (sigma.holds and robust.holds):
         return ""
+    images = next(
+        each.record.header["images"] for each in runs[COMPACT] if each.path in worst.records
+    )
     return (
         f"A latent of a third of a picture's values comes to the paper's sigma ({sigma.words}) and "
-        f"accuracy ({robust.words} for purifier and AT). In the worst case it is {_beside(worst)} "
-        "AT alone."
+        f"accuracy ({robust.words} for purifier and AT), but is {_beside(worst)} AT alone in the "
+        f"worst case ({images} images)."
     )
 
 
@@ -121,10 +126,10 @@ def _chart(runs: Runs) -> dict[str, dict[str, Mark]]:
     for claim in claims():
         if claim.quantity == "robust":
             marks = {PUBLISHED: Mark(claim.value)} | _levels(runs, claim)
-            (worst,) = (conclude(e.record) for e in named(runs["honest"], claim.row))
-            share = worst["worst"]
-            marks[WORST] = Mark(*(100 * share[key] for key in ("value", "low", "high")))
-            chart[claim.row] = marks
+            worst = honest.worst_case(runs, claim.row)
+            if worst is None:
+                raise LookupError(f"the worst case of {claim.row} is not judged")
+            chart[claim.row] = marks | {WORST: Mark(worst.value, *(worst.interval or ()))}
     return chart
 
 
