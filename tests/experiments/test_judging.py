@@ -467,7 +467,7 @@ def test_the_totals_count_every_claim_once() -> None:
     judged = [one, replace(one, findings=()), both, both]
     assert totals(judged) == [
         ("reproduced", "1 reproduced"),
-        ("only", "2 true only under a protocol"),
+        ("only", "2 true of some measurements"),
         ("not measured", "1 not measured"),
     ]
     assert [row["rank"] for row in claims_part(judged)["rows"]] == [0, 4, 1, 1]

@@ -180,7 +180,7 @@ def told() -> Iterator[str]:
 
 
 SWEPT = ("unified-s1", "unified-s4")
-CONTROLS = ("control-16",)
+CONTROLS = ("control-16", "control-snr")
 
 
 def unified() -> list[list[str]]:

@@ -18,7 +18,7 @@ MARKS: dict[Status, str] = {
 }
 """Status to the sign for it, the best first."""
 
-_IN_TOTAL = {"only": "true only under a protocol", "by construction": "true by construction"}
+_IN_TOTAL = {"only": "true of some measurements", "by construction": "true by construction"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Judged:
     measure: str
     """How to measure it, for a claim that no record is about."""
     findings: tuple[Finding, ...]
-    """The measurements, the paper's own protocol first."""
+    """The measurements, in the order of the claim's protocols and experiments."""
     by_construction: str = ""
     """Why a measurement that agrees says nothing for the claim; empty where it does."""
     note: str = ""
@@ -87,8 +87,8 @@ class Judged:
             for holds in (True, False)
         )
         if len(true) > len(false):
-            return f"true, but not under {', '.join(false)}"
-        return f"true only under {', '.join(true)}"
+            return f"true, but not under {'; '.join(false)}"
+        return f"true only under {'; '.join(true)}"
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
