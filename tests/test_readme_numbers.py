@@ -48,9 +48,9 @@ TERMS = {
     "certificates": "cifar10 cifar10 cifar10 L2 1,000 0.001 8/255 bfloat16 bfloat16 55 2",
     "data and images": "64 100 200 256 cifar10 10 512 512 512 1,000 150 512 128",
     "models": "cifar10 cifar10 cifar10",
-    "threats": "8/255 8/255 7 2/255",
+    "threats": "8/255 8/255 8/255 7 2/255",
     "confidence": "95 95 95 95",
-    "precisions": "bfloat16 bfloat16 float32 int8 int8",
+    "precisions": "bfloat16 bfloat16 bfloat16 bfloat16 float32 float32 float32 int8 int8",
     "an error of about so many points": "3",
     "the paper": "0.219 0.5 11.1",
     "latents and a picture": "512 64 64x4x4 1,024 4,096 3,072 16 8x8 64x4x4",
@@ -102,6 +102,15 @@ def row(name: str, path: str) -> str:
 
 
 def verdicts() -> Iterator[str]:
+    rows = {"verdicts/cifar10-lite-standalone": "float32"} | dict.fromkeys(
+        (AT, LITE, *(f"verdicts/{each}" for each in ("input-noise", "joint-s0", "joint-frozen"))),
+        "bfloat16",
+    )
+    for path, precision in rows.items():
+        header = record(path).header
+        assert header["attack_precision"] == precision
+        assert header["checks"]
+        assert all(each["passed"] for each in header["checks"]), "all checks pass"
     yield row("ALP standalone, 1 draw (256 images)", "verdicts/cifar10-lite-standalone")
     yield row("AT", AT)
     yield row("AT + noise at the input, 20 draws", "verdicts/input-noise")
@@ -547,7 +556,19 @@ def speed() -> Iterator[str]:
     assert failed == ["finite-difference"]
 
 
+def limits() -> Iterator[str]:
+    names = ("before-adversarial", "adversarial", "before-baseline", "baseline")
+    records = [record(f"unmodified/records/{name}") for name in names]
+    before, alone, standard, bare = (choose_points(measured(each), "clean")[0] for each in records)
+    yield f"an error of {standard.psnr.mean():.0f} dB"
+    shares = (per_cent(each.accuracy.value) for each in (standard, bare))
+    yield "({} % in place of {} % clean without that)".format(*shares)
+    lost = alone.accuracy.value - before.accuracy.value
+    yield f"lost {per_cent(lost)} points of clean accuracy ({len(records[0])} images"
+
+
 PARTS = (
+    limits,
     verdicts,
     worth,
     hierarchy,
@@ -566,7 +587,8 @@ PARTS = (
 def results() -> str:
     text = (ROOT / "README.md").read_text("utf-8")
     part = text[text.index("## Results") : text.index("## What is where")]
-    return " ".join(part.split())
+    limits = text[text.index("## Limits") : text.index("The source paper is the one")]
+    return " ".join(f"{part} {limits}".split())
 
 
 @pytest.mark.parametrize("part", PARTS)
