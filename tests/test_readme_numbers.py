@@ -14,7 +14,6 @@ import pytest
 
 import alp
 from alp.bench.published import PublishedUNet
-from alp.experiments.claims import OWN
 from alp.experiments.findings import judge as judge_claims
 from alp.records import (
     Record,
@@ -31,7 +30,7 @@ from alp.records.queries import best_attacker
 from alp.records.record import BINS
 from alp.records.statistics import paired_difference, ratio
 from alp.records.timings import best, judge, rows, sibling
-from alp.report.claims import Finding, Judged
+from alp.report.claims import OWN, Finding, Judged
 from alp.training.recipes import recipe
 
 DASH = "\u2013"

@@ -14,7 +14,7 @@ from alp.experiments.claims import claims
 from alp.experiments.findings import COMMANDS, judge
 from alp.experiments.measures import MEASURES
 from alp.records import Kept, Record, read_tree
-from alp.report.claims import Finding, Judged, claims_part, totals
+from alp.report.claims import OWN, Finding, Judged, claims_part, totals
 
 RESULTS = Path(__file__).parents[2] / "results" / "cpu"
 CLAIMS = {claim.id: claim for claim in claims()}
@@ -475,5 +475,10 @@ def test_the_totals_count_every_claim_once() -> None:
         ("by construction", "1 true by construction")
     ]
     assert both.as_json()["verdict"] == "true only under `single`"
+    ours = replace(one, id="ours", place=OWN)
+    assert totals([*judged, ours]) == totals(judged), "no total of the paper's claims"
+    groups = claims_part([*judged, ours])["groups"]
+    assert [len(each["rows"]) for each in groups] == [1, 2, 1, 1]
+    assert groups[-1]["words"] == "our own reading"
     most = replace(both, findings=(*both.findings, replace(finding, protocol="bpda")))
     assert most.verdict == "true, but not under `eot`"

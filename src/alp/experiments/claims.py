@@ -13,9 +13,6 @@ from typing import Any, Literal
 DATA = "cifar10"
 """The data set of every published number: beside another one's they would mislead."""
 
-OWN = "Our reading"
-"""The place of a claim that is not the paper's: no total of the paper's claims counts it."""
-
 LEVEL = "single"
 """The attacker knowledge that the paper's robust accuracies are for: gradients of one draw."""
 

@@ -12,7 +12,7 @@ from alp.experiments.measures import Runs, hierarchy, honest
 from alp.experiments.measures.base import named
 from alp.experiments.measures.honest import COMPACT
 from alp.records import Kept
-from alp.report.claims import Finding, Judged, totals
+from alp.report.claims import OWN, Finding, Judged, totals
 from alp.report.format import threat_words
 from alp.report.overview import Mark, Overview
 
@@ -27,12 +27,13 @@ MINUS = "\u2212"
 def overview(kept: Sequence[Kept], judged: Sequence[Judged]) -> Overview | None:
     """The overview of records of all of the paper's defences; None where some are missing."""
     found, runs = {each.id: each for each in judged}, chosen_runs(kept)
+    theirs = [each for each in judged if each.place != OWN]
     try:
         return Overview(
             claimed=_claimed(found),
             true=(
                 *_true(found, runs),
-                f"Of {len(judged)} claims: {', '.join(words for _, words in totals(judged))}.",
+                f"Of {len(theirs)} claims: {', '.join(words for _, words in totals(theirs))}.",
             ),
             why=_why(found, runs),
             chart=_chart(runs),

@@ -18,6 +18,9 @@ MARKS: dict[Status, str] = {
 }
 """Status to the sign for it, the best first."""
 
+OWN = "Our reading"
+"""The place of a claim that is not the paper's: no total of the paper's claims counts it."""
+
 _IN_TOTAL = {"only": "true of some measurements", "by construction": "true by construction"}
 
 
@@ -96,8 +99,8 @@ class Judged:
 
 
 def totals(judged: Sequence[Judged]) -> list[tuple[Status, str]]:
-    """Each status that there is, with its number in words: ``3 reproduced``."""
-    found = Counter(each.status for each in judged)
+    """Each status that claims of the paper have, with its number in words: ``3 reproduced``."""
+    found = Counter(each.status for each in judged if each.place != OWN)
     return [
         (status, f"{found[status]} {_IN_TOTAL.get(status, status)}")
         for status in MARKS
@@ -109,7 +112,7 @@ def claims_part(
     judged: Sequence[Judged], readings: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
     """The claims as the template sees them."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "claim": each,
             "status": each.status,
@@ -120,10 +123,16 @@ def claims_part(
         }
         for number, each in enumerate(judged)
     ]
-    groups = [
-        {"status": status, "words": words, "rows": [r for r in rows if r["status"] == status]}
+    own = [row for row in rows if row["claim"].place == OWN]
+    groups: list[dict[str, Any]] = [
+        {
+            "status": status,
+            "words": words,
+            "rows": [row for row in rows if row["status"] == status and row not in own],
+        }
         for status, words in totals(judged)
     ]
+    groups += [{"status": row["status"], "words": "our own reading", "rows": [row]} for row in own]
     return {
         "marks": MARKS,
         "count": len(rows),
