@@ -129,14 +129,14 @@ def test_defences_are_compared_on_the_most_images_that_they_share() -> None:
     bare = [judged("cifar10-lite-standard", 0.0, images, str(images)) for images in (few, many)]
     ours = judged("diffpure", 0.4, many, str(many))
     short = judged("diffpure", 1.0, few, str(few))
-    (single, worst) = found([*bare, short, ours], "field.diffpure").findings
+    (worst, single) = found([*bare, short, ours], "field.diffpure").findings
     assert (single.protocol, single.value) == ("single", pytest.approx(40))
     assert worst.protocol == "worst case"
-    (single, _) = found([*bare, short], "field.diffpure").findings
+    (_, single) = found([*bare, short], "field.diffpure").findings
     assert single.value == pytest.approx(100)
     # Records of more and of fewer images are compared on what both have.
     ours.record.columns["single_fresh"][:10] = 2
-    (single, _) = found([bare[0], ours], "field.diffpure").findings
+    (_, single) = found([bare[0], ours], "field.diffpure").findings
     assert single.value == pytest.approx(100)
     other = judged("cifar10-lite-standard", 0.0, many, "")
     other.record.header["data"] = {"name": "cifar10", "split": "validation"}

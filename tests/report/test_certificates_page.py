@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alp.records import Record, read
+from alp.records import Record, read, robust_share
 from alp.records.certificates import summarise_certificates
 
 ROOT = Path(__file__).parents[2]
@@ -99,3 +99,39 @@ def test_densepure_is_quoted_right() -> None:
     at = summarise_certificates(Record(denoised.header, columns))["certified"]
     zero, quarter, half = (f"{100 * row['value']:.1f}" for row in at)
     assert f"certifies {zero}, {quarter} and {half} %, with at most 5,000 votes" in text
+
+
+ATTACKED = {
+    ("l2-025", "cifar10-certified-certified"): "certificates-whole",
+    ("l2-05", "cifar10-certified-certified"): "certificates-whole",
+    ("l2-05", "cifar10-certified-certified-half"): "certificates-half",
+}
+"""Folder and record of votes under attack in L2, to the folder of their certificates."""
+
+
+def bounds() -> list[str]:
+    """What is certified of the images that were attacked, beside what is left of them."""
+    rows = [["noise", "radius", "certified", "left by attackers", "certified and broken"]]
+    for (folder, name), proofs in ATTACKED.items():
+        verdict = read(ROOT / "results" / "cpu" / folder / "records" / name)
+        proof = read(ROOT / "results" / "cpu" / proofs / "records" / FIRST)
+        assert proof.header["sigma"] == verdict.header["sigma"]
+        assert proof.header["weights"]["model"] == verdict.header["weights"]["model"]
+        count, radius = len(verdict), verdict.header["threat"]["eps"]
+        columns = {key: column[:count] for key, column in proof.columns.items()}
+        assert (columns["label"] == verdict.columns["label"]).all(), "the same images come first"
+        sure = (columns["selected"] == columns["label"]) & (columns["radius"] >= radius)
+        left = robust_share(verdict)
+        assert sure.mean() <= left.mean()
+        broken = int((sure & (left < 1)).sum())
+        shares = [f"{100 * each.mean():.1f} %" for each in (sure, left)]
+        rows.append([f"{proof.header['sigma']}", f"{radius}", *shares, f"{broken}"])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
+
+
+def test_no_attacker_breaks_what_is_certified() -> None:
+    text = (ROOT / "docs" / "certificates.md").read_text("utf-8")
+    lines = bounds()
+    assert all(line.split(" | ")[-1] == "0 |" for line in lines[2:])
+    assert "\n".join(lines) in text

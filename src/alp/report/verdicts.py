@@ -23,13 +23,15 @@ _PROTOCOL = ("data", "data_digest", "images", "threat", "suite", "attack_precisi
 
 
 def verdict_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:
-    """A part for each protocol as the template sees it, and why a record could not be used."""
+    """A part for each protocol as the template sees it, those with an alarm first, and why a record
+    could not be used."""
     good, refused = sifted(kept, lambda each: _part([each]))
     groups: dict[str, list[Kept]] = {}
     for each in good:
         protocol = [each.folder, *(each.record.header.get(key) for key in _PROTOCOL)]
         groups.setdefault(json.dumps(protocol, sort_keys=True), []).append(each)
-    return [_part(group) for group in groups.values()], refused
+    parts = [_part(group) for group in groups.values()]
+    return sorted(parts, key=lambda part: not part["suspicions"]), refused
 
 
 def _part(kept: Sequence[Kept]) -> dict[str, Any]:
