@@ -99,3 +99,21 @@ def test_the_page_has_the_curves_and_names_what_is_no_training(training, page) -
     text = page(written.page.read_text("utf-8")).text
     assert "Purifier on shapes, 4 steps" in text
     assert why.split(" (")[0] in text
+
+
+def test_of_many_the_best_are_drawn() -> None:
+    """As many as lines can be told apart; of what is left out the caption says so."""
+    records = []
+    for number in range(9):
+        made = verdict()
+        columns = dict(made.columns)
+        if number in (2, 5):  # nothing is left of these
+            columns["eot pgd_select"] = np.zeros(IMAGES, int)
+            columns["eot pgd_fresh"] = np.zeros(IMAGES, int)
+        records.append(Record({**made.header, "name": f"model {number}"}, columns))
+    figure = FIGURES["calibration"].draw(records)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [f"model {number}" for number in (0, 1, 3, 4, 6, 7)]
+    words = FIGURES["calibration"].caption(records)
+    assert words.startswith("The 6 of 9 with the highest worst case.")
+    assert "model 2" not in words

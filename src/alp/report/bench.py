@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +23,12 @@ _WHAT = {
 def bench_parts(kept: Iterable[Kept]) -> tuple[list[dict[str, Any]], Refused]:
     """A part for each record as the template sees it, and why a record could not be used."""
     good, refused = sifted(kept, _part)
-    return [_part(each) for each in good], refused
+    names = Counter(each.record.name for each in good)
+    parts = [_part(each) for each in good]
+    for part, each in zip(parts, good, strict=True):
+        if names[each.record.name] > 1:  # so that two of one model can be told apart
+            part["name"] += f", {each.run}"
+    return parts, refused
 
 
 def _part(kept: Kept) -> dict[str, Any]:

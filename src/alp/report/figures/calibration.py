@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alp.records import KIND_VERDICT, Calibration, Record, calibrations
+from alp.records import KIND_VERDICT, Calibration, Record, calibrations, conclude
 from alp.records.conclusion import CONFIDENCE
 from alp.records.statistics import wilson
 from alp.report.figures import FIGURES, drawing
@@ -25,17 +25,28 @@ _LONGEST = 28
 """Letters of a name in the legend."""
 
 
+def _shown(records: Sequence[Record]) -> list[Record]:
+    """As many records as lines can be told apart: those of the highest worst case, in order."""
+    ranked = sorted(some(records), key=lambda each: -float(conclude(each)["worst"]["value"]))
+    best = ranked[: len(_MARKERS)]
+    return [record for record in records if any(record is each for each in best)]
+
+
 def caption(records: Sequence[Record]) -> str:
     """The errors, what chance alone makes of them, and the protocol."""
     told = []
-    for record in some(records):
+    shown = _shown(records)
+    for record in shown:
         errors = ", ".join(
             f"{_POINTS[point]} {100 * each.ece:.1f} % ({100 * each.perfect:.1f})"
             for point, each in calibrations(record).items()
         )
         told.append(f"{record.name}: {errors}")
     header = records[0].header
+    left_out = len(records) - len(shown)
+    best = f"The {len(shown)} of {len(records)} with the highest worst case. " if left_out else ""
     return (
+        f"{best}"
         "How often a prediction is right at each confidence (softmax of the deployed logits); on "
         "the diagonal a classifier is calibrated, below it claims too much. Bars: 95 % Wilson "
         "intervals. Expected calibration error over 15 bins, and in brackets what a perfectly "
@@ -59,7 +70,7 @@ def draw(records: Sequence[Record]) -> Figure:
     figure, panels = canvas(2.5, columns=2, sharey=True)
     for axes, (point, title) in zip(panels, _POINTS.items(), strict=True):
         axes.plot([0, 100], [0, 100], ":", color=TEXT, linewidth=0.8)
-        for number, record in enumerate(some(records)):
+        for number, record in enumerate(_shown(records)):
             found = calibrations(record).get(point)
             if found:
                 _reliability(axes, found, number, record.name)
