@@ -179,7 +179,7 @@ def told() -> Iterator[str]:
     yield f"adversarial training, leaves ALP standalone {100 * left:.1f} %"
 
 
-SWEPT = ("unified-s1", "unified-s4", "unified-snr3", "unified-snr1")
+SWEPT = ("unified-s1", "unified-s4", "unified-s8", "unified-snr3", "unified-snr1")
 CONTROLS = ("control-16", "control-snr")
 
 
