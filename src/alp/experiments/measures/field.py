@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
 from alp.experiments.measures.base import Runs, Value, difference, named, shared_rows
-from alp.experiments.measures.honest import under
+from alp.experiments.measures.honest import clean_share, under
 from alp.records import KIND_VERDICT, Kept, robust_share, worst
 from alp.records.certificates import summarise_certificates
 from alp.records.points import mean
@@ -34,8 +34,7 @@ def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
     for each in _attacked(runs, claim):
         left = _left_by(each, claim.attack)
         if left is not None:
-            clean = each.record.columns["clean_fresh"] / each.record.header["evaluations"]
-            yield difference(_norm(each), clean, left, [each])
+            yield difference(_norm(each), clean_share(each), left, [each])
 
 
 def stronger(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -74,20 +73,23 @@ def decides(runs: Runs, claim: Claim) -> Iterator[Value]:
         for each in named(runs.get(QUERIES, ()), claim.against)
         if queries in each.record.header["checkpoints"] and _blind(each.record.header)
     ]
-    if able:
-        kept = max(able, key=lambda each: len(each.record))
+    for kept in _largest(able):
         blind = _blind(kept.record.header)
         left = [left_by(kept.record, each["name"], queries) for each in blind]
         # Chosen by the predictions that do not judge.
         best = int(np.argmin([chosen.mean() for chosen, _ in left]))
-        clean = kept.record.columns["clean_fresh"] / kept.record.header["evaluations"]
         words = f"{_norm(kept)}, {blind[best]['label']}, {queries:,} answers"
-        yield difference(words, clean, left[best][1], [kept])
+        yield difference(words, clean_share(kept), left[best][1], [kept])
 
 
 def _blind(header: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The attackers of a record of queries that see labels and have no other model."""
     return [e for e in header["attackers"] if e["sees"] == "labels" and not e["surrogate"]]
+
+
+def _largest(records: Sequence[Kept]) -> list[Kept]:
+    """The record of the most images, the first of several; none of none."""
+    return sorted(records, key=lambda each: -len(each.record))[:1]
 
 
 def protects(runs: Runs, claim: Claim) -> Iterator[Value]:
@@ -112,7 +114,7 @@ def known(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that the worst case of all attackers takes from a row above what those take who do not
     know the defence, on the same images: by the record of the most images."""
     records = named(runs.get(LEADERBOARD, ()), claim.row)
-    for kept in sorted(records, key=lambda each: len(each.record), reverse=True)[:1]:
+    for kept in _largest(records):
         left = under(kept, "oblivious")
         if left is not None:
             yield difference("", left, robust_share(kept.record), [kept])
@@ -122,7 +124,7 @@ def votes(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Mean number of votes that a certificate of an image takes, by the record of the most
     images."""
     records = named(runs.get(CERTIFICATES, ()), claim.row)
-    for kept in sorted(records, key=lambda each: len(each.record), reverse=True)[:1]:
+    for kept in _largest(records):
         found = mean(kept.record.columns["draws"].astype(np.float64))
         yield Value("", found.value, [kept], Interval(found.low, found.high))
 
@@ -131,11 +133,11 @@ def certified(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Per cent of the images that are certified with their class at the L2 radius of the claim, by
     the record of the most images."""
     records = named(runs.get(CERTIFICATES, ()), claim.row)
-    if claim.setting is not None and records:
-        largest = max(records, key=lambda each: len(each.record))
-        (row,) = summarise_certificates(largest.record, [claim.setting["radius"]])["certified"]
+    setting = claim.setting or {}
+    for kept in _largest(records) if setting else ():
+        (row,) = summarise_certificates(kept.record, [setting["radius"]])["certified"]
         interval = Interval(100 * row["low"], 100 * row["high"])
-        yield Value("", 100 * row["value"], [largest], interval)
+        yield Value("", 100 * row["value"], [kept], interval)
 
 
 def _norm(kept: Kept) -> str:

@@ -30,7 +30,7 @@ def cost(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points of clean accuracy that an attacker of each level takes from a row."""
     records = named(runs.get(ITEM, ()), claim.row)
     if records and same_images(records):
-        clean = mean_of_trials([_clean(each) for each in records])
+        clean = mean_of_trials([clean_share(each) for each in records])
         for level in claim.protocols:
             shares = [under(each, level) for each in records]
             found = [share for share in shares if share is not None]
@@ -87,7 +87,8 @@ def worst_case(runs: Runs, row: str) -> Value | None:
     return Value(WORST, 100 * share.value, records, Interval(100 * share.low, 100 * share.high))
 
 
-def _clean(kept: Kept) -> NDArray[np.floating]:
+def clean_share(kept: Kept) -> NDArray[np.floating]:
+    """The share of fresh predictions of each clean image that are right, (n,)."""
     fresh = kept.record.columns["clean_fresh"]
     share: NDArray[np.floating] = fresh / kept.record.header["evaluations"]
     return share

@@ -39,7 +39,7 @@ def accuracy_at(runs: Runs, claim: Claim) -> Iterator[Value]:
         found = [at(each, level, **(claim.setting or {})) for each in trials]
         shares = [point.correct for points in found for point in points]
         if len(shares) == len(trials):
-            share = accuracy(np.stack(shares).mean(axis=0))
+            share = accuracy(mean_of_trials(shares))
             over = over_trials(words, [float(each.mean()) for each in shares], records, 100)
             interval = Interval(100 * share.low, 100 * share.high)
             yield Value(words, over.value, records, interval, over.sd)
@@ -55,7 +55,7 @@ def noise_gain(runs: Runs, claim: Claim) -> Iterator[Value]:
             found = [at(each, level, setting["eps"], sigma) for each in trials]
             shares.append([point.correct for points in found for point in points])
         if all(len(each) == len(trials) for each in shares):
-            noisy, plain = (np.stack(each).mean(axis=0) for each in shares)
+            noisy, plain = (mean_of_trials(each) for each in shares)
             yield difference(words, noisy, plain, records)
 
 
@@ -108,7 +108,7 @@ def optimum(runs: Runs, claim: Claim) -> Iterator[Value]:
         for point in (p for each in trials for p in at(each, level, setting["eps"])):
             of_sigma.setdefault(_sigma(point), []).append(point.correct)
         shares: dict[float, NDArray[np.floating]] = {
-            sigma: np.mean(found, axis=0, dtype=np.float64)
+            sigma: mean_of_trials(found)
             for sigma, found in sorted(of_sigma.items())
             if len(found) == len(trials)
         }
