@@ -1,150 +1,39 @@
-"""Every number among the README's results is that of a record, or a term of its protocol."""
+"""What the README says of the source paper's tables, figures and claims, from the records."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
+from quoted import (
+    RESULTS,
+    TRIALS,
+    claims,
+    clean,
+    ends,
+    gain,
+    listed,
+    of,
+    own_class,
+    per_cent,
+    point,
+    record,
+    signed,
+    spread,
+    verdict,
+)
 
-import alp
-from alp.bench.published import PublishedUNet
-from alp.experiments.findings import judge as judge_claims
 from alp.records import (
-    Record,
     aggregate,
     choose_points,
-    conclude,
     measured,
-    read,
     read_tree,
-    robust_share,
 )
-from alp.records.certificates import summarise_certificates
-from alp.records.queries import best_attacker
 from alp.records.record import BINS
-from alp.records.statistics import paired_difference, ratio
-from alp.records.timings import best, judge, rows, sibling
-from alp.report.claims import OWN, Finding, Judged
-from alp.training.recipes import recipe
-
-DASH = "\u2013"
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results" / "cpu"
-LEVELS = ("oblivious", "transfer", "score", "masked", "single", "bpda", "fixed", "eot")
-LITE = "verdicts/cifar10-lite"
-AT = "verdicts/cifar10-lite-adversarial"
-TRIALS = range(5)
-LONG = ("cifar10-lite-standalone", "cifar10-lite-adversarial", "cifar10-lite-standard")
-"""Models that attackers asked more than 1,000 questions."""
-
-TERMS = {
-    "certificates": "cifar10 cifar10 cifar10 L2 1,000 0.001 8/255 bfloat16 bfloat16 55 2",
-    "data and images": "64 100 200 256 cifar10 10 512 512 512 1,000 150 512 128",
-    "models": "cifar10 cifar10 cifar10",
-    "threats": "8/255 8/255 8/255 7 2/255",
-    "confidence": "95 95 95 95",
-    "precisions": "bfloat16 bfloat16 bfloat16 bfloat16 float32 float32 float32 int8 int8",
-    "an error of about so many points": "3",
-    "the paper": "0.219 0.5 11.1",
-    "latents and a picture": "512 64 64x4x4 1,024 4,096 3,072 16 8x8 64x4x4",
-    "bounds of the latent": "1 1",
-    "draws and steps": "20 4 1 20 100",
-    "the sweep": "0.3 0.5",
-}
-"""What is no measurement of a record."""
-
-
-@cache
-def record(path: str) -> Record:
-    return read(RESULTS / f"{path}.json")
-
-
-@cache
-def verdict(path: str) -> dict[str, Any]:
-    return conclude(record(path))
-
-
-@cache
-def claims() -> Mapping[str, Judged]:
-    return {each.id: each for each in judge_claims(read_tree(RESULTS)[0])}
-
-
-def per_cent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f}"
-
-
-def ends(found: Mapping[str, float], dash: str = " to ") -> str:
-    return f"{per_cent(found['low'])}{dash}{per_cent(found['high'])}"
-
-
-def gain(path: str, over: str, sign: str = "+") -> tuple[str, str]:
-    """Points by which one worst case is above another on the same images, and its interval."""
-    mean, (low, high) = paired_difference(*(robust_share(record(each)) for each in (path, over)))
-    return f"{100 * mean:{sign}.1f}", f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}"
-
-
-def row(name: str, path: str) -> str:
-    found = verdict(path)
-    cells = [f"| {name} | {per_cent(found['clean']['value'])} %"]
-    for level in LEVELS:
-        share = found["levels"].get(level)
-        cells.append(f"{per_cent(share['value'])} %" if share else "")
-    worst = found["worst"]
-    cells.append(f"**{per_cent(worst['value'])} %** ({ends(worst, DASH)}) |")
-    return " ".join(" | ".join(cells).split())
-
-
-def verdicts() -> Iterator[str]:
-    rows = {"verdicts/cifar10-lite-standalone": "float32"} | dict.fromkeys(
-        (AT, LITE, *(f"verdicts/{each}" for each in ("input-noise", "joint-s0", "joint-frozen"))),
-        "bfloat16",
-    )
-    for path, precision in rows.items():
-        header = record(path).header
-        assert header["attack_precision"] == precision
-        assert header["checks"]
-        assert all(each["passed"] for each in header["checks"]), "all checks pass"
-    yield row("ALP standalone, 1 draw (256 images)", "verdicts/cifar10-lite-standalone")
-    yield row("AT", AT)
-    yield row("AT + noise at the input, 20 draws", "verdicts/input-noise")
-    yield row("A-ALP + AT, sigma 0", "verdicts/joint-s0")
-    frozen = record("verdicts/joint-frozen").header["sigma"]
-    yield row(f"A-ALP + AT, sigma frozen at {frozen:.3f}, 20 draws", "verdicts/joint-frozen")
-    yield row("A-ALP + AT, 20 draws", LITE)
-
-
-def worth() -> Iterator[str]:
-    standard = "verdicts-standard/cifar10-lite"
-    mean, interval = gain(standard, f"{standard}-adversarial")
-    yield f"adds {mean} points to adversarial training (suite `standard`, paired"
-    yield f"interval {interval}; under"
-    yield "`quick` {}, {})".format(*gain(LITE, AT))
-    yield "it adds {} (`quick`, {})".format(*gain(LITE, "verdicts/joint-s0"))
-    yield "in its place {} ({})".format(*gain(LITE, "verdicts/input-noise"))
-    yield "as it was {} ({})".format(*gain(LITE, "verdicts/joint-frozen"))
-    for path, words in ((LITE, "falls by {} points"), (f"{LITE}-standalone", "(standalone by {})")):
-        found = verdict(path)
-        yield words.format(
-            per_cent(found["levels"]["masked"]["value"] - found["worst"]["value"], 0)
-        )
-    worst = verdict(f"{standard}-adversarial")["worst"]
-    yield f"leaves AT {per_cent(worst['value'])} % ({ends(worst)})"
-    worst, levels = verdict(standard)["worst"], verdict(standard)["levels"]
-    yield f"A-ALP + AT {per_cent(worst['value'])} % ({ends(worst)})"
-    shown = [per_cent(levels[level]["value"]) for level in ("single", "fixed", "eot")]
-    yield "{} % under `single`, {} under `fixed`, {} under `eot`".format(*shown)
-    pair = ("verdicts-bf16/cifar10-lite", "verdicts-float32/cifar10-lite")
-    same = {per_cent(verdict(path)["worst"]["value"]) for path in pair}
-    assert len(same) == 1
-    yield f"left the same {same.pop()} % as in float32"
-    mean, interval = gain(*pair)
-    yield f"(paired difference {mean.lstrip('+')}, {interval}; `results/cpu/verdicts-bf16`"
+from alp.records.statistics import paired_difference
+from alp.report.claims import OWN
 
 
 def table(name: str, *, sd: bool) -> dict[str, Any]:
@@ -152,11 +41,6 @@ def table(name: str, *, sd: bool) -> dict[str, Any]:
         [f"hierarchy/records/{name}-{n}" for n in TRIALS] if sd else [f"hierarchy/records/{name}"]
     )
     return aggregate([record(path) for path in paths])
-
-
-def spread(found: Mapping[str, Any]) -> str:
-    sd = "" if found["sd"] is None else f" ± {per_cent(found['sd'])}"
-    return f"{per_cent(found['value'])}{sd} %"
 
 
 def hierarchy() -> Iterator[str]:
@@ -195,22 +79,7 @@ def hierarchy() -> Iterator[str]:
     yield "difference of {} points ({};".format(*gain(defended, alone))
 
 
-def of(claim: str, *protocols: str) -> list[float]:
-    found = {each.protocol: each.value for each in claims()[claim].findings}
-    return [found[name] for name in protocols] if protocols else list(found.values())
-
-
 BOTH = ("oblivious", "single")
-
-
-def own_class(path: str, name: str) -> float:
-    """Share of the nearest clean images that have an image's own class."""
-    return float(np.mean(record(path).columns[f"{name}_share"]))
-
-
-def clean(path: str) -> str:
-    (point,) = choose_points(measured(record(path)), "clean")
-    return per_cent(point.accuracy.value)
 
 
 def page() -> Iterator[str]:
@@ -336,17 +205,6 @@ def page() -> Iterator[str]:
     assert of("masking.differentiable") == [100], "on every image"
 
 
-def listed(items: Iterable[str]) -> str:
-    *first, last = (f"`{each}`" for each in sorted(items))
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def signed(finding: Finding) -> tuple[str, str, str]:
-    """A difference and the ends of its interval, with their signs."""
-    low, high = (float(e.replace("\u2212", "-")) for e in finding.interval.split(" to "))
-    return f"{finding.value:+.1f}", f"{low:+.1f}", f"{high:+.1f}"
-
-
 def span(words: str) -> tuple[str, str, str]:
     """Points between the most and the least robust architecture, and the ends of their interval."""
     (one,) = (e for e in claims()["field.architectures"].findings if e.protocol.endswith(words))
@@ -372,10 +230,6 @@ def bands() -> Iterator[str]:
     even = per_cent((radial >= 0.25).mean(), 0)
     yield f"{per_cent(before, 0)} % of its power is at the high ones, behind the purifier"
     yield f"{per_cent(behind, 0)} %, and of even power {even} % would"
-
-
-def point(path: str, level: str, place: int = 0) -> Any:
-    return choose_points(measured(record(path)), level)[place]
 
 
 def bottlenecks() -> Iterator[str]:
@@ -443,118 +297,6 @@ def trained_sweep() -> Iterator[str]:
     yield f"From sigma 0 to 2 PSNR goes from {first:.2f} to {last:.2f} dB [21 to 17]"
 
 
-def proofs() -> Iterator[str]:
-    for path, radii in (("certificates", (0.25, 0.5)), ("certificates-half", (0.5, 1.0))):
-        made = record(f"{path}/records/cifar10-certified")
-        for row in summarise_certificates(made, list(radii))["certified"]:
-            yield f"{per_cent(row['value'])} % ({ends(row)}) at {row['radius']}"
-        yield f"otes under noise of {made.header['sigma']} certify"
-        assert (len(made), made.header["alpha"]) == (1000, 0.001)
-    whole = record("certificates-whole/records/cifar10-certified")
-    told = summarise_certificates(whole, [0.25, 0.5])
-    for row in told["certified"]:
-        yield f"{per_cent(row['value'])} % ({ends(row)}) at {row['radius']}"
-    yield f"{len(whole):,} images, took"
-    yield f"--images {len(whole)} --budget {whole.header['budget']} --backend openvino"
-    yield f"{told['votes']:,.0f} votes an image)"
-    both = "records/cifar10-certified-certified-adversarial"
-    made = record(f"certificates-adversarial/{both}")
-    for row in summarise_certificates(made, [0.25, 0.5])["certified"]:
-        yield f"{per_cent(row['value'])} % ({ends(row)}) at {row['radius']}"
-    yield f"under noise of {made.header['sigma']}, certifies"
-    attacked, alone = f"verdicts-certified/{both}", "leaderboard/records/cifar10-lite-adversarial"
-    assert all(each["passed"] for each in record(attacked).header["checks"])
-    ours, others = (verdict(each)["worst"] for each in (attacked, alone))
-    yield f"keeps {per_cent(ours['value'])} % ({ends(ours)}) in the worst"
-    yield f"where AT alone keeps {per_cent(others['value'])} % ({len(record(attacked))} images"
-    assert record(attacked).header["data_digest"] == record(alone).header["data_digest"]
-
-
-TRAINING_IMAGES = 45_000
-"""Images of CIFAR-10 that a training sees once an epoch; the other 5,000 are for validation."""
-
-
-def queries() -> Iterator[str]:
-    """Under attackers who only ask, with nothing else and with another model to start from."""
-    ours, at, bare = (record(f"queries/records/{name}") for name in LONG)
-    told, other, none = (conclude(each) for each in (ours, at, bare))
-    alone = told["alone"][-1]
-    clean = per_cent(told["clean"]["value"])
-    words = f"ALP standalone keeps {per_cent(alone['value'])} % ({ends(alone)}) of {clean} % clean"
-    yield f"{words} after {alone['queries']:,} queries"
-    yield f"AT keeps {per_cent(other['alone'][-1]['value'])} %"
-    yield f"the undefended classifier {per_cent(none['alone'][-1]['value'])} %"
-    long = {name: conclude(record(f"queries-long/records/{name}")) for name in LONG}
-    long[LONG[0]] = conclude(record(f"queries-long/records/{LONG[0]}-votes"))
-    yield "After {:,} they are {} %, {} % and {} %".format(
-        long[LONG[0]]["curve"][-1]["queries"],
-        *(per_cent(each["curve"][-1]["value"]) for each in long.values()),
-    )
-    close, copy = (
-        per_cent(float(best_attacker(ours, 0, start=each)[1].mean()))
-        for each in ("cifar10-lite-standard", "stolen")
-    )
-    answers = recipe("distilled", "cpu").stage.optim.epochs * TRAINING_IMAGES
-    yield f"It ends after {answers:,.0f} answers"
-    yield f"the copy leaves {copy} %"
-    yield f"fine-tuned from ({close} %; {len(ours)} test images"
-
-
-def autoattack() -> Iterator[str]:
-    alone, defended = "autoattack-adversarial/autoattack", "autoattack-defended/autoattack"
-    standard = "verdicts-standard/cifar10-lite"
-    yield f"leaves AT the same {per_cent(verdict(alone)['worst']['value'])} % as"
-    mean, interval = gain(alone, f"{standard}-adversarial")
-    yield f"paired difference {mean.lstrip('+')}, {interval}; `benchmarks"
-    worst = verdict(defended)["worst"]
-    yield f"it leaves {per_cent(worst['value'])} % ({ends(worst)};"
-    yield "{} points more ({}) than `standard`".format(*gain(defended, standard, sign=""))
-
-
-def speed() -> Iterator[str]:
-    bench = record("bench/bench")
-    found = [each for each in rows(bench) if each.batch == 1]
-
-    def of_engine(backend: str, precision: str, what: str) -> Any:
-        chosen = best(found, 1, precision, backend)
-        assert chosen is not None
-        return sibling(found, chosen, what)
-
-    engines = {"eager PyTorch": ("eager", "float32"), "OpenVINO, float32": ("openvino", "float32")}
-    engines["OpenVINO, bfloat16"] = ("openvino", "bfloat16")
-    for words, engine in engines.items():
-        one, every, mean = (of_engine(*engine, what) for what in ("draw", "draws", "consensus"))
-        yield (f"| {words} | {one.median:.1f} ms | {every.median:.1f} ms | {mean.mean:.1f} ms |")
-    chains = {each.backend: each for each in found if each.what == "peer"}
-    trained, published = (chains[f"{which}diffpure"] for which in ("", "published-"))
-    yield f"trained here), eager | {trained.median / 1000:.1f} s |"
-    yield f"published network, eager | {published.median / 1000:.1f} s |"
-    draws, consensus, diffusion = (each.ratio for each in judge(bench)[:3])
-    yield f"20 draws cost {draws.value:.1f} times one draw"
-    yield f"interval {draws.low:.1f} to {draws.high:.1f}; the paper"
-    yield f"consensus {consensus.value:.1f} times ({consensus.low:.1f} to {consensus.high:.1f};"
-    yield f"{of_engine('openvino', 'float32', 'consensus').draws:.1f} draws on average"
-    eager = of_engine("eager", "float32", "draw").median
-    small = ratio(trained.series, of_engine("openvino", "float32", "draw").series)
-    yield f"One draw is {small.value:.0f} times faster than DiffPure"
-    words = f"({small.low:.0f} to {small.high:.0f}; {trained.median / eager:.0f} times in eager"
-    yield f"{words} PyTorch), and {round(diffusion.value, -2):,.0f} times faster than with the"
-    low, high = (f"{round(each, -1):,.0f}" for each in (diffusion.low, diffusion.high))
-    yield f"({low} to {high}; {round(published.median / eager, -1):.0f} times in eager PyTorch)"
-    sizes = [
-        sum(each.numel() for each in network.parameters())
-        for network in (PublishedUNet().build(), alp.load("cifar10-lite/diffusion"))
-    ]
-    yield f"which is {sizes[0] / sizes[1]:.0f} times as large"
-    one, every = (of_engine("openvino", "int8", what) for what in ("draw", "draws"))
-    yield f"one draw {one.median:.1f} ms, 20 draws {every.median:.1f} ms"
-    int8 = verdict("verdicts-int8/cifar10-lite")
-    yield f"was at {per_cent(int8['clean']['value'])} % clean"
-    yield f"and {per_cent(int8['worst']['value'])} % in the worst case ({ends(int8['worst'])})"
-    failed = [check["check"] for check in int8["checks"] if not check["passed"]]
-    assert failed == ["finite-difference"]
-
-
 def limits() -> Iterator[str]:
     names = ("before-adversarial", "adversarial", "before-baseline", "baseline")
     records = [record(f"unmodified/records/{name}") for name in names]
@@ -564,51 +306,3 @@ def limits() -> Iterator[str]:
     yield "({} % in place of {} % clean without that)".format(*shares)
     lost = alone.accuracy.value - before.accuracy.value
     yield f"lost {per_cent(lost)} points of clean accuracy ({len(records[0])} images"
-
-
-PARTS = (
-    limits,
-    verdicts,
-    worth,
-    hierarchy,
-    page,
-    bottlenecks,
-    widths,
-    trained_sweep,
-    proofs,
-    queries,
-    autoattack,
-    speed,
-)
-
-
-@cache
-def results() -> str:
-    text = (ROOT / "README.md").read_text("utf-8")
-    part = text[text.index("## Results") : text.index("## What is where")]
-    limits = text[text.index("## Limits") : text.index("The source paper is the one")]
-    return " ".join(f"{part} {limits}".split())
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_it_is_that_of_the_record(part) -> None:
-    missing = [words for words in part() if words not in results()]
-    assert missing == [], "the README says otherwise"
-
-
-def test_no_number_stands_without_a_record() -> None:
-    text = results()
-    for part in PARTS:
-        for words in part():
-            text = text.replace(words, "", 1)
-    left = re.findall(r"\w*\d(?:[\w.,/]*\w)?", text)
-    assert Counter(left) == Counter(" ".join(TERMS.values()).split())
-
-
-def test_what_did_not_work_has_the_sigma_of_the_records() -> None:
-    text = " ".join((ROOT / "NEGATIVE_RESULTS.md").read_text("utf-8").split())
-    sigmas = [record(f"sigma/records/purifier-{n}").header["sigma"] for n in TRIALS]
-    apart = (max(sigmas) - min(sigmas)) / np.mean(sigmas)
-    words = f"end at {min(sigmas):.3f} to {max(sigmas):.3f} ({per_cent(apart)} % apart"
-    (deviation,) = of("sigma.stable")
-    assert f"{words}, standard deviation {deviation:.1f} %)" in text

@@ -27,7 +27,7 @@ from alp.report.figures.attacks import CLEAN, NAMES, NORMS, Cell, table
 from alp.report.figures.robustness_cost import trained_at
 from alp.training.recipes import RECIPES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ABSENT = "\u2013"
 DEFENCES = ("AT", "A-ALP + AT")
 ONLY_L2 = ("C&W", "Boundary")
