@@ -52,3 +52,9 @@ def choose(registry: Mapping[str, T], name: str, kind: str) -> T:
         valid = ", ".join(sorted(registry))
         raise UnknownNameError(f"unknown {kind} {name!r}; choose one of: {valid}")
     return registry[name]
+
+
+def install(extra: str) -> str:
+    """How to install one of alp's extras: from its own source, since another project has its name
+    on the public index."""
+    return f'pip install -e ".[{extra}]" in the clone of alp'

@@ -172,7 +172,7 @@ def test_without_scipy_the_repair_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         raise AssertionError("the target was called")
 
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(AlpError, match=r'pip install "alp\[attacks\]"'):
+    with pytest.raises(AlpError, match=r'pip install -e "\.\[attacks\]"'):
         LBFGS()(never, saturated(2), torch.tensor([0, 1]), FAR, generator(0, "attack"))
 
 

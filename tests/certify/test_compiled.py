@@ -157,7 +157,7 @@ def test_a_backend_that_is_none_or_not_installed(voter, new_data, monkeypatch) -
     with pytest.raises(UnknownNameError, match="openvino"):
         alp.certify(voter, new_data(2), sigma=SIGMA, backend="tensorrt")
     monkeypatch.setattr("alp.deploy.backends.find_spec", lambda name: None)
-    with pytest.raises(AlpError, match=r"pip install .*alp\[openvino\]"):
+    with pytest.raises(AlpError, match=r"pip install .*\.\[openvino\]"):
         alp.certify(voter, new_data(2), sigma=SIGMA, backend="openvino")
 
 

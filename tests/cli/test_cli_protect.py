@@ -229,6 +229,6 @@ def test_what_is_not_installed_is_told_at_once(
     monkeypatch.setitem(NEEDS, "no_such_library", "onnx")
     told = alp(*line(weights, pictures, tmp_path))
     assert told.status == 1
-    assert 'protect needs no_such_library, which is not installed: pip install "alp[onnx]"' in (
+    assert 'protect needs no_such_library, which is not installed: pip install -e ".[onnx]"' in (
         told.err
     )

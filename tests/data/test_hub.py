@@ -72,7 +72,7 @@ def test_offline_fails_with_the_repair_and_does_not_try_to_download(
 
 def test_without_the_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match=r"pip install 'alp\[hub\]', or mend it"):
+    with pytest.raises(DataError, match=r'pip install -e "\.\[hub\]" in .*, or mend it'):
         download("a/b", "test-*.parquet", "mend it")
 
 

@@ -177,5 +177,5 @@ def test_what_cannot_be_built(defended, monkeypatch) -> None:
             calibration=np.zeros((2, 3, 8, 8), np.float32),
         )
     monkeypatch.setattr("alp.deploy.backends.find_spec", lambda name: None)
-    with pytest.raises(AlpError, match=r"pip install .*alp\[openvino\]"):
+    with pytest.raises(AlpError, match=r"pip install .*\.\[openvino\]"):
         build("openvino", defended)

@@ -153,5 +153,5 @@ def test_settings_that_cannot_be_used(defended, tmp_path, options, message) -> N
 
 def test_without_the_exporter(defended, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("alp.deploy.export.find_spec", lambda name: None)
-    with pytest.raises(AlpError, match=r"onnxscript.*pip install .*alp\[onnx\]"):
+    with pytest.raises(AlpError, match=r"onnxscript.*pip install .*\.\[onnx\]"):
         export_onnx(defended, tmp_path / "out")

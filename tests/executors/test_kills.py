@@ -129,7 +129,7 @@ def test_no_engine_is_imported_where_none_is_asked_for() -> None:
 def test_an_engine_that_is_not_installed_is_named(name: str, monkeypatch) -> None:
     monkeypatch.setattr(f"alp.executors.{name}.find_spec", lambda module: None)
     with (
-        pytest.raises(alp.AlpError, match=r"pip install \"alp\["),
+        pytest.raises(alp.AlpError, match=r"pip install -e \"\.\["),
         EXECUTORS[name]().start(1, 1),
     ):
         pass

@@ -167,7 +167,7 @@ def test_the_same_records_give_the_same_page(report, make_record):
 @pytest.mark.parametrize("module", ["jinja2", "matplotlib"])
 def test_a_missing_package_is_named_with_the_repair(report, make_record, monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(AlpError, match=rf'{module}.*pip install "alp\[report\]"'):
+    with pytest.raises(AlpError, match=rf'{module}.*pip install -e "\.\[report\]"'):
         report(make_record())
 
 

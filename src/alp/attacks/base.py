@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from alp.config import require_number
-from alp.errors import AlpError, ConfigError
+from alp.errors import AlpError, ConfigError, install
 from alp.registry import Registry
 from alp.seeding import Source as Source
 
@@ -136,6 +136,6 @@ def require(module: str, attack: str) -> Any:
         if error.name != library:  # installed, but not what it needs in turn
             raise
         raise AlpError(
-            f'{attack} needs {library}, which is not installed: pip install "alp[attacks]"'
+            f"{attack} needs {library}, which is not installed: {install('attacks')}"
         ) from error
     return importlib.import_module(module)

@@ -18,7 +18,7 @@ from alp.defences.base import channels_last
 from alp.defences.diffpure import DiffPure, OneStep
 from alp.defences.diffusion import Diffusion
 from alp.defences.preprocessed import Preprocessed
-from alp.errors import ConfigError
+from alp.errors import ConfigError, install
 
 PUBLISHED = ("published-diffpure", "published-one-step")
 """What is timed with the published network."""
@@ -56,7 +56,7 @@ class PublishedUNet:
         except ImportError as error:
             raise ConfigError(
                 "the published diffusion network needs diffusers, which is not installed: "
-                'pip install "alp[baselines]", or choose other baselines with --baselines'
+                f"{install('baselines')}, or choose other baselines with --baselines"
             ) from error
         with seeding.initialising(0, "unet"):
             made: Any = UNet2DModel  # untyped

@@ -13,7 +13,7 @@ from alp.cli.settings import POSITIONAL, WRITTEN, among
 from alp.config import positive, require_number
 from alp.deploy.backends import BACKENDS, PRECISIONS
 from alp.deploy.consensus import Consensus
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 
 if TYPE_CHECKING:
     from alp.defences import Defended
@@ -34,7 +34,7 @@ class Settings(Sized):
     and a plot (bench.svg)."""
 
     weights: Path = field(metadata=POSITIONAL)
-    """Weights file of a defended classifier."""
+    """Weights file or packaged name of a defended classifier."""
     data: str = "cifar10"
     """Images to time on: a data set, such as cifar10, or a folder of pictures laid out
     class/file. The draws of the consensus depend on them."""
@@ -89,9 +89,7 @@ def run(settings: Settings) -> None:
     from alp.report.figures.speed import write_plot
 
     if find_spec("matplotlib") is None:  # known before the benchmark has run for minutes
-        raise AlpError(
-            'the plot needs matplotlib, which is not installed: pip install "alp[report]"'
-        )
+        raise AlpError(f"the plot needs matplotlib, which is not installed: {install('report')}")
     model = load_defended(settings.weights)
     frame = frame_for([model], settings.size)
     images = images_of(settings.data, "test", None, POOL, settings.seed, frame)

@@ -18,7 +18,7 @@ from alp.cli.common import Sized, frame_for
 from alp.cli.settings import POSITIONAL, RESUMED
 from alp.cli.values import worded
 from alp.config import EngineConfig, positive, require_number
-from alp.errors import AlpError, ConfigError
+from alp.errors import AlpError, ConfigError, install
 
 if TYPE_CHECKING:
     from alp.protection import Plan, Training
@@ -122,9 +122,7 @@ def run(settings: Settings) -> None:
     start = time.monotonic()
     for module, extra in NEEDS.items():
         if find_spec(module) is None:
-            raise AlpError(
-                f'protect needs {module}, which is not installed: pip install "alp[{extra}]"'
-            )
+            raise AlpError(f"protect needs {module}, which is not installed: {install(extra)}")
     quieten_engine()
     limit_threads(EngineConfig())  # as the trainings do, so that an interruption changes no bit
     classifier, purifier = load_classifier(settings.classifier), load_purifier(settings.purifier)

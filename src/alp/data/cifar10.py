@@ -21,7 +21,7 @@ from alp.data import DATASETS
 from alp.data.cache import cached, file_key
 from alp.data.decode import decode_all
 from alp.data.images import Images, carve_validation
-from alp.errors import DataError
+from alp.errors import DataError, install
 from alp.files import exists, expanded
 
 
@@ -69,7 +69,7 @@ def download(repository: str, pattern: str, repair: str) -> Path:
     except ImportError as error:
         raise DataError(
             f"{repository} has to be downloaded, but huggingface_hub is not installed: "
-            f"pip install 'alp[hub]', or {repair}"
+            f"{install('hub')}, or {repair}"
         ) from error
     fetch = partial(snapshot_download, repository, repo_type="dataset", allow_patterns=[pattern])
     try:

@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 REMOTE = "modeling_alp.py"
 """The file that transformers runs, where it is trusted."""
 
-REMOTE_CODE = '''"""Lets transformers load this model; alp has to be installed (pip install alp)."""
+REMOTE_CODE = '''"""Lets transformers load this model; alp has to be installed, from its source."""
 
 from alp.interop.transformers import AlpConfig, AlpForImageClassification, AlpImageProcessor
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from alp.errors import AlpError, CheckpointError
+from alp.errors import AlpError, CheckpointError, install
 from alp.files import expanded
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Pretrained:
 def _hub() -> Any:
     for module in ("huggingface_hub", "jinja2"):
         if find_spec(module) is None:
-            raise AlpError(f'this needs {module}, which is not installed: pip install "alp[hub]"')
+            raise AlpError(f"this needs {module}, which is not installed: {install('hub')}")
     from alp.defences import hub
 
     return hub

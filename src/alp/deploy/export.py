@@ -24,7 +24,7 @@ from alp.deploy.graphs import Graphs, build_graphs
 from alp.deploy.onnx_engine import OnnxEngine, open_session
 from alp.deploy.onnx_models import NOISE_AS_INPUT, labelled, onnx_models, quantised_models
 from alp.deploy.runtime import DESCRIPTION, FORMAT
-from alp.errors import AlpError, ConfigError
+from alp.errors import AlpError, ConfigError, install
 from alp.files import expanded, require_writable, write_atomically, write_json
 from alp.version import __version__
 
@@ -84,7 +84,7 @@ def export_onnx(
     _require("precision", precision, EXPORTED)
     missing = [each for each in ("onnx", "onnxscript", "onnxruntime") if not find_spec(each)]
     if missing:
-        raise AlpError(f'exporting needs {", ".join(missing)}: pip install "alp[onnx]"')
+        raise AlpError(f"exporting needs {', '.join(missing)}: {install('onnx')}")
     if precision == "int8":
         check_calibration(calibration, size)
     inside = noise == "inside"

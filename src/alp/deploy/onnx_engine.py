@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from alp.deploy.backends import BACKENDS, Backend, BuildOptions
 from alp.deploy.engine import Engine, Floats, Shapes
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +80,7 @@ class OnnxRuntime(Backend):
 
     precisions = ("float32", "int8")
     needs = NEEDS
-    repair = 'pip install "alp[onnx]"'
+    repair = install("onnx")
 
     def engine(self, defended: Defended, options: BuildOptions) -> Engine:
         from alp.deploy.graphs import build_graphs

@@ -13,6 +13,7 @@ from alp.deploy.engine import Engine, Floats, Shapes
 from alp.deploy.graphs import build_graphs
 from alp.deploy.onnx_engine import NEEDS
 from alp.deploy.onnx_models import classifier_model, models_in
+from alp.errors import install
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """Precision to that of the operations which are not quantised. Always set: where the processor
@@ -76,7 +77,7 @@ class OpenVino(Backend):
 
     precisions = ("float32", "bfloat16", "int8")
     needs = (*NEEDS, "openvino")
-    repair = 'pip install "alp[openvino]"'
+    repair = install("openvino")
 
     def engine(self, defended: Defended, options: BuildOptions) -> Engine:
         graphs = build_graphs(defended, options.size)

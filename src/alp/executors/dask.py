@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 from alp.executors import EXECUTORS, Workers
 from alp.executors.units import ATTEMPTS
 
@@ -28,7 +28,7 @@ class Dask(Workers):
     @contextmanager
     def start(self, count: int, threads: int) -> Iterator[Executor]:
         if find_spec("distributed") is None:
-            raise AlpError('the executor dask needs Dask: pip install "alp[dask]"')
+            raise AlpError(f"the executor dask needs Dask: {install('dask')}")
         dask: Any = import_module("dask")
         distributed: Any = import_module("distributed")
         killed = distributed.scheduler.KilledWorker

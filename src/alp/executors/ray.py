@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 from alp.executors import EXECUTORS, Workers
 from alp.executors.units import ATTEMPTS
 
@@ -30,7 +30,7 @@ class Ray(Workers):
     @contextmanager
     def start(self, count: int, threads: int) -> Iterator[Executor]:
         if find_spec("ray") is None:
-            raise AlpError('the executor ray needs Ray: pip install "alp[ray]"')
+            raise AlpError(f"the executor ray needs Ray: {install('ray')}")
         import os
 
         import ray

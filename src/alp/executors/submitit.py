@@ -17,7 +17,7 @@ from multiprocessing import AuthenticationError, spawn
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from alp.errors import AlpError, ConfigError
+from alp.errors import AlpError, ConfigError, install
 from alp.executors import EXECUTORS, Workers, shut_down
 from alp.executors.pool import Pool, Worker, work
 
@@ -55,7 +55,7 @@ class Submitit(Workers):
                 "if __name__ == '__main__', so that its jobs can import it"
             )
         if find_spec("submitit") is None:
-            raise AlpError('the executor submitit needs submitit: pip install "alp[slurm]"')
+            raise AlpError(f"the executor submitit needs submitit: {install('slurm')}")
         from submitit import AutoExecutor
 
         if self.folder is None and AutoExecutor.which() != "local":

@@ -16,6 +16,7 @@ from alp.bench.run import baseline_names, baselines_before
 from alp.defences import Defended
 from alp.defences.base import Defence
 from alp.defences.transforms import JPEG
+from alp.errors import install
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.workspace import Workspace
 from alp.records import Record
@@ -94,7 +95,7 @@ def _baselines(model: Defended, small: bool) -> tuple[dict[str, Defence], list[s
     names, warnings = baseline_names(), []
     if find_spec("diffusers") is None:
         warnings.append(
-            'the published network is left out: it needs diffusers (pip install "alp[baselines]")'
+            f"the published network is left out: it needs diffusers ({install('baselines')})"
         )
         names = [name for name in names if name not in PUBLISHED]
     elif small:

@@ -27,7 +27,7 @@ from torch import Tensor
 from alp import seeding
 from alp.data import Images
 from alp.defences import Defended, ResNetLite
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 from alp.evaluation import About, generate
 from alp.evaluation.header import attackers, header
 from alp.experiments import EXPERIMENTS, trained
@@ -129,7 +129,7 @@ def _levels(
 ) -> list[Record]:
     if find_spec("sklearn") is None:
         item = workspace.item
-        raise AlpError(f'the experiment {item} needs scikit-learn: pip install "alp[report]"')
+        raise AlpError(f"the experiment {item} needs scikit-learn: {install('report')}")
     about = workspace.about(name, model)
     images = workspace.share_of_images(share)
     return [

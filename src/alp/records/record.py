@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from alp.errors import AlpError, RecordError
+from alp.errors import AlpError, RecordError, install
 from alp.files import write_atomically
 from alp.version import __version__
 
@@ -155,7 +155,7 @@ class Record:
             AlpError: pandas is not installed.
         """
         if find_spec("pandas") is None:
-            raise AlpError('tables need pandas, which is not installed: pip install "alp[interop]"')
+            raise AlpError(f"tables need pandas, which is not installed: {install('interop')}")
         import pandas
 
         frame = pandas.DataFrame(self.columns)

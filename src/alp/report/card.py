@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 from alp.report.format import attack_words, grey_levels, interval, percent, threat_words
 
 _HUB_DATASETS = {"cifar10": "uoft-cs/cifar10"}
@@ -26,7 +26,7 @@ def render_card(manifest: Mapping[str, Any]) -> str:
         AlpError: jinja2 is not installed.
     """
     if find_spec("jinja2") is None:
-        raise AlpError('the model card needs jinja2: pip install "alp[report]"')
+        raise AlpError(f"the model card needs jinja2: {install('report')}")
     from jinja2 import Environment, StrictUndefined
 
     rows, default = manifest["rows"], manifest["default"]

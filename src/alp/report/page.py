@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from alp.errors import AlpError
+from alp.errors import AlpError, install
 from alp.files import write_atomically
 from alp.records import (
     KIND_BENCH,
@@ -88,7 +88,7 @@ def write_report(
     for module in ("jinja2", "matplotlib"):
         if find_spec(module) is None:
             raise AlpError(
-                f'the report needs {module}, which is not installed: pip install "alp[report]"'
+                f"the report needs {module}, which is not installed: {install('report')}"
             )
     from alp.report.figures import FIGURES
 

@@ -22,7 +22,7 @@ from alp.defences.checkpoint import load_model, not_finite, save, weights_digest
 from alp.defences.packaged import require_classifier
 from alp.defences.referenced import references_of
 from alp.defences.trainable import Trainable
-from alp.errors import AlpError, CheckpointError, TrainingError
+from alp.errors import AlpError, CheckpointError, TrainingError, install
 from alp.executors import is_first_process
 from alp.files import exists, expanded, read_json, require_shape, require_writable, write_json
 from alp.training.base import Start, build_task
@@ -98,7 +98,7 @@ def train(
         AlpError: the training engine, or a tracker, is not installed or cannot start.
     """
     if find_spec("lightning_fabric") is None:
-        raise AlpError('training needs lightning_fabric: pip install "alp[train]"')
+        raise AlpError(f"training needs lightning_fabric: {install('train')}")
     from alp.training.engine import build_engine, limit_threads, peak_memory
     from alp.training.loop import Run, fit
 

@@ -100,7 +100,7 @@ def test_a_missing_library_says_how_to_install_it(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
     attack = LIBRARY_ATTACKS[name]()
-    message = rf'{type(attack).__name__} needs {package}, .*: pip install "alp\[attacks\]"'
+    message = rf'{type(attack).__name__} needs {package}, .*: pip install -e "\.\[attacks\]"'
     with pytest.raises(AlpError, match=message):
         attack(constant, X, Y, Linf(0.1), SOURCE)
 

@@ -108,8 +108,8 @@ def test_timm_with_its_transform_and_head(timm, place, new_images) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("timm:toy", r"pip install \"alp\[timm\]\""),
-        ("hf:toy", r"pip install \"alp\[transformers\]\""),
+        ("timm:toy", r"pip install -e \"\.\[timm\]\""),
+        ("hf:toy", r"pip install -e \"\.\[transformers\]\""),
         ("robustbench:toy", "needs robustbench"),
     ],
 )

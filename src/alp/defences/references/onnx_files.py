@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from alp.config import FrameConfig, class_names
 from alp.defences.references import REFERENCES, Found, Reference
-from alp.errors import AlpError, CheckpointError
+from alp.errors import AlpError, CheckpointError, install
 from alp.files import exists, expanded
 
 
@@ -94,7 +94,7 @@ def _session(path: Path) -> Any:
         import onnxruntime
     except ImportError as error:
         raise AlpError(
-            'FILE.onnx needs onnxruntime, which is not installed: pip install "alp[onnx]"'
+            f"FILE.onnx needs onnxruntime, which is not installed: {install('onnx')}"
         ) from error
     try:
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

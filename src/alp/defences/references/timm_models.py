@@ -7,7 +7,7 @@ from typing import Any
 from alp import seeding
 from alp.config import FrameConfig
 from alp.defences.references import REFERENCES, Found, Reference
-from alp.errors import AlpError, CheckpointError
+from alp.errors import AlpError, CheckpointError, install
 from alp.files import exists, expanded
 
 _KNOWN = 5
@@ -74,7 +74,7 @@ def _timm() -> Any:
         import timm.data
     except ModuleNotFoundError as error:
         if error.name == "timm":
-            raise AlpError('timm:NAME needs timm: pip install "alp[timm]"') from error
+            raise AlpError(f"timm:NAME needs timm: {install('timm')}") from error
         raise AlpError(
             f"timm cannot be imported without {error.name}; install the build of it that belongs "
             "to the installed torch (the selector on pytorch.org has both)"

@@ -8,7 +8,7 @@ from typing import Any
 
 from alp.config import FrameConfig
 from alp.defences.references import REFERENCES, Found, Reference
-from alp.errors import AlpError, CheckpointError, ConfigError
+from alp.errors import AlpError, CheckpointError, ConfigError, install
 from alp.files import exists, expanded
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -32,7 +32,7 @@ def open_transformers(reference: Reference) -> Found:
         from transformers import AutoModelForImageClassification
     except ImportError as error:
         raise AlpError(
-            f'hf:NAME needs transformers ({error}): pip install "alp[transformers]"'
+            f"hf:NAME needs transformers ({error}): {install('transformers')}"
         ) from error
     local = expanded(reference.place)
     place = str(local) if exists(local, Path.is_dir) else reference.place
