@@ -22,6 +22,7 @@ from alp.errors import AlpError, ConfigError, RecordError
 from alp.evaluation import Point
 from alp.experiments import EXPERIMENTS, trained
 from alp.experiments.compact import COMPACT, NAME
+from alp.experiments.cost import TRIAL
 from alp.experiments.free_widths import OBJECTIVES, WIDTHS
 from alp.experiments.protocol import Protocol
 from alp.experiments.reproduce import reproduce
@@ -54,6 +55,7 @@ ITEMS = sorted(EXPERIMENTS)
 KINDS = {
     "hierarchy": {KIND_ROBUSTNESS},
     "sigma": {KIND_TRAINING},
+    "sigma-starts": {KIND_TRAINING},
     "tsne": {KIND_EMBEDDING},
     "zero-shot-tsne": {KIND_EMBEDDING},
     "spectra": {KIND_SPECTRA, KIND_POINTS},
@@ -112,7 +114,7 @@ def test_captions_say_protocol_images_and_seed(whole: Path, item: str, protocol)
     caption = FIGURES[item].caption(records_of(whole, item))
     assert re.search(r"seeds? 0", caption)
     assert caption.endswith(".")
-    if item not in ("sigma", "speed"):
+    if item not in ("sigma", "sigma-starts", "speed"):
         assert re.search(r"\d+ images? of tiny \(test\)", caption)
         assert "L\u221e" in caption
     if item == "sweep":
@@ -150,7 +152,7 @@ def test_foreign_records_are_refused(whole: Path, item: str) -> None:
 
 def test_models_are_trained_once_for_all(whole: Path) -> None:
     places = sorted(path.name for path in (whole / "models").iterdir())
-    per_trial = [f"{name}-{n}" for name in ("purifier", "standalone", "defended") for n in (0, 1)]
+    per_trial = [f"{name}-{n}" for name in TRIAL for n in (0, 1)]
     variants = ["c16-26.2dB", "c128-26.2dB", "c512-26.2dB", "c64-20dB", "c64-24dB", "c64-29dB"]
     variants += ["c64-26.2dB-stride8"]
     of_variants = [f"{name}-{v}" for name in ("purifier", "defended") for v in variants]
@@ -159,13 +161,14 @@ def test_models_are_trained_once_for_all(whole: Path) -> None:
     of_radii = [f"eps-{grey}-0" for grey in (0, 2, 8)]
     kinds = ("residual", "depthwise", "attention")
     of_kinds = [f"{kind}-{how}" for kind in kinds for how in ("standard", "adversarial")]
-    alone = ["standard", "adversarial", *of_readings, *of_radii, *of_kinds]
+    alone = [*of_readings, *of_radii, *of_kinds]
     of_levels = [f"purifier-at-{sigma}" for sigma in ("0", "0.5", "1", "2")]
     free = [
         f"purifier-c{width}-{objective.replace(' ', '-')}"
         for width in WIDTHS
         for objective in OBJECTIVES
     ]
+    alone += ["purifier-from-0.1", "purifier-from-1"]
     alone += ["diffusion", *of_levels, *free]
     assert places == sorted([*alone, *per_trial, *of_variants])
 
@@ -277,7 +280,7 @@ def test_given_weights_stand_in_for_the_trainings_of_the_first_trial(
 ) -> None:
     folder = tmp_path / "weights"
     folder.mkdir()
-    for name, place in (("adversarial", "adversarial"), ("defended", "defended-0")):
+    for name, place in (("adversarial", "adversarial-0"), ("defended", "defended-0")):
         shutil.copy(
             whole / "models" / place / "weights.safetensors", folder / f"{name}.safetensors"
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made import IMAGES, found, kept, points
+from made import CIFAR10, IMAGES, found, kept, points
 
-from alp.records import Kept
+from alp.records import KIND_TRAINING, Kept, Record
+from alp.records.record import LAYOUTS
 
 
 def test_the_deviation_of_each_record_of_the_trials_counts(make_record) -> None:
@@ -41,6 +42,24 @@ def test_a_mean_over_trials_has_the_interval_of_student(make_record) -> None:
     assert two.interval == "0.083 to 0.337; SD 0.014"
     (one,) = found(trials[:1], "sigma.mean").findings
     assert one.interval == ""
+
+
+def trained(item: str, sigma: float, number: int, start: float) -> Kept:
+    """The curves of a training that ends at ``sigma``."""
+    header = {"kind": "training", "name": "purifier", "seed": 0, "trial": number, "steps": 1}
+    header |= {"batch_size": 1, "psnr": 26.2, "start": start, "sigma": sigma, **CIFAR10}
+    names = LAYOUTS[KIND_TRAINING].columns
+    return kept(Record(header, {name: np.ones(1) for name in names}), item, number)
+
+
+def test_sigma_is_stable_over_trials_and_over_starts_each() -> None:
+    trials = [trained("sigma", sigma, n, 0.5) for n, sigma in enumerate((0.98, 1.0, 1.02))]
+    starts = [trained("sigma-starts", s, n, s) for n, s in enumerate((0.9, 1.0, 1.1))]
+    first, second = found([*trials, *starts], "sigma.stable").findings
+    assert (first.protocol, first.value) == ("3 trials", pytest.approx(2))
+    assert (second.protocol, second.value) == ("starts 0.9, 1, 1.1", pytest.approx(10))
+    assert (first.holds, second.holds) == (True, False)
+    assert len(found(trials, "sigma.stable").findings) == 1
 
 
 def curve(first: float, spread: float) -> Kept:

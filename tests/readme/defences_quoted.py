@@ -9,6 +9,7 @@ from quoted import ends, gain, per_cent, record, verdict
 
 import alp
 from alp.bench.published import PublishedUNet
+from alp.deploy.backends import PRECISIONS
 from alp.records import (
     conclude,
 )
@@ -144,8 +145,7 @@ def queries() -> Iterator[str]:
         for each in ("cifar10-lite-standard", "stolen")
     )
     answers = recipe("distilled", "cpu").stage.optim.epochs * TRAINING_IMAGES
-    yield f"It ends after {answers:,.0f} answers"
-    yield f"the copy leaves {copy} %"
+    yield f"trains a copy from {answers:,.0f} answers: what fools the copy leaves {copy} %"
     yield f"fine-tuned from ({close} %; {len(ours)} test images"
 
 
@@ -162,7 +162,11 @@ def autoattack() -> Iterator[str]:
 
 def speed() -> Iterator[str]:
     bench = record("bench/bench")
-    found = [each for each in rows(bench) if each.batch == 1]
+    every = rows(bench)
+    batches = sorted({each.batch for each in every if each.what == "draw"})
+    precisions = [p for p in PRECISIONS if any(each.precision == p for each in every)]
+    yield f"--batches {' '.join(map(str, batches))} --precisions {' '.join(precisions)}"
+    found = [each for each in every if each.batch == 1]
 
     def of_engine(backend: str, precision: str, what: str) -> Any:
         chosen = best(found, 1, precision, backend)
@@ -183,6 +187,8 @@ def speed() -> Iterator[str]:
     yield f"interval {draws.low:.1f} to {draws.high:.1f}; the paper"
     yield f"consensus {consensus.value:.1f} times ({consensus.low:.1f} to {consensus.high:.1f};"
     yield f"{of_engine('openvino', 'float32', 'consensus').draws:.1f} draws on average"
+    yield f"one draw has {of_engine('openvino', 'float32', 'draw').mean:.1f} ms"
+    yield f"in one run of {bench.header['rounds']} rounds"
     eager = of_engine("eager", "float32", "draw").median
     small = ratio(trained.series, of_engine("openvino", "float32", "draw").series)
     yield f"One draw is {small.value:.0f} times faster than DiffPure"

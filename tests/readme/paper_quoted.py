@@ -122,7 +122,7 @@ def page() -> Iterator[str]:
     assert of("field.magnet", "worst case") == of("field.hgd", "worst case") == [0]
     boundary = record("attacks/records/baseline-l2-black-box")
     attacks = {e["attack"]["name"]: e["attack"] for e in boundary.header["entries"]}
-    yield f"in {attacks['boundary']['steps']} steps ({len(boundary)} images)"
+    yield f"within the radius in {attacks['boundary']['steps']} steps ({len(boundary)} images)"
     asked = "linf, rays, 1,000 answers"
     assert of("field.boundary", "l2") == [0]
     images = len(record("queries/records/cifar10-lite-standard"))
@@ -143,7 +143,12 @@ def page() -> Iterator[str]:
     )
     assert claims()["sigma.stable"].status == "reproduced"
     sigmas = [record(f"sigma/records/purifier-{n}").header["sigma"] for n in TRIALS]
-    yield f"a sigma of {min(sigmas):.3f} to {max(sigmas):.3f}"
+    others = [
+        record(f"sigma-starts/records/purifier-from-{start}").header["sigma"]
+        for start in ("0.1", "1")
+    ]
+    words = "sigma end at {:.3f} to {:.3f}, and from other starts at {:.3f} and {:.3f}"
+    yield words.format(min(sigmas), max(sigmas), *others)
     many, few = (record(f"{item}/records/defended-0") for item in ("hierarchy", "reliability"))
     words = "deviates by {:.1f} points on {:,} images, by {:.1f} on {} [1.94]"
     table, figure = of("hierarchy.a-alp-at.sd")
@@ -177,9 +182,9 @@ def page() -> Iterator[str]:
     shares = (per_cent(own_class(blind, name), 0) for name in ("attacked", "purified"))
     yield "({} to {} % own-class neighbours)".format(*shares)
     yield "by +{:.1f} under `single`, ".format(*of("zero-shot.unmodified", "single"))
-    yield "at {} % clean in place of {} %. AT".format(
-        *(clean(f"unmodified/records/{name}") for name in ("before-baseline", "baseline"))
-    )
+    names = [f"unmodified/records/{name}" for name in ("before-baseline", "baseline")]
+    words = "at {} % clean in place of {} % ({} draws). AT"
+    yield words.format(*map(clean, names), record(names[0]).header["draws"])
     yield "costs {:.1f} points".format(-of("zero-shot.at", "single")[0])
     assert len(list((RESULTS / "readings/records").glob("*.json"))) == 7, "seven readings"
     small, fixed, free = (
@@ -228,8 +233,8 @@ def bands() -> Iterator[str]:
     )
     radial = np.hypot(*np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32)))
     even = per_cent((radial >= 0.25).mean(), 0)
-    yield f"{per_cent(before, 0)} % of its power is at the high ones, behind the purifier"
-    yield f"{per_cent(behind, 0)} %, and of even power {even} % would"
+    yield f"carry {per_cent(before, 0)} % of the attack's power before the purifier"
+    yield f"and {per_cent(behind, 0)} % behind it, and would carry {even} % of noise"
 
 
 def bottlenecks() -> Iterator[str]:

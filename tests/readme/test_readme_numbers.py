@@ -13,7 +13,7 @@ from paper_quoted import bottlenecks, hierarchy, limits, page, trained_sweep, wi
 from quoted import ROOT, TRIALS, of, per_cent, record
 
 TERMS = {
-    "certificates": "cifar10 cifar10 cifar10 L2 1,000 0.001 8/255 bfloat16 bfloat16 55 2",
+    "certificates": "cifar10 cifar10 cifar10 cifar10 L2 1,000 0.001 8/255 bfloat16 bfloat16 55 2",
     "data and images": "64 100 200 256 cifar10 10 512 512 512 1,000 150 512 128",
     "models": "cifar10 cifar10 cifar10",
     "threats": "8/255 8/255 8/255 7 2/255",
@@ -73,5 +73,12 @@ def test_what_did_not_work_has_the_sigma_of_the_records() -> None:
     sigmas = [record(f"sigma/records/purifier-{n}").header["sigma"] for n in TRIALS]
     apart = (max(sigmas) - min(sigmas)) / np.mean(sigmas)
     words = f"end at {min(sigmas):.3f} to {max(sigmas):.3f} ({per_cent(apart)} % apart"
-    (deviation,) = of("sigma.stable")
+    (deviation,) = of("sigma.stable", "5 trials")
     assert f"{words}, standard deviation {deviation:.1f} %)" in text
+    starts = [record(f"sigma-starts/records/purifier-from-{n}").header for n in ("0.1", "1")]
+    assert (
+        "from {} and {} at {:.3f} and {:.3f} (".format(
+            *(each["start"] for each in starts), *(each["sigma"] for each in starts)
+        )
+        in text
+    )

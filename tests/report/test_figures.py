@@ -154,19 +154,30 @@ def test_variants_stand_in_the_order_of_their_widths() -> None:
         FIGURES["bottleneck"].draw([points("bottleneck", {("clean", 0.0, None): 1})])
 
 
-def test_sigma_of_all_trials_and_its_mean() -> None:
-    def trial(number, sigma):
-        columns = {"step": np.array([1.0, 2.0]), "sigma": np.array([0.5, sigma])}
-        columns |= {k: np.array([1.0, 2.0]) for k in ("latent_snr", "bits_per_latent", "mse")}
-        header = _header(KIND_TRAINING, "sigma", steps=2, batch_size=500, psnr=26.2)
-        return Record(header | {"trial": number, "seed": number, "sigma": sigma}, columns)
+def training(number: int, sigma: float, **more: float) -> Record:
+    columns = {"step": np.array([1.0, 2.0]), "sigma": np.array([0.5, sigma])}
+    columns |= {k: np.array([1.0, 2.0]) for k in ("latent_snr", "bits_per_latent", "mse")}
+    header = _header(KIND_TRAINING, "sigma", steps=2, batch_size=500, psnr=26.2, **more)
+    return Record(header | {"trial": number, "seed": number, "sigma": sigma}, columns)
 
-    records = [trial(0, 0.2), trial(1, 0.24)]
+
+def test_sigma_of_all_trials_and_its_mean() -> None:
+    records = [training(0, 0.2), training(1, 0.24)]
     axes = FIGURES["sigma"].draw(records).axes
     assert lines(axes[0])["trial 1"].tolist() == [[0.5, 0.5], [1, 0.24]]
     assert lines(axes[0])["mean 0.220"][:, 1].tolist() == pytest.approx([0.22, 0.22])
     assert "sigma 0.220 (SD 0.0283)" in FIGURES["sigma"].caption(records)
-    assert "2 trials, seeds 0, 1" in FIGURES["sigma"].caption(records)
+    caption = FIGURES["sigma"].caption(records)
+    assert "2 trainings, seeds 0, 1" in caption
+
+
+def test_sigma_from_several_starts_is_named_by_them() -> None:
+    records = [training(0, 0.2, start=0.1), training(0, 0.24, start=0.5)]
+    named = lines(FIGURES["sigma-starts"].draw(records).axes[0])
+    assert named["from 0.1"].tolist() == [[0.5, 0.5], [1, 0.2]]
+    assert "from 0.5" in named
+    caption = FIGURES["sigma-starts"].caption(records)
+    assert "2 trainings, sigma at the start 0.1, 0.5, seeds 0" in caption
 
 
 def _png(level):
@@ -175,9 +186,9 @@ def _png(level):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def pictures(**columns):
+def pictures(trial=0, **columns):
     sets = ["clean", "attacked", "purified"]
-    header = _header(KIND_PICTURES, "grids", sets=sets, level="single", images=2)
+    header = _header(KIND_PICTURES, "grids", sets=sets, level="single", images=2, trial=trial)
     made = {"index": np.arange(2), "label": np.array([0, 1])}
     for name, level in zip(sets, (100, 103, 90), strict=True):
         made[f"{name}_png"] = np.array([_png(level)] * 2)
@@ -193,6 +204,16 @@ def test_the_difference_is_ten_times_what_was_added() -> None:
     assert axes[0].get_xlabel() == "cat\n50 %"
     right, wrong = (each.xaxis.label.get_color() for each in axes[:2])
     assert right != wrong, "the second image is a dog"
+
+
+def test_a_further_trial_adds_what_it_purifies_whatever_the_order_of_the_records() -> None:
+    other = pictures(1, purified_png=np.array([_png(80)] * 2), attacked_png=np.array([_png(0)] * 2))
+    figure = FIGURES["grids"].draw([other, pictures()])
+    shown = [each.images[0].get_array()[0, 0].tolist()[0] for each in figure.axes]
+    assert shown == [100, 100, 103, 103, 158, 158, 90, 90, 80, 80]
+    assert figure.axes[8].get_ylabel() == "trial 1"
+    assert "further trials" in FIGURES["grids"].caption([other, pictures()])
+    assert "further trials" not in FIGURES["grids"].caption([pictures()])
 
 
 @pytest.mark.parametrize("text", ["no base64!", base64.b64encode(b"no picture").decode(), ""])

@@ -1,7 +1,7 @@
 """The paper's appendix: pictures, and how far purification takes images from themselves.
 
-Records: ``pictures`` (:mod:`alp.records.record`) of A-ALP + AT of trial 0, one image of
-each of the first classes; and for each trial ``points`` (:mod:`alp.records.points`) with
+Records, of A-ALP + AT of each trial: ``pictures`` (:mod:`alp.records.record`), one image of each
+of the first classes, attacked through that trial; and ``points`` (:mod:`alp.records.points`) with
 the clean point alone, whose PSNR an image is the distribution.
 """
 
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from alp.data import Images
 from alp.defences import Defended
+from alp.evaluation import About
 from alp.evaluation.grid import Point
 from alp.evaluation.header import attackers, header
 from alp.experiments import EXPERIMENTS, trained
@@ -36,27 +38,34 @@ SHARE = 0.5
 
 @EXPERIMENTS.register("grids", order=7, summary="appendix: pictures, and the distribution of PSNR")
 def grids(workspace: Workspace) -> list[Record]:
-    """The pictures of the first trial, and the distributions of all."""
-    model = trained.defended(workspace, 0)
-    about = workspace.about(trained.DEFENDED, model)
-    records = [workspace.record("pictures-0", about, lambda: _pictures(workspace, model))]
+    """Pictures and distribution of every trial, on the same images."""
     images = workspace.share_of_images(SHARE)
-    records += [
-        workspace.points(
-            f"defended-{trial}",
-            trained.DEFENDED,
-            trained.defended(workspace, trial),
-            workspace.protocol.attack,
-            [Point()],
-            images,
-            trial=trial,
-        )
+    return [
+        record
         for trial in range(workspace.protocol.trials)
+        for record in _of_trial(workspace, trial, images)
     ]
-    return records
 
 
-def _pictures(workspace: Workspace, model: Defended) -> Record:
+def _of_trial(workspace: Workspace, trial: int, images: Images) -> tuple[Record, Record]:
+    model = trained.defended(workspace, trial)
+    told = workspace.about(trained.DEFENDED, model, trial)
+    pictures = workspace.record(
+        f"pictures-{trial}", told, lambda: _pictures(workspace, model, told)
+    )
+    distribution = workspace.points(
+        f"defended-{trial}",
+        trained.DEFENDED,
+        model,
+        workspace.protocol.attack,
+        [Point()],
+        images,
+        trial=trial,
+    )
+    return pictures, distribution
+
+
+def _pictures(workspace: Workspace, model: Defended, told: About) -> Record:
     protocol = workspace.protocol
     images = workspace.test_images.take(min(PICTURES, len(workspace.test_images)), protocol.seed)
     columns: dict[str, NDArray[Any]] = {
@@ -78,7 +87,6 @@ def _pictures(workspace: Workspace, model: Defended) -> Record:
         "sets": list(SETS),
     }
     where = {"seed": protocol.seed, "batch_size": len(images), "device": workspace.device}
-    told = workspace.about(trained.DEFENDED, model)
     begun = header(KIND_PICTURES, told, images, protocol.threat, where, own)
     return Record(begun, columns)
 

@@ -25,18 +25,17 @@ def hierarchy(workspace: Workspace) -> list[Record]:
     Raises:
         AlpError: data, checkpoints or records are damaged or of other settings.
     """
-    records = [
-        workspace.evaluate("baseline", trained.BASELINE, trained.standard(workspace).defence),
-        workspace.evaluate("adversarial", trained.AT, trained.adversarial(workspace).defence),
+    rows: list[tuple[str, str, Callable[[int], Defence]]] = [
+        ("baseline", trained.BASELINE, lambda trial: trained.standard(workspace, trial).defence),
+        ("standalone", trained.STANDALONE, lambda trial: trained.standalone(workspace, trial)),
+        ("adversarial", trained.AT, lambda trial: trained.adversarial(workspace, trial).defence),
+        ("defended", trained.DEFENDED, lambda trial: trained.defended(workspace, trial)),
     ]
-    for trial in range(workspace.protocol.trials):
-        alone = trained.standalone(workspace, trial)
-        both = trained.defended(workspace, trial)
-        records += [
-            workspace.evaluate(f"standalone-{trial}", trained.STANDALONE, alone, trial=trial),
-            workspace.evaluate(f"defended-{trial}", trained.DEFENDED, both, trial=trial),
-        ]
-    return records
+    return [
+        workspace.evaluate(f"{place}-{trial}", name, model(trial), trial=trial)
+        for trial in range(workspace.protocol.trials)
+        for place, name, model in rows
+    ]
 
 
 SUITE = "quick"

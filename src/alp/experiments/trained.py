@@ -1,10 +1,11 @@
-"""The models of the paper, each trained once for all experiments.
+"""The models of the paper, each trained once a trial, for all experiments.
 
 Baseline: a standard classifier. AT: an adversarially trained one. Standalone: the purifier with one
 draw before a standard classifier that was fine-tuned on purified images. A-ALP + AT: the purifier
 with the consensus before the adversarially trained classifier, fine-tuned adversarially on purified
 images. Zero-shot: the purifier before a classifier that was trained without it, and is left as it
-is. What has a purifier is trained once a trial, each trial from its own seed.
+is. Each trial trains all of them from its own seed; experiments that compare one model with another
+take those of trial 0.
 """
 
 from __future__ import annotations
@@ -33,20 +34,25 @@ SMALL = {"width": 16, "blocks": 1}
 S = TypeVar("S", bound=Stage)
 
 
-def standard(workspace: Workspace) -> Trained:
-    """The standard classifier."""
-    return workspace.given("standard", 0) or workspace.train("standard", "standard")
+def standard(workspace: Workspace, trial: int = 0) -> Trained:
+    """The standard classifier of a trial."""
+    return _alone(workspace, "standard", trial)
 
 
-def adversarial(workspace: Workspace) -> Trained:
-    """The adversarially trained classifier."""
-    return workspace.given("adversarial", 0) or workspace.train("adversarial", "adversarial")
+def adversarial(workspace: Workspace, trial: int = 0) -> Trained:
+    """The adversarially trained classifier of a trial."""
+    return _alone(workspace, "adversarial", trial)
 
 
 def purifier(workspace: Workspace, trial: int) -> Trained:
     """The purifier of a trial."""
-    given = workspace.given("purifier", trial)
-    return given or workspace.train(f"purifier-{trial}", "purifier", trial=trial)
+    return _alone(workspace, "purifier", trial)
+
+
+def _alone(workspace: Workspace, name: str, trial: int) -> Trained:
+    """A model that no other is needed for."""
+    given = workspace.given(name, trial)
+    return given or workspace.train(f"{name}-{trial}", name, trial=trial)
 
 
 def standalone(workspace: Workspace, trial: int) -> Defended:
@@ -56,7 +62,7 @@ def standalone(workspace: Workspace, trial: int) -> Defended:
         "standard-purified",
         trial=trial,
         purifier=purifier(workspace, trial).path,
-        classifier=standard(workspace).path,
+        classifier=standard(workspace, trial).path,
     )
     return with_draws(made.model, 1)
 
@@ -68,7 +74,7 @@ def defended(workspace: Workspace, trial: int) -> Defended:
         "adversarial-purified",
         trial=trial,
         purifier=purifier(workspace, trial).path,
-        classifier=adversarial(workspace).path,
+        classifier=adversarial(workspace, trial).path,
     )
     return with_draws(made.model, workspace.protocol.draws)
 

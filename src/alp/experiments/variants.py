@@ -2,7 +2,7 @@
 
 ``sigma``: the paper's figure 2, sigma against training, a line a trial; records of the kind
 ``training`` (:mod:`alp.records.record`) with sigma, the latent's signal-to-noise ratio and its
-bits, without which a sigma says nothing.
+bits, without which a sigma says nothing. ``sigma-starts``: the same from other starts of sigma.
 
 ``bottleneck``: latents of 16 to 512 channels at equal spatial size (the paper's claim: a wide
 latent passes the attack through). ``rate-distortion``: the usual latent as the constraint on the
@@ -17,6 +17,7 @@ its pixels), ``bits_per_latent`` and ``latent_snr``.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from alp.records import KIND_TRAINING, Record
 from alp.records.record import LAYOUTS
 from alp.seeding import recorded
 from alp.training.losses import rate
+from alp.training.recipes import stage_of
+from alp.training.stages import PurifierStage
 from alp.training.train import Trained
 
 CURVES = LAYOUTS[KIND_TRAINING].columns
@@ -46,8 +49,29 @@ def sigma(workspace: Workspace) -> list[Record]:
 def _of_trial(workspace: Workspace, trial: int) -> Record:
     # Not the weights that a protocol may give: they have no curve.
     trained = workspace.train(f"purifier-{trial}", "purifier", trial=trial)
+    return _curves(workspace, f"purifier-{trial}", trained, trial)
+
+
+STARTS = (0.1, 0.5, 1.0)
+"""Noise levels that a training starts at: the usual one, and one on either side."""
+
+
+@EXPERIMENTS.register("sigma-starts", order=23, summary="figure 2 from other starts of sigma")
+def sigma_starts(workspace: Workspace) -> list[Record]:
+    """The curves of one seed from each start."""
+    return [_of_start(workspace, start) for start in STARTS]
+
+
+def _of_start(workspace: Workspace, start: float) -> Record:
+    usual = stage_of("purifier", workspace.protocol.scale, PurifierStage)
+    stage = replace(usual, purifier=replace(usual.purifier, sigma=start))
+    place = "purifier-0" if stage == usual else f"purifier-from-{start:g}"
+    return _curves(workspace, place, workspace.train(place, "purifier", stage=stage), 0)
+
+
+def _curves(workspace: Workspace, place: str, trained: Trained, trial: int) -> Record:
     about = workspace.about("purifier", trained.model, trial)
-    return workspace.record(f"purifier-{trial}", about, lambda: _record(workspace, trained, about))
+    return workspace.record(place, about, lambda: _record(workspace, trained, about))
 
 
 def _record(workspace: Workspace, trained: Trained, about: About) -> Record:
@@ -63,6 +87,7 @@ def _record(workspace: Workspace, trained: Trained, about: About) -> Record:
         "steps": kept["steps"],
         "batch_size": kept["settings"]["optim"]["batch_size"],
         "psnr": kept["settings"]["rate"]["psnr"],
+        "start": kept["settings"]["purifier"]["sigma"],
         "data": {"name": kept["data"], "split": kept["split"]},
         "data_digest": kept["data_digest"],
         "sigma": trained.model.sigma,  # type: ignore[union-attr]

@@ -297,7 +297,7 @@ KIND_TRAINING = "training"
 ``sigma``, ``latent_snr`` (power of the latent mean over the noise's), ``bits_per_latent`` (rate
 in bits a latent value) and ``mse`` (on [0,1]), means over the stretch. Header: ``trial``, ``seed``,
 ``steps``, ``batch_size``, ``data``, ``psnr`` (dB that the constraint asks for), ``sigma`` (the
-final one), ``weights``."""
+final one), ``weights``, and in newer records ``start`` (sigma before the first step)."""
 
 KIND_EMBEDDING = "embedding"
 """Penultimate features in the plane, one row an image: ``index``, ``label``; for each set
@@ -309,7 +309,8 @@ left out, in the space of the features, that have its class). Header: ``sets``, 
 KIND_PICTURES = "pictures"
 """Pictures, one row an image: ``index``, ``label``; for each set (``clean``, ``attacked``,
 ``purified``) ``<set>_png`` (base64 of a PNG file), ``<set>_prediction``, ``<set>_confidence``
-(softmax of the logits that decide). Header: ``sets``, ``threat``, ``attack``, ``level``."""
+(softmax of the logits that decide). Header: ``trial``, ``sets``, ``threat``, ``attack``,
+``level``."""
 
 KIND_SPECTRA = "spectra"
 """Spectra, one row an image: ``index``, ``label``; for each set (``attack``; ``behind``, what is
@@ -385,7 +386,7 @@ LAYOUTS: dict[str, Layout] = {
         ("difference", "fresh"),
     ),
     KIND_PICTURES: Layout(
-        (*_COMMON, "draws", "attack", "threat", "level", "sets"),
+        (*_COMMON, "trial", "draws", "attack", "threat", "level", "sets"),
         ("index", "label"),
         "sets",
         ("png", "prediction", "confidence"),

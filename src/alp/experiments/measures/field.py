@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp.experiments.claims import Claim
-from alp.experiments.measures.base import Runs, Value, difference, named, shared_rows
+from alp.experiments.measures.base import (
+    Runs,
+    Value,
+    difference,
+    mean_of_trials,
+    named,
+    same_images,
+    shared_rows,
+)
 from alp.experiments.measures.honest import clean_share, under
 from alp.records import KIND_VERDICT, Kept, robust_share, worst
 from alp.records.certificates import summarise_certificates
@@ -30,36 +38,44 @@ CERTIFICATES = "certificates"
 
 
 def harm(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that an attack alone takes from a row, by the norm of its threat: Linf first."""
-    for each in _attacked(runs, claim):
-        left = _left_by(each, claim.attack)
-        if left is not None:
-            yield difference(_norm(each), clean_share(each), left, [each])
+    """Points that an attack alone takes from a row, mean over trials, by the norm of its threat:
+    Linf first."""
+    for norm, records in _attacked(runs, claim):
+        left = [_left_by(each, claim.attack) for each in records]
+        clean = mean_of_trials([clean_share(each) for each in records])
+        yield difference(norm, clean, mean_of_trials(left), records)
 
 
 def stronger(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Points that an attack alone takes from a row above what the attack ``against`` takes, on the
-    same images, by the norm of their threat: Linf first."""
-    for each in _attacked(runs, claim):
-        more, less = (_left_by(each, name) for name in (claim.attack, claim.against))
-        if more is not None and less is not None:
-            yield difference(_norm(each), less, more, [each])
+    same images, mean over trials, by the norm of their threat: Linf first."""
+    for norm, records in _attacked(runs, claim, claim.against):
+        more, less = (
+            mean_of_trials([_left_by(each, name) for each in records])
+            for name in (claim.attack, claim.against)
+        )
+        yield difference(norm, less, more, records)
 
 
-def _attacked(runs: Runs, claim: Claim) -> list[Kept]:
-    """The records of the row, Linf first."""
-    records = named(runs.get(ITEM, ()), claim.row)
-    verdicts = [each for each in records if each.record.kind == KIND_VERDICT]
-    return sorted(verdicts, key=_norm, reverse=True)
+def _attacked(runs: Runs, claim: Claim, *others: str) -> list[tuple[str, list[Kept]]]:
+    """The norms, Linf first, and the trials of the row that the attack, and ``others``, met on the
+    same images."""
+    wanted = {claim.attack, *others}
+    of_norm: dict[str, list[Kept]] = {}
+    for each in named(runs.get(ITEM, ()), claim.row):
+        if each.record.kind == KIND_VERDICT:
+            entries = each.record.header["entries"]
+            if wanted <= {entry["attack"]["name"] for entry in entries}:
+                of_norm.setdefault(_norm(each), []).append(each)
+    found = [(norm, records) for norm, records in of_norm.items() if same_images(records)]
+    return sorted(found, reverse=True)
 
 
-def _left_by(kept: Kept, attack: str) -> NDArray[np.floating] | None:
-    """The share of predictions that an attack leaves right, (n,); None where it is not there."""
+def _left_by(kept: Kept, attack: str) -> NDArray[np.floating]:
+    """The share of predictions that an attack, which the record has, leaves right, (n,)."""
     header = kept.record.header
-    for entry in header["entries"]:
-        if entry["attack"]["name"] == attack:
-            return worst(kept.record.columns, [entry["name"]], header["evaluations"])
-    return None
+    name = next(e["name"] for e in header["entries"] if e["attack"]["name"] == attack)
+    return worst(kept.record.columns, [name], header["evaluations"])
 
 
 def decides(runs: Runs, claim: Claim) -> Iterator[Value]:

@@ -151,12 +151,20 @@ def _variants(runs: Runs, claim: Claim) -> Iterator[tuple[str, list[Kept]]]:
 
 
 def sigma_spread(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """The deviation of the learned sigma over trials, in per cent of its mean."""
-    records = _trained(runs, claim)
-    if len(records) > 1:
-        sigmas = [float(each.record.header["sigma"]) for each in records]
-        scale = 100 / mean_sd(sigmas)[0]
-        yield deviation(f"{len(records)} trials", sigmas, records, scale)
+    """The deviation of the learned sigma, in per cent of its mean: over trials, and over the starts
+    of sigma of each further experiment."""
+    trials = _trained(runs, claim)
+    of_starts = [records_of(runs, item, KIND_TRAINING) for item in claim.items[1:]]
+    pairs = [(f"{len(trials)} trials", trials), *((_starts(each), each) for each in of_starts)]
+    for words, records in pairs:
+        if len(records) > 1:
+            sigmas = [float(each.record.header["sigma"]) for each in records]
+            yield deviation(words, sigmas, records, 100 / mean_sd(sigmas)[0])
+
+
+def _starts(records: Sequence[Kept]) -> str:
+    starts = sorted(float(each.record.header["start"]) for each in records)
+    return f"starts {', '.join(f'{start:g}' for start in starts)}"
 
 
 def returned(runs: Runs, claim: Claim) -> Iterator[Value]:

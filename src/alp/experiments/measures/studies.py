@@ -13,6 +13,7 @@ from alp.experiments.measures.base import (
     Value,
     difference,
     difference_of_means,
+    mean_of_trials,
     named,
     same_images,
 )
@@ -66,24 +67,34 @@ def span(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 def growth(runs: Runs, claim: Claim) -> Iterator[Value]:
     """Times by which the difference of a quantised chain of ``steps`` steps from its float one
-    exceeds that of independent errors, mean over images."""
+    exceeds that of independent errors, mean over images and trials."""
     steps = int((claim.setting or {})["steps"])
-    for each in records_of(runs, claim.items[0], KIND_CHAINS):
-        times = amplification(each.record, steps)
-        if times is not None:
-            found = mean(times)
-            interval = Interval(found.low, found.high)
-            yield Value(scheme(each.record), found.value, [each], interval)
+    for words, records in _chains(runs, claim).items():
+        times = [amplification(each.record, steps) for each in records]
+        followed = [each for each in times if each is not None]
+        if len(followed) == len(records):
+            found = mean(mean_of_trials(followed))
+            yield Value(words, found.value, records, Interval(found.low, found.high))
 
 
 def nearer(runs: Runs, claim: Claim) -> Iterator[Value]:
     """dB by which one quantised chain of ``steps`` steps ends nearer to the float one than another
-    does, on the same noise: of the root mean squares of their distances, mean over images."""
+    does, on the same noise: of the root mean squares of their distances, mean over images and
+    trials."""
     steps = int((claim.setting or {})["steps"])
-    chains = records_of(runs, claim.items[0], KIND_CHAINS)
+    chains = [each for records in _chains(runs, claim).values() for each in records]
     rows, others = (named(chains, name) for name in (claim.row, claim.against))
-    for row, other in zip(rows, others, strict=False) if same_images(chains) else ():
+    if rows and others and same_images(chains):
         near, far = (
-            20 * np.log10(each.record.columns[f"{steps}_difference"]) for each in (row, other)
+            mean_of_trials([20 * np.log10(e.record.columns[f"{steps}_difference"]) for e in trials])
+            for trials in (rows, others)
         )
-        yield difference_of_means(f"{steps} steps", far, near, [row, other], 1.0)
+        yield difference_of_means(f"{steps} steps", far, near, [*rows, *others], 1.0)
+
+
+def _chains(runs: Runs, claim: Claim) -> dict[str, list[Kept]]:
+    """Each way to quantise, and its trials on the same images."""
+    found: dict[str, list[Kept]] = {}
+    for each in records_of(runs, claim.items[0], KIND_CHAINS):
+        found.setdefault(scheme(each.record), []).append(each)
+    return {words: records for words, records in found.items() if same_images(records)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,11 +41,13 @@ def caption(records: Sequence[Record]) -> str:
     shown, distributions = _parts(records)
     texts = []
     if shown:
+        first = shown[0]
+        further = ", and in a row each those of further trials" if shown[1:] else ""
         texts.append(
-            f"{shown.name}: images clean, attacked (attacker: {shown.header['level']}), {_FACTOR} "
-            "times their difference, and one purified draw of the attacked image. Below: "
+            f"{first.name}: images clean, attacked (attacker: {first.header['level']}), {_FACTOR} "
+            f"times their difference, and one purified draw of the attacked image{further}. Below: "
             "prediction and confidence, of the classifier alone for clean and attacked, of the "
-            f"whole defence for purified; coloured where wrong. {terms([shown])}"
+            f"whole defence for purified; coloured where wrong. {terms(shown)}"
         )
     if distributions:
         means = [float(np.mean(_psnr(record))) for record in distributions]
@@ -59,58 +62,73 @@ def caption(records: Sequence[Record]) -> str:
 @drawing("Pictures, and their PSNR", KIND_PICTURES, KIND_POINTS, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
-    """Rows of pictures, clean, attacked, ten times their difference, purified, with prediction and
-    confidence (coloured where they are wrong); below, the distribution of PSNR of each trial."""
+    """Rows of pictures of the first trial, clean, attacked, ten times their difference, purified,
+    and of each further trial the purified ones, with prediction and confidence (coloured where they
+    are wrong); below, the distribution of PSNR of each trial."""
     from matplotlib.figure import Figure
 
     shown, distributions = _parts(records)
-    rows = 4 if shown else 0
-    count = len(shown.columns["index"]) if shown else 1
+    rows = [row for place, record in enumerate(shown) for row in _rows(record, place == 0)]
+    count = len(shown[0].columns["index"]) if shown else 1
     side = WIDTH / (count + 0.5)
-    heights = [side + 0.28] * rows + [1.7] * bool(distributions)
+    heights = [side + 0.28] * len(rows) + [1.7] * bool(distributions)
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.02, hspace=0.0)  # type: ignore[union-attr,call-arg]
     grid = figure.add_gridspec(len(heights), count, height_ratios=heights)
-    if shown:
-        for row, (name, pictures) in enumerate(_rows(shown).items()):
-            for column, picture in enumerate(pictures):
-                axes = tidy(figure.add_subplot(grid[row, column]))
-                axes.imshow(picture)
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_visible(False)
-                _label(axes, shown, name, column)
-                if column == 0:
-                    axes.set_ylabel(name, fontsize=SIZE - 1)
+    for place, row in enumerate(rows):
+        for column, picture in enumerate(row.pictures):
+            axes = tidy(figure.add_subplot(grid[place, column]))
+            axes.imshow(picture)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            _label(axes, row, column)
+            if column == 0:
+                axes.set_ylabel(row.words, fontsize=SIZE - 1)
     if distributions:
-        _boxes(tidy(figure.add_subplot(grid[rows, :])), distributions)
+        _boxes(tidy(figure.add_subplot(grid[len(rows), :])), distributions)
     return figure
 
 
-def _parts(records: Sequence[Record]) -> tuple[Record | None, list[Record]]:
-    """The pictures of the first trial that has some, and the records of the distributions."""
+def _parts(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The pictures of the trials, all of as many images, and the records of the distributions."""
     for record in some(records):
         require(record, KIND_PICTURES if record.kind == KIND_PICTURES else KIND_POINTS)
     pictures = [record for record in records if record.kind == KIND_PICTURES]
-    distributions = [record for record in records if record.kind == KIND_POINTS]
-    return pictures[0] if pictures else None, distributions
+    alike = [each for each in pictures if len(each) == len(pictures[0])]
+    alike.sort(key=lambda each: int(each.header["trial"]))
+    return alike, [record for record in records if record.kind == KIND_POINTS]
 
 
-def _rows(record: Record) -> dict[str, list[NDArray[Any]]]:
-    """Name of a row to its pictures, uint8 (H,W,3)."""
+@dataclass(frozen=True)
+class _Row:
+    """Pictures of one kind and trial."""
+
+    name: str
+    """Which of the record's columns tell prediction and confidence."""
+    words: str
+    pictures: list[NDArray[Any]]
+    """uint8 (H,W,3)."""
+    record: Record
+
+
+def _rows(record: Record, whole: bool) -> list[_Row]:
+    """The rows of a trial: all, or what is purified alone."""
     clean, attacked, purified = (
         [_decoded(text, record) for text in record.columns[f"{name}_png"]]
         for name in ("clean", "attacked", "purified")
     )
+    if not whole:
+        return [_Row("purified", f"trial {record.header['trial']}", purified, record)]
     difference = [
         np.clip(128 + _FACTOR * (a.astype(int) - c), 0, 255).astype(np.uint8)
         for a, c in zip(attacked, clean, strict=True)
     ]
-    return {
-        "clean": clean,
-        "attacked": attacked,
-        f"difference\n\u00d7 {_FACTOR}": difference,
-        "purified": purified,
-    }
+    return [
+        _Row("clean", "clean", clean, record),
+        _Row("attacked", "attacked", attacked, record),
+        _Row("difference", f"difference\n\u00d7 {_FACTOR}", difference, record),
+        _Row("purified", "purified", purified, record),
+    ]
 
 
 def _decoded(text: str, record: Record) -> NDArray[Any]:
@@ -128,18 +146,18 @@ def _decoded(text: str, record: Record) -> NDArray[Any]:
         ) from error
 
 
-def _label(axes: Axes, record: Record, name: str, column: int) -> None:
+def _label(axes: Axes, row: _Row, column: int) -> None:
     """Prediction and confidence below a picture."""
-    if f"{name}_prediction" not in record.columns:
+    columns = row.record.columns
+    if f"{row.name}_prediction" not in columns:
         return
-    predicted = int(record.columns[f"{name}_prediction"][column])
-    confidence = float(record.columns[f"{name}_confidence"][column])
-    right = predicted == int(record.columns["label"][column])
-    words = str(record.header["data"]["classes"][predicted])[:_LETTERS]
+    predicted = int(columns[f"{row.name}_prediction"][column])
+    confidence = float(columns[f"{row.name}_confidence"][column])
+    words = str(row.record.header["data"]["classes"][predicted])[:_LETTERS]
     axes.set_xlabel(
         f"{words}\n{100 * confidence:.0f} %",
         fontsize=SIZE - 2,
-        color=TEXT if right else RED,
+        color=TEXT if predicted == int(columns["label"][column]) else RED,
         labelpad=1,
     )
 
