@@ -40,7 +40,8 @@ class Settings(Attacked):
     At one draw the attack is the very one that 'alp protocol' makes with the same settings."""
 
     weights: Path = field(metadata=POSITIONAL)
-    """Weights file, or packaged name, of a classifier or defended classifier."""
+    """Weights file, packaged name or reference (docs/classifiers.md) of a classifier or defended
+    classifier."""
     images: int | None = None
     """How many images, a fixed class-balanced choice; by default 100, or all of a smaller
     split."""

@@ -35,7 +35,8 @@ class Settings(Chosen, Spread):
     it stopped, and with a larger --budget it casts more votes on the images that are still open."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Weights files, or packaged names, of classifiers that are deterministic, or smoothed."""
+    """Weights files, packaged names or references (docs/classifiers.md) of classifiers that are
+    deterministic, or smoothed."""
     sigma: float | None = None
     """Standard deviation of the noise, on images in [0,1]; by default that of a smoothed model."""
     radii: tuple[float, ...] = (0.0, 0.25, 0.5)

@@ -203,7 +203,8 @@ class Started(Printed):
     for."""
     threads: int = 0
     """Processor threads of each worker, on which the last bit of a result depends; 0 for what the
-    executor has: all cores shared out among processes, 1 elsewhere."""
+    executor has: all cores shared out among processes, 1 elsewhere, and for certify 1 wherever
+    there are several processes."""
 
     def __post_init__(self) -> None:
         positive(self, "processes")

@@ -24,7 +24,8 @@ class Settings(Attacked, Spread):
     extra 'attacks')."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Weights files, or packaged names, of classifiers and defended classifiers."""
+    """Weights files, packaged names or references (docs/classifiers.md) of classifiers and defended
+    classifiers."""
     images: int | None = None
     """How many images, a fixed class-balanced choice; by default 256, or all of a smaller
     split."""

@@ -20,7 +20,7 @@ class Settings(Sized):
     than 1e-4 is refused. alp.deploy.Runtime runs the folder without torch."""
 
     weights: Path = field(metadata=POSITIONAL)
-    """Weights file of a defended classifier."""
+    """Weights file or packaged name of a defended classifier."""
     noise: str = field(default="input", metadata=among(("input", "inside")))
     """input: whoever runs it draws the noise; inside: one more model draws its own."""
     precision: str = field(default="float32", metadata=among(("float32", "int8")))

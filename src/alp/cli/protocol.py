@@ -22,7 +22,8 @@ class Settings(Attacked):
     gets a record in the folder; interrupted, the same command goes on where it stopped."""
 
     weights: tuple[Path, ...] = field(metadata=POSITIONAL)
-    """Weights files, or packaged names, of classifiers and defended classifiers."""
+    """Weights files, packaged names or references (docs/classifiers.md) of classifiers and defended
+    classifiers."""
     knowledge: tuple[str, ...] = field(default=PAPER, metadata=among(PAPER))
     """What the attacker knows: one column each."""
     method: str = field(default="pgd", metadata=among(METHODS))

@@ -44,8 +44,8 @@ class Settings(Sized):
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
     from a packaged one of its size at --scale cpu, and the others from scratch. Of guard and
-    denoiser, the classifier behind them, also a reference such as timm:NAME or net.pt2; of
-    distilled, the teacher, without which the labels teach."""
+    denoiser, the classifier behind them; of distilled, the teacher, without which the labels
+    teach. A reference such as timm:NAME or net.pt2 will do too (docs/classifiers.md)."""
     others: tuple[Path, ...] = ()
     """Further classifiers behind guard or denoiser, or whose attacked images hgd or
     ensemble-adversarial is trained on."""

@@ -95,7 +95,7 @@ def headline(facts: Mapping[str, Any]) -> str:
         f"{percent(defended['worst']['value'])} right against an attacker who holds its weights"
         f"{only}, and {percent(defended['clean']['value'])} where nobody attacks "
         f"({threat_words(facts['threat'])}; without the defence "
-        f"{percent(bare['worst']['value'])} and {percent(bare['clean']['value'])}); "
+        f"{percent(bare['worst']['value'])} attacked and {percent(bare['clean']['value'])} clean); "
         f"{proved}.**"
     )
 
