@@ -67,4 +67,4 @@ def test_packaged_weights_are_not_counted(tmp_path: Path) -> None:
     given = core_minutes(("tsne",), Protocol(trials=1, weights="cifar10-lite"), tmp_path)
     assert (every, given) == (sum(TRIAL.values()) + 2, 2)
     several = core_minutes(("tsne",), Protocol(weights="cifar10-lite"), tmp_path)
-    assert several == 4 + 2  # the packaged one is no trial of the same recipe
+    assert several == TRIAL["defended"] + 2  # the packaged one is no trial of the same recipe

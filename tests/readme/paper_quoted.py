@@ -36,11 +36,9 @@ from alp.records.statistics import paired_difference
 from alp.report.claims import OWN
 
 
-def table(name: str, *, sd: bool) -> dict[str, Any]:
-    paths = (
-        [f"hierarchy/records/{name}-{n}" for n in TRIALS] if sd else [f"hierarchy/records/{name}"]
-    )
-    return aggregate([record(path) for path in paths])
+def table(name: str) -> dict[str, Any]:
+    """A row of Table II over all trials."""
+    return aggregate([record(f"hierarchy/records/{name}-{n}") for n in TRIALS])
 
 
 def hierarchy() -> Iterator[str]:
@@ -49,7 +47,7 @@ def hierarchy() -> Iterator[str]:
     names = {"baseline": "baseline", "standalone": "ALP standalone, 1 draw", "adversarial": "AT"}
     names["defended"] = "A-ALP + AT, 20 draws"
     for key, name in names.items():
-        found = table(key, sd=key in ("standalone", "defended"))
+        found = table(key)
         levels = [spread(found["robust"][each]) for each in ("oblivious", "single", "masked")]
         levels[1] += f" [{published[key]}]"
         quality = " | |"

@@ -211,9 +211,11 @@ def test_a_further_trial_adds_what_it_purifies_whatever_the_order_of_the_records
     figure = FIGURES["grids"].draw([other, pictures()])
     shown = [each.images[0].get_array()[0, 0].tolist()[0] for each in figure.axes]
     assert shown == [100, 100, 103, 103, 158, 158, 90, 90, 80, 80]
-    assert figure.axes[8].get_ylabel() == "trial 1"
-    assert "further trials" in FIGURES["grids"].caption([other, pictures()])
-    assert "further trials" not in FIGURES["grids"].caption([pictures()])
+    assert figure.axes[8].get_ylabel() == "1"
+    framed = [each.spines["left"].get_visible() for each in figure.axes[8:]]
+    assert framed == [False, True], "the second image is a dog"
+    assert "trials 1, framed" in FIGURES["grids"].caption([other, pictures()])
+    assert "framed" not in FIGURES["grids"].caption([pictures()])
 
 
 @pytest.mark.parametrize("text", ["no base64!", base64.b64encode(b"no picture").decode(), ""])

@@ -9,11 +9,11 @@ from alp.experiments.protocol import Protocol
 from alp.report.format import count
 
 TRIAL = {
-    "purifier": 7.0,
+    "purifier": 8.0,
     "standard": 5.0,
-    "adversarial": 40.0,
+    "adversarial": 34.0,
     "standalone": 1.0,
-    "defended": 4.0,
+    "defended": 2.0,
 }
 """Core-minutes of a trial's models (:mod:`alp.training.recipes`); curves of sigma need
 the first one."""
@@ -35,11 +35,11 @@ VARIANTS = {
 """Core-minutes of the trainings that an experiment has of its own."""
 
 EVALUATIONS = {
-    "hierarchy": 35.0,
+    "hierarchy": 21.0,
     "sweep": 11.0,
     "tradeoff": 8.0,
     "tsne": 2.0,
-    "reliability": 16.0,
+    "reliability": 8.0,
     "grids": 2.0,
     "robustness-curve": 10.0,
     "bottleneck": 5.0,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,12 +42,13 @@ def caption(records: Sequence[Record]) -> str:
     texts = []
     if shown:
         first = shown[0]
-        further = ", and in a row each those of further trials" if shown[1:] else ""
+        numbers = ", ".join(str(record.header["trial"]) for record in shown[1:])
+        further = f" Small: those of trials {numbers}, framed where wrong." if numbers else ""
         texts.append(
             f"{first.name}: images clean, attacked (attacker: {first.header['level']}), {_FACTOR} "
-            f"times their difference, and one purified draw of the attacked image{further}. Below: "
+            "times their difference, and one purified draw of the attacked image. Below: "
             "prediction and confidence, of the classifier alone for clean and attacked, of the "
-            f"whole defence for purified; coloured where wrong. {terms(shown)}"
+            f"whole defence for purified; coloured where wrong.{further} {terms(shown)}"
         )
     if distributions:
         means = [float(np.mean(_psnr(record))) for record in distributions]
@@ -63,29 +64,36 @@ def caption(records: Sequence[Record]) -> str:
 @styled
 def draw(records: Sequence[Record]) -> Figure:
     """Rows of pictures of the first trial, clean, attacked, ten times their difference, purified,
-    and of each further trial the purified ones, with prediction and confidence (coloured where they
-    are wrong); below, the distribution of PSNR of each trial."""
+    with prediction and confidence (coloured where they are wrong); then what further trials purify,
+    two a row, framed where the prediction is wrong; below, the distribution of PSNR of each
+    trial."""
     from matplotlib.figure import Figure
 
     shown, distributions = _parts(records)
-    rows = [row for place, record in enumerate(shown) for row in _rows(record, place == 0)]
     count = len(shown[0].columns["index"]) if shown else 1
+    rows, further = _rows(shown[0]) if shown else {}, shown[1:]
     side = WIDTH / (count + 0.5)
-    heights = [side + 0.28] * len(rows) + [1.7] * bool(distributions)
+    lines = math.ceil(len(further) / 2)
+    heights = [side + 0.28] * len(rows) + [lines * side / 2] * (lines > 0)
+    heights += [1.5] * bool(distributions)
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0.02, hspace=0.0)  # type: ignore[union-attr,call-arg]
     grid = figure.add_gridspec(len(heights), count, height_ratios=heights)
-    for place, row in enumerate(rows):
-        for column, picture in enumerate(row.pictures):
-            axes = tidy(figure.add_subplot(grid[place, column]))
-            axes.imshow(picture)
-            axes.set(xticks=[], yticks=[])
+    for place, (words, pictures) in enumerate(rows.items()):
+        for column, picture in enumerate(pictures):
+            axes = figure.add_subplot(grid[place, column])
+            _show(axes, picture, words if column == 0 else "")
             axes.spines[:].set_visible(False)
-            _label(axes, row, column)
-            if column == 0:
-                axes.set_ylabel(row.words, fontsize=SIZE - 1)
+            _label(axes, shown[0], words, column)
+    if further:
+        small = grid[len(rows), :].subgridspec(lines, 2 * count)
+        for number, record in enumerate(further):
+            for column, text in enumerate(record.columns["purified_png"]):
+                axes = figure.add_subplot(small[number // 2, number % 2 * count + column])
+                _show(axes, _decoded(text, record), str(record.header["trial"]) * (column == 0))
+                axes.spines[:].set(visible=not _told(record, "purified", column)[2], color=RED)
     if distributions:
-        _boxes(tidy(figure.add_subplot(grid[len(rows), :])), distributions)
+        _boxes(tidy(figure.add_subplot(grid[len(heights) - 1, :])), distributions)
     return figure
 
 
@@ -99,36 +107,28 @@ def _parts(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     return alike, [record for record in records if record.kind == KIND_POINTS]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """Pictures of one kind and trial."""
-
-    name: str
-    """Which of the record's columns tell prediction and confidence."""
-    words: str
-    pictures: list[NDArray[Any]]
-    """uint8 (H,W,3)."""
-    record: Record
-
-
-def _rows(record: Record, whole: bool) -> list[_Row]:
-    """The rows of a trial: all, or what is purified alone."""
+def _rows(record: Record) -> dict[str, list[NDArray[Any]]]:
+    """Name of a row to its pictures, uint8 (H,W,3)."""
     clean, attacked, purified = (
         [_decoded(text, record) for text in record.columns[f"{name}_png"]]
         for name in ("clean", "attacked", "purified")
     )
-    if not whole:
-        return [_Row("purified", f"trial {record.header['trial']}", purified, record)]
     difference = [
         np.clip(128 + _FACTOR * (a.astype(int) - c), 0, 255).astype(np.uint8)
         for a, c in zip(attacked, clean, strict=True)
     ]
-    return [
-        _Row("clean", "clean", clean, record),
-        _Row("attacked", "attacked", attacked, record),
-        _Row("difference", f"difference\n\u00d7 {_FACTOR}", difference, record),
-        _Row("purified", "purified", purified, record),
-    ]
+    return {
+        "clean": clean,
+        "attacked": attacked,
+        f"difference\n\u00d7 {_FACTOR}": difference,
+        "purified": purified,
+    }
+
+
+def _show(axes: Axes, picture: NDArray[Any], words: str) -> None:
+    tidy(axes).imshow(picture)
+    axes.set(xticks=[], yticks=[])
+    axes.set_ylabel(words, fontsize=SIZE - 1)
 
 
 def _decoded(text: str, record: Record) -> NDArray[Any]:
@@ -146,20 +146,24 @@ def _decoded(text: str, record: Record) -> NDArray[Any]:
         ) from error
 
 
-def _label(axes: Axes, row: _Row, column: int) -> None:
+def _label(axes: Axes, record: Record, name: str, column: int) -> None:
     """Prediction and confidence below a picture."""
-    columns = row.record.columns
-    if f"{row.name}_prediction" not in columns:
-        return
-    predicted = int(columns[f"{row.name}_prediction"][column])
-    confidence = float(columns[f"{row.name}_confidence"][column])
-    words = str(row.record.header["data"]["classes"][predicted])[:_LETTERS]
-    axes.set_xlabel(
-        f"{words}\n{100 * confidence:.0f} %",
-        fontsize=SIZE - 2,
-        color=TEXT if predicted == int(columns["label"][column]) else RED,
-        labelpad=1,
-    )
+    if f"{name}_prediction" in record.columns:
+        words, confidence, right = _told(record, name, column)
+        axes.set_xlabel(
+            f"{words}\n{100 * confidence:.0f} %",
+            fontsize=SIZE - 2,
+            color=TEXT if right else RED,
+            labelpad=1,
+        )
+
+
+def _told(record: Record, name: str, column: int) -> tuple[str, float, bool]:
+    """The class that is predicted, with what confidence, and whether it is the picture's."""
+    predicted = int(record.columns[f"{name}_prediction"][column])
+    words = str(record.header["data"]["classes"][predicted])[:_LETTERS]
+    confidence = float(record.columns[f"{name}_confidence"][column])
+    return words, confidence, predicted == int(record.columns["label"][column])
 
 
 def _boxes(axes: Axes, records: Sequence[Record]) -> None:
