@@ -34,8 +34,8 @@ NAMES = {
     ],
     "alp.data:DATASETS": ["cifar10", "shapes"],
     "alp.report.figures:FIGURES": [
-        *("hierarchy", "sigma", "sweep", "zero-shot-sweep", "tradeoff", "zero-shot-tradeoff"),
-        *("tsne", "zero-shot-tsne", "reliability", "grids"),
+        *("hierarchy", "sigma", "sigma-starts", "sweep", "zero-shot-sweep", "tradeoff"),
+        *("zero-shot-tradeoff", "tsne", "zero-shot-tsne", "reliability", "grids"),
         *("robustness-curve", "bottleneck", "certificates", "rate-distortion", "honest"),
         *("calibration", "speed"),
     ],
