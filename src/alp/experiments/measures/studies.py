@@ -82,7 +82,7 @@ def nearer(runs: Runs, claim: Claim) -> Iterator[Value]:
     does, on the same noise: of the root mean squares of their distances, mean over images and
     trials."""
     steps = int((claim.setting or {})["steps"])
-    chains = [each for records in _chains(runs, claim).values() for each in records]
+    chains = records_of(runs, claim.items[0], KIND_CHAINS)
     rows, others = (named(chains, name) for name in (claim.row, claim.against))
     if rows and others and same_images(chains):
         near, far = (
