@@ -38,10 +38,10 @@ def test_table_report_and_repetition(alp, line) -> None:
     assert not again.err
     assert (out / "hierarchy" / "table.json").read_bytes() == before
     item = json.loads(again.out)["items"]["hierarchy"]
-    assert item["records"] == 6
+    assert item["records"] == 8  # four models a trial
     printed, kept = item["table"], json.loads(before)
     assert b"latency" not in before
-    assert [row["trials"] for row in kept["rows"]] == [1, 1, 2, 2]
+    assert [row["trials"] for row in kept["rows"]] == [2, 2, 2, 2]
     for row, same in zip(printed["rows"], kept["rows"], strict=True):
         assert row.pop("latency_ms")["predict"] > 0
         assert row == same
@@ -82,7 +82,7 @@ def test_shares_are_gathered_into_the_same_records(alp, line, tmp_path: Path) ->
     ).read_bytes()
     later = alp(*line[:-1], tmp_path / "new", "--share", "2/2")
     assert later.status == 0
-    assert "waits for models/standard, which share 1 trains" in later.out
+    assert "waits for models/standard-0, which share 1 trains" in later.out
 
 
 def test_settings_reach_the_protocol(alp, monkeypatch, tmp_path: Path) -> None:
