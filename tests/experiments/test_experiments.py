@@ -45,7 +45,7 @@ from alp.records import (
     read_all,
     read_tree,
 )
-from alp.records.chains import amplification, scheme
+from alp.records.chains import after_each_step, amplification, scheme
 from alp.records.record import LAYOUTS
 from alp.report.figures import FIGURES
 
@@ -402,5 +402,10 @@ def test_a_chain_tells_the_amplification_of_each_image(whole: Path) -> None:
         assert (times > 0).all()
         assert len(times) == record.header["images"]
         assert amplification(record, 25) is None
+        apart, alone = (after_each_step(record, what) for what in ("difference", "fresh"))
+        assert apart.shape == alone.shape == (10, record.header["images"])
+        assert apart[0] == pytest.approx(alone[0]), "at first the chains differ by one step's error"
+        assert apart[-1] == pytest.approx(record.columns["10_difference"])
+        assert np.linalg.norm(alone, axis=0) == pytest.approx(record.columns["10_fresh"])
     points = [each for each in records if each.kind == KIND_POINTS]
     assert len(points) == 1 + len(found)

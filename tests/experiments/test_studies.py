@@ -81,7 +81,7 @@ def chains(method: str, times: float, number: int) -> Kept:
     columns = {"index": np.arange(IMAGES), "label": np.zeros(IMAGES, int)}
     columns |= {"100_fresh": np.full(IMAGES, 0.02), "100_difference": 0.02 * (times + spread)}
     header = {"kind": "chains", "name": f"DiffPure, w4a8-{method}", "seed": 0, "images": IMAGES}
-    header |= {"lengths": ["100"], "bits": [4, 8], "method": method, **CIFAR10}
+    header |= {"lengths": ["100"], "followed": 100, "bits": [4, 8], "method": method, **CIFAR10}
     return kept(Record(header, columns), "quantisation", number)
 
 
@@ -95,6 +95,7 @@ def test_an_error_is_amplified_where_it_exceeds_independent_ones(times: float, s
 
 def quantised(method: str, psnr: float, left: float, number: int) -> Kept:
     cells = [("clean", 0.0, None, 0.7, psnr), ("single", EPS, None, left, psnr)]
+    cells.append(("bpda", EPS, None, left + 0.2, psnr))
     name = "DiffPure" + (f", w4a8-{method}" if method else "")
     return points("quantisation", cells, trial=number, name=name)
 
@@ -112,9 +113,10 @@ def test_learned_rounding_has_to_end_nearer_to_the_float_chain(learned: float, s
 
 def test_few_bits_protect_where_more_is_left_of_an_attack() -> None:
     records = [quantised("", 26.0, 0.3, 0), quantised("reconstructed", 25.5, 0.2, 2)]
-    (protects,) = found(records, "field.quantisation.protects").findings
-    assert protects.value == pytest.approx(-10)
-    assert not protects.holds
+    known, blind = found(records, "field.quantisation.protects").findings
+    assert (known.protocol, blind.protocol) == ("single", "bpda")
+    assert known.value == pytest.approx(-10)
+    assert not known.holds
 
 
 def test_defences_are_compared_on_the_most_images_that_they_share() -> None:

@@ -85,12 +85,12 @@ def chains() -> list[str]:
     records = records_of("quantisation")
     grown = {each.name: each for each in records if each.kind == KIND_CHAINS}
     lengths = next(iter(grown.values())).header["lengths"]
-    heading = ["model", "PSNR", "clean", "attacked"]
+    heading = ["model", "PSNR", "clean", "`single`", "`bpda`"]
     heading += [f"amplification, {each} steps" for each in lengths]
     rows = []
     for each in (each for each in records if each.kind == KIND_POINTS):
-        clean, attacked = measured(each)
-        row = [each.name, f"{mean(clean.psnr).value:.2f} dB", share(clean), share(attacked)]
+        clean, *attacked = measured(each)
+        row = [each.name, f"{mean(clean.psnr).value:.2f} dB", *map(share, [clean, *attacked])]
         for steps in lengths:
             found = amplification(grown[each.name], int(steps)) if each.name in grown else None
             row.append("" if found is None else f"{mean(found).value:.2f}")

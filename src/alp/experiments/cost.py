@@ -56,7 +56,7 @@ EVALUATIONS = {
     "attacks": 25.0,
     "robustness-cost": 1.0,
     "architectures": 1.0,
-    "quantisation": 20.0,
+    "quantisation": 45.0,
     "compact": 8.0,
     "bottleneck-free": 2.0,
     "trained-sweep": 2.0,

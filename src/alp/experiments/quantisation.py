@@ -3,8 +3,9 @@ al. 2025), how much learned rounding wins back (Li et al. 2023), and whether err
 
 Records of DiffPure before the standard classifier, and of quantised copies of it. ``points``
 (:mod:`alp.records.points`), one a model: clean, and attacked by those who see the gradient of a
-shorter chain, straight through the rounding. ``chains`` (:mod:`alp.records.record`), one a copy:
-for chains of several lengths, the same noise through the float and the quantised model.
+shorter chain, straight through the rounding, or who put the identity in the place of the whole
+chain's derivative. ``chains`` (:mod:`alp.records.record`), one a copy: for chains of several
+lengths, the same noise through the float and the quantised model, and each step of the longest.
 """
 
 from __future__ import annotations
@@ -69,7 +70,15 @@ class Scheme:
         return f"w{self.weights}a{self.activations}-{self.method}"
 
 
-SCHEMES = (Scheme(8, 8, "minmax"), Scheme(4, 8, "minmax"), Scheme(4, 8, "reconstructed"))
+SCHEMES = (
+    Scheme(8, 8, "minmax"),
+    Scheme(8, 8, "reconstructed"),
+    Scheme(4, 8, "minmax"),
+    Scheme(4, 8, "reconstructed"),
+)
+
+LEVELS = ("single", "bpda")
+"""What the attacker does about the chain."""
 
 
 @EXPERIMENTS.register(
@@ -128,7 +137,7 @@ def _quantised(workspace: Workspace, plain: DiffPure, scheme: Scheme) -> Quantis
 
 
 def _measured(workspace: Workspace, place: str, name: str, model: DiffPure | Quantised) -> Record:
-    points = [Point(), Point("single", workspace.protocol.threat.eps)]
+    points = [Point(), *(Point(level, workspace.protocol.threat.eps) for level in LEVELS)]
     images = workspace.share_of_images(SHARE)
     return workspace.points(place, name, model, workspace.protocol.attack, points, images)
 
@@ -145,8 +154,11 @@ def _grown(workspace: Workspace, plain: DiffPure, copy: Quantised, about: About)
         difference, fresh = growth(plain, inner, x, steps, protocol.seed)
         columns[f"{steps}_difference"] = difference[-1].numpy()
         columns[f"{steps}_fresh"] = fresh.norm(dim=0).numpy()
+    for step, (apart, alone) in enumerate(zip(difference, fresh, strict=True), 1):
+        columns |= {f"after_{step}_difference": apart.numpy(), f"after_{step}_fresh": alone.numpy()}
     own = {
         "lengths": [str(each) for each in lengths],
+        "followed": lengths[-1],
         "bits": [copy.weights, copy.activations],
         "method": copy.method,
     }

@@ -329,8 +329,9 @@ KIND_CHAINS = "chains"
 """Chains of a diffusion model and of its copy of few bits on the same noise, one row an image:
 ``index``, ``label``; for each length ``<steps>_difference`` (of the two at the end, root mean
 square over pixels in [-1,1]) and ``<steps>_fresh`` (root of the summed squares of what each step
-alone adds: the difference that independent errors would give). Header: ``lengths``, ``bits`` (of
-weights and of inputs), ``method``."""
+alone adds: the difference that independent errors would give); and after each step of the longest,
+from 1, ``after_<step>_difference`` and ``after_<step>_fresh`` (what that step alone adds). Header:
+``lengths``, ``followed`` (the longest), ``bits`` (of weights and of inputs), ``method``."""
 
 BINS = 16
 """Steps of radial frequency in a record of spectra."""
@@ -380,7 +381,7 @@ LAYOUTS: dict[str, Layout] = {
         ("eps", "clean", "attacked", "accurate_attacked"),
     ),
     KIND_CHAINS: Layout(
-        (*_COMMON, "lengths", "bits", "method"),
+        (*_COMMON, "lengths", "followed", "bits", "method"),
         ("index", "label"),
         "lengths",
         ("difference", "fresh"),

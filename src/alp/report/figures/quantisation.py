@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alp.records import KIND_CHAINS, KIND_POINTS, Record, measured, require
-from alp.records.chains import amplification, scheme
+from alp.records.chains import after_each_step, amplification, scheme
 from alp.records.points import mean
 from alp.report.figures import FIGURES, drawing
-from alp.report.figures.style import GREEN, RED, SKY, Mark, canvas, estimates, legend, styled
+from alp.report.figures.style import BLUE, GREEN, RED, SKY, Mark, canvas, estimates, legend, styled
 from alp.report.format import count, grey_levels, some, terms
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MARKS: tuple[Mark, ...] = ((SKY, "o", "-"), (RED, "s", "--"), (GREEN, "^", "-."))
+_MARKS: tuple[Mark, ...] = (
+    (SKY, "o", "-"),
+    (BLUE, "v", ":"),
+    (RED, "s", "--"),
+    (GREEN, "^", "-."),
+)
 
 
 def caption(records: Sequence[Record]) -> str:
@@ -23,17 +28,19 @@ def caption(records: Sequence[Record]) -> str:
     chains, points = _parted(records)
     words = []
     for record in points:
+        clean, *attacked = measured(record)
         shares = ", ".join(
-            f"{f'attacked by {grey_levels(p.eps)}' if p.eps else 'clean'} "
-            f"{100 * p.accuracy.value:.1f}"
-            for p in measured(record)
+            [f"clean {100 * clean.accuracy.value:.1f}"]
+            + [f"{p.level} {grey_levels(p.eps)} {100 * p.accuracy.value:.1f}" for p in attacked]
         )
-        words.append(f"{record.name}: {shares}, {mean(measured(record)[0].psnr).value:.2f} dB")
+        words.append(f"{record.name}: {shares}, {mean(clean.psnr).value:.2f} dB")
     told = f" Accuracy in per cent and PSNR: {'; '.join(words)}. {terms(points)}" if points else ""
     return (
-        "The same noise goes through the float and the quantised chain: the difference of the two "
-        "at the end over that of independent errors of all steps (1: neither amplified nor "
-        f"damped), mean over {count(len(chains[0]), 'image')} with its 95 % interval.{told}"
+        "The same noise goes through the float and the quantised chain. Above, the difference of "
+        "the two at the end over that of independent errors of all steps (1: neither amplified nor "
+        f"damped), mean over {count(len(chains[0]), 'image')} with its 95 % interval. Below, the "
+        "difference after each step of the longest chain, and, thin, what the step alone adds "
+        f"(root mean square over pixels in [-1,1]).{told}"
     )
 
 
@@ -41,19 +48,27 @@ def caption(records: Sequence[Record]) -> str:
 @drawing("Rounding errors in a chain of diffusion", KIND_CHAINS, KIND_POINTS, caption=caption)
 @styled
 def draw(records: Sequence[Record]) -> Figure:
-    """The amplification over the steps of the chain, a line a way to quantise."""
+    """The amplification by the steps of the chain, and the errors after each step of the longest, a
+    line a way to quantise."""
     chains, _ = _parted(records)
-    figure, (axes,) = canvas(2.1)
+    figure, (axes, below) = canvas(3.9, rows=2)
     for number, record in enumerate(chains):
         found = {int(each): amplification(record, int(each)) for each in record.header["lengths"]}
         shown = {steps: mean(each) for steps, each in found.items() if each is not None}
         mark = _MARKS[number % len(_MARKS)]
         estimates(axes, list(shown), list(shown.values()), mark, scheme(record))
+        for what, width in (("difference", 1.2), ("fresh", 0.5)):
+            errors = after_each_step(record, what).mean(axis=1)
+            places = range(1, len(errors) + 1)
+            below.plot(places, errors, color=mark[0], linestyle=mark[2], linewidth=width)
+    below.set_yscale("log")
+    below.set_xlabel("steps done")
+    below.set_ylabel("error")
     axes.axhline(1, linewidth=0.6, linestyle=":", color="grey")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("steps of the chain")
     axes.set_ylabel("amplification")
-    legend(figure, 1)
+    legend(figure, 2)
     return figure
 
 
