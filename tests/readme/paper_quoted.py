@@ -70,7 +70,7 @@ def hierarchy() -> Iterator[str]:
     yield "A-ALP + AT {} and {} %".format(*shown["both"])
     both = ours["both"]
     yield f"at {both['psnr']['value']:.2f} dB and sigma {both['sigma']['value']:.3f}"
-    defended, alone = "honest/records/defended-0", "honest/records/adversarial"
+    defended, alone = "honest/records/defended-0", "honest/records/adversarial-0"
     worst = verdict(defended)["worst"]
     yield f"is at {per_cent(worst['value'])} % in the worst case ({ends(worst)})"
     yield f"where AT is at {per_cent(verdict(alone)['worst']['value'])} %"
@@ -118,7 +118,7 @@ def page() -> Iterator[str]:
     yield "MagNet (+{:.1f} points)".format(*of("field.magnet", "oblivious"))
     yield "and HGD (+{:.1f}) protect".format(*of("field.hgd", "oblivious"))
     assert of("field.magnet", "worst case") == of("field.hgd", "worst case") == [0]
-    boundary = record("attacks/records/baseline-l2-black-box")
+    boundary = record("attacks/records/baseline-0-l2-black-box")
     attacks = {e["attack"]["name"]: e["attack"] for e in boundary.header["entries"]}
     yield f"within the radius in {attacks['boundary']['steps']} steps ({len(boundary)} images)"
     asked = "linf, rays, 1,000 answers"

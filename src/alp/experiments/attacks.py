@@ -11,7 +11,6 @@ trust every value, or see decisions only, get a bank of known draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from alp.attacks import BIM, FGSM, L2, LBFGS, PGD, Attack, Square, Threat
@@ -92,15 +91,10 @@ def groups(effort: float = 1.0) -> list[Group]:
 @EXPERIMENTS.register("attacks", order=30, summary="every attack of the field, in Linf and L2")
 def attacks(workspace: Workspace) -> list[Record]:
     """A record a defence, norm and group."""
-    rows: list[tuple[str, str, Callable[[], Defence]]] = [
-        ("baseline", trained.BASELINE, lambda: trained.standard(workspace).defence),
-        ("standalone-0", trained.STANDALONE, lambda: trained.standalone(workspace, 0)),
-        ("adversarial", trained.AT, lambda: trained.adversarial(workspace).defence),
-        ("defended-0", trained.DEFENDED, lambda: trained.defended(workspace, 0)),
-    ]
+    rows = workspace.grid(trained.table_rows(workspace))
     records = []
     for group in groups(SMOKE if workspace.protocol.scale == "smoke" else 1.0):
-        for place, name, model in workspace.grid(rows):
+        for place, name, model in rows:
             for threat in (workspace.protocol.threat, L2(L2_EPS)):
                 records += _measured(workspace, place, name, model(), threat, group)
     return records

@@ -9,8 +9,6 @@ them, and the checks of the attacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from alp.data import Images
 from alp.defences.base import Defence
 from alp.experiments import EXPERIMENTS, trained
@@ -25,16 +23,10 @@ def hierarchy(workspace: Workspace) -> list[Record]:
     Raises:
         AlpError: data, checkpoints or records are damaged or of other settings.
     """
-    rows: list[tuple[str, str, Callable[[int], Defence]]] = [
-        ("baseline", trained.BASELINE, lambda trial: trained.standard(workspace, trial).defence),
-        ("standalone", trained.STANDALONE, lambda trial: trained.standalone(workspace, trial)),
-        ("adversarial", trained.AT, lambda trial: trained.adversarial(workspace, trial).defence),
-        ("defended", trained.DEFENDED, lambda trial: trained.defended(workspace, trial)),
-    ]
     return [
-        workspace.evaluate(f"{place}-{trial}", name, model(trial), trial=trial)
+        workspace.evaluate(place, name, model(), trial=trial)
         for trial in range(workspace.protocol.trials)
-        for place, name, model in rows
+        for place, name, model in trained.table_rows(workspace, trial)
     ]
 
 
@@ -49,15 +41,8 @@ SHARE = 0.15
 def honest(workspace: Workspace) -> list[Record]:
     """The verdict on each row."""
     images = workspace.share_of_images(SHARE)
-    rows: list[tuple[str, str, Callable[[], Defence]]] = [
-        ("baseline", trained.BASELINE, lambda: trained.standard(workspace).defence),
-        ("standalone-0", trained.STANDALONE, lambda: trained.standalone(workspace, 0)),
-        ("adversarial", trained.AT, lambda: trained.adversarial(workspace).defence),
-        ("defended-0", trained.DEFENDED, lambda: trained.defended(workspace, 0)),
-    ]
-    return [
-        _row(workspace, place, name, model(), images) for place, name, model in workspace.grid(rows)
-    ]
+    rows = workspace.grid(trained.table_rows(workspace))
+    return [_row(workspace, place, name, model(), images) for place, name, model in rows]
 
 
 def _row(workspace: Workspace, place: str, name: str, model: Defence, images: Images) -> Record:

@@ -10,12 +10,12 @@ take those of trial 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from alp.defences import Defended, Purifier
-from alp.defences.base import Model
+from alp.defences.base import Defence, Model
 from alp.defences.packaged import require_defended, require_purifier
 from alp.experiments.workspace import Workspace
 from alp.training.recipes import recipe, stage_of
@@ -32,6 +32,19 @@ SMALL = {"width": 16, "blocks": 1}
 """Of purifiers of which an experiment trains many, where the usual one is larger."""
 
 S = TypeVar("S", bound=Stage)
+
+
+def table_rows(
+    workspace: Workspace, trial: int = 0
+) -> list[tuple[str, str, Callable[[], Defence]]]:
+    """Place, name and model of each row of Table II in a trial; what is missing is trained when the
+    model is called for."""
+    return [
+        (f"baseline-{trial}", BASELINE, lambda: standard(workspace, trial).defence),
+        (f"standalone-{trial}", STANDALONE, lambda: standalone(workspace, trial)),
+        (f"adversarial-{trial}", AT, lambda: adversarial(workspace, trial).defence),
+        (f"defended-{trial}", DEFENDED, lambda: defended(workspace, trial)),
+    ]
 
 
 def standard(workspace: Workspace, trial: int = 0) -> Trained:
