@@ -10,12 +10,21 @@ import pytest
 import torch
 
 import alp
+from alp.bench.published import PUBLISHED
 from alp.bench.roofline import PRODUCTS, product
-from alp.bench.run import DIFFUSION, baseline_names, baselines_before, batches
+from alp.bench.run import (
+    DIFFUSION,
+    baseline_entry,
+    baseline_names,
+    baselines_before,
+    batches,
+)
 from alp.cli import main
 from alp.defences import Defended
 from alp.defences.assemble import made_of
+from alp.defences.base import Defence
 from alp.defences.checkpoint import save
+from alp.defences.magnet import MagNet
 from alp.defences.transforms import JPEG
 from alp.errors import ConfigError, UnknownNameError
 from alp.records import read, write
@@ -117,6 +126,35 @@ def test_command(weights, tmp_path, capsys, monkeypatch) -> None:
     assert told["chosen"] == [
         {"batch": 1, "precision": "float32", "backend": "eager", "threads": 1}
     ]
+
+
+def test_all_stands_for_every_defence_with_weights_and_for_none_with_random_ones(
+    weights, tmp_path, monkeypatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def made(classifier: object, names: list[str]) -> dict[str, Defence]:
+        seen.append(names)
+        return {}
+
+    monkeypatch.setenv("ALP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("alp.bench.run.baselines_before", made)
+    line = ["bench", str(weights), *SHORT, "--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    assert main([*line, "--baselines", "all", "jpeg", "published-diffpure"]) == 0
+    assert seen[0] == ["bare", *baseline_names()]
+    assert not {*seen[0]} & {*PUBLISHED}
+    assert seen[1] == [*seen[0], "published-diffpure"]
+
+
+def test_the_detectors_of_a_baseline_are_timed_too(new_classifier, new_images, monkeypatch) -> None:
+    magnet = MagNet(new_classifier())
+    looked: list[int] = []
+    monkeypatch.setattr(MagNet, "rejects", lambda self, x: looked.append(len(x)))
+    pool = new_images(4, 16, 16).numpy()
+    entry = baseline_entry("magnet", magnet, 1, batches(pool, 2), torch.device("cpu"))
+    entry.contestant.call(0)
+    assert looked == [2]
 
 
 def test_command_wants_a_defended_classifier(new_classifier, tmp_path, capsys) -> None:

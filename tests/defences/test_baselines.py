@@ -14,7 +14,7 @@ from torch import nn
 from alp import seeding
 from alp.bench.published import PublishedUNet
 from alp.defences.smoothing import RandomisedSmoothing
-from alp.defences.transforms import JPEG, MedianSmoothing, median_filter
+from alp.defences.transforms import JPEG, BitDepth, MedianSmoothing, median_filter
 from alp.errors import ConfigError
 
 
@@ -42,6 +42,13 @@ def test_jpeg_is_pillows(new_images) -> None:
     assert np.array_equal((255 * found[0]).round().byte().permute(1, 2, 0).numpy(), wanted)
 
 
+def test_few_bits_leave_few_grey_levels() -> None:
+    x = torch.linspace(0, 1, 3 * 16 * 16).view(1, 3, 16, 16)
+    found = BitDepth(nn.Flatten(), bits=2).purify(x, seeding.generator(0, "peer"))
+    assert (3 * found).unique().tolist() == pytest.approx([0, 1, 2, 3])
+    assert (found - x).abs().max() <= 1 / 6 + 1e-6, "to the nearest level"
+
+
 def test_smoothing_counts_decisions(new_classifier, new_images) -> None:
     x, classifier = new_images(4, 16, 16), new_classifier()
     source = seeding.generator(0, "peer")
@@ -56,6 +63,7 @@ def test_smoothing_counts_decisions(new_classifier, new_images) -> None:
 @pytest.mark.parametrize(
     ("kind", "setting"),
     [
+        (BitDepth, {"bits": 9}),
         (JPEG, {"quality": 0}),
         (RandomisedSmoothing, {"draws": 0}),
         (RandomisedSmoothing, {"sigma": 0.0}),

@@ -35,7 +35,7 @@ from alp.defences.referenced import Referenced
 from alp.defences.references import Found, Reference
 from alp.defences.smoothed import Smoothed
 from alp.defences.smoothing import RandomisedSmoothing
-from alp.defences.transforms import JPEG, MedianSmoothing
+from alp.defences.transforms import JPEG, BitDepth, MedianSmoothing
 from alp.defences.unified import Unified, UnifiedLatents
 from alp.deploy import Consensus, EngineTarget, SequentialDefended, build, export_onnx
 from alp.errors import ConfigError
@@ -127,6 +127,7 @@ def sequential(classifier, purifier) -> SequentialDefended:
 
 
 REGISTERED: dict[str, Callable[..., Defence]] = {
+    "bit-depth": lambda head, front: BitDepth(head),
     "cascade": lambda head, front: Cascade(head, lighter(head), 0.3),
     "classifier": lambda head, front: head,
     "defended": lambda head, front: Defended(head, front, DRAWS),
@@ -323,7 +324,7 @@ def test_the_gradient_is_the_slope_or_its_declared_surrogate(name, defence, x) -
     if name in ("densepure", "quantised"):  # votes or levels, which are flat almost everywhere
         assert defence.surrogate
         return
-    if name == "jpeg":
+    if name in ("jpeg", "bit-depth"):
         assert defence.surrogate
         straight = gradient(lambda point: twin.bpda(point, source(), 2), x, weight)
         assert torch.allclose(slope, straight)

@@ -155,9 +155,9 @@ def engine_entries(
 
 def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, Defence]:
     """The named defences in front of ``classifier``, with the settings of their papers; those by
-    diffusion have the packaged noise predictor, and ``bare`` is the classifier alone. A name that
-    is not among them is that of a weights file or a packaged model, which brings a classifier of
-    its own.
+    diffusion have the packaged noise predictor, those of ``PUBLISHED`` a random one, and ``bare``
+    is the classifier alone. Any other name is that of a weights file or a packaged model, which
+    brings a classifier of its own.
 
     Raises:
         CheckpointError: there are no such weights.
@@ -187,25 +187,31 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
 
 def baseline_names() -> list[str]:
     """Every registered defence that is made of a classifier and nothing else, or of one and a
-    diffusion model, and those of the published diffusion network."""
-    from alp.bench.published import PUBLISHED
+    diffusion model. Those of the published diffusion network, whose weights are random, are not
+    among them."""
     from alp.defences.assemble import made_of
 
-    return sorted([*made_of("classifier"), *made_of("classifier", "diffusion"), *PUBLISHED])
+    return sorted([*made_of("classifier"), *made_of("classifier", "diffusion")])
 
 
 def baseline_entry(
     name: str, baseline: Defence, threads: int, batch: Batches, device: torch.device
 ) -> Entry:
-    """Another defence, in PyTorch as its authors run it."""
+    """Another defence, in PyTorch as its authors run it; its detectors, where it has any, look at
+    the image too."""
     import torch
 
     baseline = baseline.to(device).eval()
     source = seeding.generator(0, "peer", device=device)
 
+    detects = "rejects" in baseline.capabilities
+
     def call(number: int) -> float:
+        x = torch.from_numpy(batch(number)).to(device)
         with with_threads(threads):
-            baseline(torch.from_numpy(batch(number)).to(device), source)
+            baseline(x, source)
+            if detects:
+                baseline.rejects(x)
         return math.nan
 
     about = {"what": "peer", "peer": name, "threads": threads, "settings": baseline.settings}

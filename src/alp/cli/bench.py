@@ -50,8 +50,9 @@ class Settings(Sized):
     precisions: tuple[str, ...] = field(default=("float32",), metadata=among(PRECISIONS))
     """Precisions, where a backend has them."""
     baselines: tuple[str, ...] = ("all",)
-    """Other defences, timed at the smallest batch size: names (in front of the same classifier),
-    weights files of trained ones, all that need none, or none."""
+    """Other defences, timed at the smallest batch size: names (in front of the same classifier) and
+    weights files; all: every one that needs no weights file; none. published-diffpure and
+    published-one-step, by name alone, have the published network with random weights."""
     consensus: Consensus = field(default_factory=Consensus)
     """The sequential consensus; its draws are also what 'all draws' means."""
     rounds: int = 200
@@ -122,10 +123,13 @@ def run(settings: Settings) -> None:
 
 
 def _baselines(model: Defended, names: tuple[str, ...]) -> dict[str, Defence]:
+    from alp.bench.published import PUBLISHED
     from alp.bench.run import BARE, baseline_names, baselines_before
 
     if names == ("none",):
         return {}
-    known = [BARE, *baseline_names()]
-    made = baselines_before(model.classifier, known if names == ("all",) else names)
+    every = [BARE, *baseline_names()]
+    wanted = [name for each in names for name in (every if each == "all" else [each])]
+    made = baselines_before(model.classifier, list(dict.fromkeys(wanted)))
+    known = {*every, *PUBLISHED}
     return {name if name in known else name_of(Path(name)): each for name, each in made.items()}

@@ -92,12 +92,12 @@ def _record(workspace: Workspace, model: Defended) -> Record:
 
 def _baselines(model: Defended, small: bool) -> tuple[dict[str, Defence], list[str]]:
     """Other defences in front of the same classifier, and what is left out."""
-    names, warnings = baseline_names(), []
+    names, warnings = [*baseline_names(), *PUBLISHED], []
     if find_spec("diffusers") is None:
         warnings.append(
             f"the published network is left out: it needs diffusers ({install('baselines')})"
         )
-        names = [name for name in names if name not in PUBLISHED]
+        names = baseline_names()
     elif small:
         chain = published(model.classifier, PUBLISHED[0], _SMALL, steps=4)
         return {PUBLISHED[0]: chain, "jpeg": JPEG(model.classifier)}, warnings
