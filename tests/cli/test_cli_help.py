@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from alp.attacks import ATTACKS, THREATS
 from alp.cli import COMMANDS
 from alp.cli.settings import explain
+from alp.defences.assemble import MODELS, assemblable
+from alp.defences.base import DEFENCES
 from alp.training.recipes import RECIPES, SCALES, recipe
 
 CASES: list[tuple[list[str], dict[str, Any]]] = [
@@ -84,3 +87,16 @@ def test_train_help_without_a_recipe_points_to_the_recipes(alp) -> None:
     assert all(name in told.out for name in RECIPES)
     assert "alp train RECIPE --help" in " ".join(told.out.split())
     assert "--stage" not in told.out
+
+
+def test_defend_explains_the_settings_of_every_defence(alp) -> None:
+    """With the defaults of the constructors, behind the model that a defence needs."""
+    told = flat(alp("defend", "--help").out)
+    for name in assemblable():
+        parameters = [*signature(DEFENCES[name]).parameters.values()]
+        models = [each.name for each in parameters if each.name in MODELS][1:]
+        start = flat(f"{name} (--{models[0]}):" if models else f"{name}:")
+        assert start in told
+        words = re.split(r"\.(?=[a-z-]+(?:\(--[a-z]+\))?:)", told.split(start)[1])[0]
+        for each in parameters[1 + len(models) :]:
+            assert f"{each.name}={each.default}" in words, name

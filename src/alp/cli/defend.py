@@ -17,8 +17,13 @@ class Settings(Printed):
     written is a weights file like any other: evaluate, certify and bench take it."""
 
     defence: str = field(metadata=POSITIONAL)
-    """A registered defence, such as defended (a purifier), jpeg, median, diffpure, gdmp, one-step,
-    densepure, cascade or unified."""
+    """A registered defence; here with the model that it needs besides the classifier, and the
+    settings of --set with their defaults. bit-depth: bits=5. cascade (--light): confidence=0.9.
+    defended (--purifier): draws=20. densepure (--diffusion): sigma=0.25 steps=2 seeds=5. diffpure
+    (--diffusion): time=100 steps=100 sampler=ddpm (or vp-sde) gradient_steps=5 precision=float32
+    (or bfloat16). gdmp (--diffusion): time=36 steps=36 rounds=4 guidance=18.7 gradient_steps=2
+    precision=float32. jpeg: quality=75. median: window=2. one-step (--diffusion): time=100.
+    smoothing: sigma=0.25 draws=100. unified (--latents): steps=4 draws=1."""
     classifier: Path = field()
     """Weights file, packaged name or reference of the classifier (docs/classifiers.md)."""
     purifier: Path | None = None
@@ -26,9 +31,9 @@ class Settings(Printed):
     light: Path | None = None
     """Weights file, or packaged name, of the cheaper classifier of a cascade."""
     diffusion: Path | None = None
-    """Weights file of a diffusion model, where the defence needs one."""
+    """Weights file, or packaged name, of a diffusion model, where the defence needs one."""
     latents: Path | None = None
-    """Weights file of unified latents, where the defence needs them."""
+    """Weights file, or packaged name, of unified latents, where the defence needs them."""
     set: tuple[str, ...] = ()
     """Settings of the defence as NAME=VALUE, such as steps=50."""
     out: Path = field(metadata=WRITTEN)

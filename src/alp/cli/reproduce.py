@@ -25,8 +25,12 @@ class Settings(Protocol, Spread):
     all of them. Interrupted, the same command goes on where it stopped."""
 
     item: tuple[str, ...] = field(default=(), metadata=POSITIONAL | among(EXPERIMENTS))
-    """Which experiments: hierarchy (Table II), sigma (figure 2), sweep, tradeoff (figure 3), tsne
-    (figure 4), reliability (figure 5), grids (appendix), and what the paper lacks."""
+    """Which experiments. Of the paper: hierarchy (Table II), sigma (figure 2), sweep, tradeoff
+    (figure 3), tsne (figure 4), reliability (figure 5) and grids (appendix). Its claims, measured
+    otherwise: zero-shot-*, trained-sweep, sigma-starts, bottleneck*, compact, rate-distortion,
+    robustness-curve, consensus, readings, spectra, unmodified, speed; honest: under adaptive
+    attacks. Of the works that it cites: attacks (every attack, Linf and L2), robustness-cost
+    (Tsipras et al. 2019), architectures, quantisation (of a diffusion model)."""
     out: Path = field(metadata=RESUMED)
     """Folder for models, records and report.html."""
 

@@ -43,9 +43,11 @@ class Settings(Sized):
     start from, by default from scratch."""
     classifier: Path | None = None
     """Weights file, or packaged name, of the classifier to start from; by default certified starts
-    from a packaged one of its size at --scale cpu, and the others from scratch. Of guard and
-    denoiser, the classifier behind them; of distilled, the teacher, without which the labels
-    teach. A reference such as timm:NAME or net.pt2 will do too (docs/classifiers.md)."""
+    from a packaged one of its size at --scale cpu, and the others from scratch. Of guard,
+    denoiser, magnet and hgd it is the classifier behind them, which stays as it is, and of hgd the
+    first of those whose attacked images are denoised; of distilled it is the teacher, without
+    which the labels teach. A reference such as timm:NAME or net.pt2 will do too
+    (docs/classifiers.md)."""
     others: tuple[Path, ...] = ()
     """Further classifiers behind guard or denoiser, or whose attacked images hgd or
     ensemble-adversarial is trained on."""

@@ -28,7 +28,7 @@ class Protocol:
     data: str | None = None
     """Data set or image folder; by default shapes for smoke and demo, else cifar10."""
     trials: int = 0
-    """Purifiers trained from different seeds; 0 takes the scale's number, 5 for cpu."""
+    """Trainings of each model, from different seeds; 0 takes the scale's number, 5 for cpu."""
     images: int = 0
     """Test images of the hierarchy; the others take a share of them. 0 takes the scale's number,
     1000 for cpu."""
