@@ -116,15 +116,18 @@ def page() -> Iterator[str]:
     yield "adversarially by {} at 1/255 ({} to {})".format(*weak)
     yield "and by {} at 8/255 ({} to {:+.1f})".format(*strong[:2], float(strong[2]))
     yield "MagNet (+{:.1f} points)".format(*of("field.magnet", "oblivious"))
-    yield "and HGD (+{:.1f}) protect".format(*of("field.hgd", "oblivious"))
+    yield "and HGD (+{:.1f}) protect against attackers who do not know them".format(
+        *of("field.hgd", "oblivious")
+    )
     assert of("field.magnet", "worst case") == of("field.hgd", "worst case") == [0]
     boundary = record("attacks/records/baseline-0-l2-black-box")
     attacks = {e["attack"]["name"]: e["attack"] for e in boundary.header["entries"]}
-    yield f"within the radius in {attacks['boundary']['steps']} steps ({len(boundary)} images)"
+    yield f"attack, whose {attacks['boundary']['steps']} steps are too few here"
+    yield f"within the radius ({len(boundary)} images)"
     asked = "linf, rays, 1,000 answers"
     assert of("field.boundary", "l2") == [0]
     images = len(record("queries/records/cifar10-lite-standard"))
-    words = "RayS does ({:.1f} points in 1,000 answers, {} images)"
+    words = "by RayS ({:.1f} points in 1,000 answers, {} images)"
     yield words.format(*of("field.boundary", asked), images)
     trials: dict[str, set[int]] = {}
     for each in read_tree(RESULTS)[0]:

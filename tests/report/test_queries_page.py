@@ -81,6 +81,18 @@ def test_the_best_attacker_changes_with_the_number_of_queries() -> None:
     assert (low, high) == (pytest.approx(0.4313, abs=1e-3), pytest.approx(0.5687, abs=1e-3))
 
 
+def test_attackers_who_see_labels_are_told_from_those_who_see_scores() -> None:
+    attacker, judged = best_attacker(asked(), 100, sees="labels")
+    assert (attacker["name"], judged.mean()) == ("rays x1", 0.95)
+    attacker, judged = best_attacker(asked(), 100, sees="scores")
+    assert (attacker["name"], judged.mean()) == ("square x4", 0.2)
+    record = asked()
+    for each in record.header["attackers"]:
+        each["sees"] = "scores"
+    with pytest.raises(RecordError, match="no attacker sees 'labels' of an answer; give scores or"):
+        best_attacker(record, 100, sees="labels")
+
+
 def test_a_lucky_selection_is_judged_by_fresh_predictions() -> None:
     """Chosen by the selecting predictions; what counts is what the fresh ones say."""
     record = asked()

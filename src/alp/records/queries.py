@@ -56,7 +56,7 @@ def left_by(record: Record, attacker: str, queries: int) -> tuple[NDArray[Any], 
 
 
 def best_attacker(
-    record: Record, queries: int, *, start: str | None = None
+    record: Record, queries: int, *, start: str | None = None, sees: str | None = None
 ) -> tuple[dict[str, Any], NDArray[Any]]:
     """The attacker that leaves least after ``queries`` answers, as the header has it, and what it
     leaves of each image, (n,). It is chosen by the selecting predictions and judged by the fresh
@@ -66,9 +66,10 @@ def best_attacker(
     Args:
         start: only attackers that start from what fools this surrogate; of none for those that
             have nothing but answers, ``""``.
+        sees: only attackers who see this of an answer, ``scores`` or ``labels``.
 
     Raises:
-        RecordError: it is no such record, or has no such checkpoint or surrogate.
+        RecordError: it is no such record, or has no such checkpoint, surrogate or attacker.
     """
     require_queries(record)
     if queries not in record.header["checkpoints"]:
@@ -78,6 +79,13 @@ def best_attacker(
             f"{known}"
         )
     attackers = [each for each in record.header["attackers"] if start in (None, each["surrogate"])]
+    if attackers and sees is not None:
+        attackers = [each for each in attackers if each["sees"] == sees]
+        if not attackers:
+            raise RecordError(
+                f"in the record {record.name!r} no attacker sees {sees!r} of an answer; give "
+                "scores or labels, of which the record has one"
+            )
     if not attackers:
         raise RecordError(
             f"in the record {record.name!r} no attacker starts from {start!r}; give one of its "
