@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alp.experiments.toy import Toy
@@ -56,14 +57,24 @@ def share(point: Measured) -> str:
 
 
 def radii() -> list[str]:
-    """What small classifiers keep, by the radius of their training."""
-    found = trained_at([each for each in records_of("robustness-cost") if each.kind == KIND_POINTS])
+    """What small classifiers keep, by the radius of their training: mean and deviation over the
+    seeds."""
+    points = [each for each in records_of("robustness-cost") if each.kind == KIND_POINTS]
+    found = trained_at(points)
     attacks = list(next(iter(found.values())))
     heading = ["trained at", *(f"under {grey_levels(eps)}" if eps else "clean" for eps in attacks)]
-    rows = [
-        [grey_levels(eps) if eps else "0", *(f"{100 * each.value:.1f}" for each in shares.values())]
-        for eps, shares in found.items()
-    ]
+    rows = []
+    for eps, shares in found.items():
+        seeds = [measured(each) for each in points if each.header["extra"]["trained_eps"] == eps]
+        assert len(seeds) == 3
+        row = [grey_levels(eps) if eps else "0"]
+        for attacked, (value, *cell) in zip(
+            attacks, zip(shares.values(), *seeds, strict=True), strict=True
+        ):
+            assert {each.eps for each in cell} == {attacked}
+            deviation = np.std([each.accuracy.value for each in cell], ddof=1)
+            row.append(f"{100 * value.value:.1f} \u00b1 {100 * deviation:.1f}")
+        rows.append(row)
     return written(heading, rows)
 
 
