@@ -26,6 +26,17 @@ ASKED = {
 """Records of attackers who only ask, and what the table calls them."""
 
 
+LONG = {
+    "cifar10-lite-standalone": "ALP standalone, 1 draw: single answers",
+    "cifar10-lite-standalone-votes": "ALP standalone, 1 draw: votes of 4 and 8",
+    "before-standard": "ALP, 1 draw, classifier as it is",
+    "cifar10-lite-adversarial": "adversarial training",
+    "noise-025": "classifier trained under noise of 0.25, 1 draw",
+    "jpeg": "JPEG, quality 75",
+    "cifar10-lite-standard": "no defence",
+}
+"""Records of a few attackers with many answers, and what their table calls them."""
+
 PUBLIC = "square x1 from cifar10-lite-standard"
 """An attacker that starts from the public classifier."""
 
@@ -78,15 +89,37 @@ def asked() -> list[list[str]]:
     for name, title in ASKED.items():
         told = found[name]
         best = told["alone"][-1]
+        record = read(RESULTS / "queries" / "records" / f"{name}.json")
+        _, by_labels = best_attacker(record, 1000, start="", sees="labels")
         rows.append(
             [
                 title,
                 f"{100 * told['clean']['value']:.1f}",
-                *left(told["alone"], 10, 100, 1000),
+                *left(told["alone"], 10, 100),
+                within(best),
                 f"{best['attacker']}, {best['answers']}",
-                *left(told["curve"], 0, 100, 1000),
+                f"{100 * by_labels.mean():.1f}",
+                *left(told["curve"], 0, 1000),
             ]
         )
+    return rows
+
+
+def within(row: dict[str, Any]) -> str:
+    """An accuracy in per cent, with its interval."""
+    value, low, high = (100 * row[each] for each in ("value", "low", "high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def asked_for_long() -> list[list[str]]:
+    """The rows of the table of many answers."""
+    rows = []
+    for name, title in LONG.items():
+        told = conclude(read(RESULTS / "queries-long" / "records" / f"{name}.json"))
+        assert told["queries"] == 10_000
+        last = told["curve"][-1]
+        sooner = left(told["curve"], 1000, 3000)
+        rows.append([title, *sooner, within(last), f"{last['attacker']}, {last['answers']}"])
     return rows
 
 

@@ -26,7 +26,8 @@ class Settings(Printed):
     rows: tuple[str, ...]
     """ROW=FOLDER of each training; the rows are purifier, standard, adversarial, standalone,
     defended, control, input-noise, frozen-sigma, zero-sigma, guard, diffusion, magnet, hgd,
-    certified, certified-half and certified-adversarial. One has to be defended or certified."""
+    ensemble, distilled, certified, certified-half and certified-adversarial. One has to be
+    defended or certified."""
     onto: Path | None = None
     """A package, by its name or folder, whose other rows are kept as they are."""
     records: tuple[Path, ...] = ()

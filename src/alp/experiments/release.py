@@ -161,6 +161,8 @@ ROWS = {
     "diffusion": Row("diffusion model of low noise"),
     "magnet": Row("MagNet, before the frozen baseline", 1),
     "hgd": Row("HGD, before the frozen baseline", 1),
+    "ensemble": Row("ensemble adversarial training", 1),
+    "distilled": Row("defensive distillation", 1),
     "certified": Row("certified votes under noise"),
     "certified-half": Row("certified votes under noise of 0.5"),
     "certified-adversarial": Row("certified votes under noise, robust in Linf"),
