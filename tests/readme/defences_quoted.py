@@ -165,7 +165,10 @@ def speed() -> Iterator[str]:
     every = rows(bench)
     batches = sorted({each.batch for each in every if each.what == "draw"})
     precisions = [p for p in PRECISIONS if any(each.precision == p for each in every)]
-    yield f"--batches {' '.join(map(str, batches))} --precisions {' '.join(precisions)}"
+    yield (
+        f"--batches {' '.join(map(str, batches))} --precisions {' '.join(precisions)} "
+        f"--rounds {bench.header['rounds']}"
+    )
     found = [each for each in every if each.batch == 1]
 
     def of_engine(backend: str, precision: str, what: str) -> Any:

@@ -97,10 +97,15 @@ def page() -> Iterator[str]:
         "field.magnet": "only",
         "field.hgd": "only",
         "field.architectures": "only",
+        "field.quantisation-error": "only",
     }
     grown = {each.protocol: each.value for each in claims()["field.quantisation-error"].findings}
     plain, learned = (grown[f"W4A8, {method}"] for method in ("minmax", "reconstructed"))
-    yield f"({plain:.1f} times in 100 steps; with learned rounding {learned:.1f})"
+    yield f"({plain:.1f} times in 100 steps; with learned rounding {learned:.1f} times)"
+    plain, learned = (grown[f"W8A8, {method}"] for method in ("minmax", "reconstructed"))
+    assert learned < 1 < plain
+    words = "of eight bits ({:.1f}), and damps those of eight bits with learned rounding ({:.1f})"
+    yield words.format(plain, learned)
     pure = record("leaderboard/records/diffpure")
     words = "nobody fine-tuned (+{:.1f} points in the worst case, {} images)"
     yield words.format(*of("field.diffpure", "worst case"), len(pure))
@@ -108,9 +113,11 @@ def page() -> Iterator[str]:
     (proved,) = of("field.densepure", "")
     proofs = record("certificates-densepure/records/densepure")
     yield f"DensePure certifies {proved:.1f} % at the radius 0.5 ({len(proofs)} images)"
-    (rounded,) = claims()["field.quantisation.protects"].findings
+    rounded, blind = claims()["field.quantisation.protects"].findings
+    assert (rounded.value, rounded.interval) == (blind.value, blind.interval)
     low, high = (each.replace("\u2212", "-") for each in rounded.interval.split(" to "))
-    yield f"do not protect ({rounded.value:.1f} points, {float(low):.1f} to {float(high):+.1f})"
+    words = f"({rounded.value:.1f} points, {float(low):.1f} to {float(high):+.1f}, under"
+    yield f"do not protect {words} `{rounded.protocol}` and under `{blind.protocol}`)"
     usual, weak, strong = (span(words) for words in ("as usual, 2/255", "AT, 1/255", "AT, 8/255"))
     yield "by {} points at 2/255 ({} to {})".format(*usual)
     yield "adversarially by {} at 1/255 ({} to {})".format(*weak)

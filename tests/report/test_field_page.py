@@ -10,7 +10,7 @@ import pytest
 
 from alp.experiments.toy import Toy
 from alp.records import KIND_CHAINS, KIND_POINTS, Measured, Record, measured, read_all
-from alp.records.chains import amplification
+from alp.records.chains import after_each_step, amplification
 from alp.records.points import mean
 from alp.report.figures.attacks import NORMS
 from alp.report.figures.attacks import table as attack_table
@@ -113,6 +113,37 @@ def chains() -> list[str]:
 def test_every_number_of_the_page_is_that_of_a_record(table: Callable[[], list[str]]) -> None:
     text = (ROOT / "docs" / "field.md").read_text("utf-8")
     assert "\n".join(table()) in text
+
+
+def test_what_few_bits_do_is_quoted_right() -> None:
+    records = records_of("quantisation")
+    psnr = {each.name: measured(each)[0].psnr for each in records if each.kind == KIND_POINTS}
+    steps = {each.name: each for each in records if each.kind == KIND_CHAINS}
+    learned = "DiffPure, w4a8-reconstructed"
+    won = mean(psnr[learned] - psnr["DiffPure, w4a8-minmax"])
+    lost = mean(psnr["DiffPure"] - psnr["DiffPure, w4a8-minmax"]).value
+    text = " ".join((ROOT / "docs" / "field.md").read_text("utf-8").split())
+    assert f"wins back {won.value:.1f} of the {lost:.1f} dB of PSNR" in text
+    assert f"that plain rounding loses ({won.low:.2f} to {won.high:.2f})" in text
+    plain, reconstructed = (
+        mean(psnr["DiffPure"] - psnr[f"DiffPure, w8a8-{method}"]).value
+        for method in ("minmax", "reconstructed")
+    )
+    words = (
+        f"Eight bits cost {plain:.1f} dB; with learned rounding they cost {reconstructed:.2f} dB"
+    )
+    assert words in text
+    apart, alone = (
+        after_each_step(steps[learned], what)[-1].mean() for what in ("difference", "fresh")
+    )
+    words = (
+        f"adds {alone:.4f} (root mean square over pixels in [-1,1]) to a difference of {apart:.4f}"
+    )
+    assert words in text
+    grown = [
+        mean(amplification(steps[name], 100)).value for name in (learned, "DiffPure, w4a8-minmax")
+    ]
+    assert "the difference is {:.1f} to {:.1f} times what".format(*grown) in text
 
 
 def test_the_problem_in_closed_form_is_quoted_right() -> None:

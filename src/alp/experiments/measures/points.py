@@ -60,15 +60,16 @@ def noise_gain(runs: Runs, claim: Claim) -> Iterator[Value]:
 
 
 def gain(runs: Runs, claim: Claim) -> Iterator[Value]:
-    """Points that a row is above another, which has no purifier, on the same images, mean over
-    trials."""
+    """Points that a row is above another on the same images, mean over trials: at the same level,
+    or, where the other has no purifier and so no such level, under its one attack."""
     records = records_of(runs, claim.items[0], KIND_POINTS)
     rows, others = (named(records, name) for name in (claim.row, claim.against))
     alone = share_of_trials(others, LEVEL)
     for level in claim.protocols if same_images([*rows, *others]) else ():
-        share = share_of_trials(rows, level)
-        if share is not None and alone is not None:
-            yield difference(level, share, alone, [*rows, *others])
+        share, other = (share_of_trials(each, level) for each in (rows, others))
+        other = alone if other is None else other
+        if share is not None and other is not None:
+            yield difference(level, share, other, [*rows, *others])
 
 
 def consensus(runs: Runs, claim: Claim) -> Iterator[Value]:
