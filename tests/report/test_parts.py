@@ -395,6 +395,25 @@ def test_a_leaderboard_takes_certificates_of_the_same_weights_and_times_by_name(
         assert rows[name]["certified 0.25"] == [ABSENT]
 
 
+def test_where_verdicts_are_many_those_of_a_leaderboard_are_one_click_away(
+    report, make_verdict
+) -> None:
+    """With what failed a check in the words that are clicked; few stand open, as do those that no
+    leaderboard has."""
+    told = [
+        make_verdict("a", defence=_defence("jpeg")),
+        make_verdict("b", defence=_defence("median"), passed=False, words="a doubt"),
+    ]
+    others = [make_verdict("c", suite=f"suite {number}") for number in range(5)]
+    folded = "<summary>Verdicts of the leaderboard"
+    assert folded not in report(told).html
+    page = report([*told, *others]).html
+    assert page.count('<article id="verdict-') == 6
+    before, behind = page.split(folded)
+    assert before.count('<article id="verdict-') == 5
+    assert behind.startswith("; a check failed, do not quote yet: b</summary>")
+
+
 def test_one_defence_or_other_data_make_no_leaderboard(report, make_verdict) -> None:
     one = make_verdict("one", defence=_defence("jpeg"))
     data = {"name": "cifar10", "split": "validation"}

@@ -77,7 +77,10 @@ def _board(
         "threat": threat_words(first["threat"]),
         "suite": _attacks(first),
         "data": str(first["data"]["name"]),
-        "rows": [_row(each.record.header, found, levels, every, known) for each, found in ranked],
+        "rows": [
+            _row(each.record.header, found, levels, every, known) | {"record": each.path}
+            for each, found in ranked
+        ],
     }
 
 

@@ -104,6 +104,10 @@ def write_report(
     asked, unasked = query_parts(e for e in kept if e.record.kind == KIND_QUERIES)
     unusable = unjudged | unmeasured | untimed | unasked | undrawn
     boards = leaderboards(each for each in kept if each.path not in unusable)
+    listed = {row["record"] for board in boards for row in board["rows"]}
+    for number, part in enumerate(verdicts, 1):
+        part["number"] = number
+        part["listed"] = {row["record"] for row in part["provenance"]} <= listed
     claims = tuple(judge(kept))
     overview = explain(kept, claims)
     errors = (*map(str, [*refused, *unread]), *unusable.values())
