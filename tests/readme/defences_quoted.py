@@ -131,7 +131,7 @@ def queries() -> Iterator[str]:
     alone = told["alone"][-1]
     clean = per_cent(told["clean"]["value"])
     words = f"ALP standalone keeps {per_cent(alone['value'])} % ({ends(alone)}) of {clean} % clean"
-    yield f"{words} after {alone['queries']:,} queries"
+    yield f"{words} after {alone['queries']:,} queries**"
     yield f"AT keeps {per_cent(other['alone'][-1]['value'])} %"
     yield f"the undefended classifier {per_cent(none['alone'][-1]['value'])} %"
     long = {name: conclude(record(f"queries-long/records/{name}")) for name in LONG}
@@ -145,7 +145,8 @@ def queries() -> Iterator[str]:
         for each in ("cifar10-lite-standard", "stolen")
     )
     answers = recipe("distilled", "cpu").stage.optim.epochs * TRAINING_IMAGES
-    yield f"trains a copy from {answers:,.0f} answers: what fools the copy leaves {copy} %"
+    yield f"It ends at {answers:,.0f} queries, from which an attacker trains a copy"
+    yield f"what fools the copy leaves {copy} %"
     yield f"fine-tuned from ({close} %; {len(ours)} test images"
 
 
