@@ -253,3 +253,14 @@ def test_every_number_of_attackers_who_only_ask_is_that_of_a_record() -> None:
     text = (ROOT / "docs" / "leaderboard.md").read_text("utf-8")
     text = " ".join(text[text.index("## Attackers who only ask") :].split())
     assert [words for words in told() if words not in text] == []
+
+
+def test_what_fools_an_unseen_classifier_is_quoted_right() -> None:
+    """Of HGD, beside the classifier without it, on the same attacked images."""
+    names = ("hgd", "cifar10-lite-standard")
+    records = [read(RESULTS / "hgd-unseen" / "records" / f"{name}.json") for name in names]
+    (surrogates,) = {tuple(each.header["surrogates"]) for each in records}
+    assert surrogates == ("standard-1",)
+    left = [f"{100 * conclude(each)['levels']['transfer']['value']:.1f} %" for each in records]
+    text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
+    assert f"leaves it {left[0]}, and the undefended classifier {left[1]} (`results" in text
