@@ -185,6 +185,13 @@ def told() -> Iterator[str]:
     named = ("cifar10-lite-standalone-votes", "noise-025", at)
     yield words.format(*(last[LONG[name]] for name in named))
     yield f"nobody fine-tuned, ALP keeps {last[LONG['before-standard']]} %"
+    longest = read(RESULTS / "queries-longest" / "records" / "cifar10-lite-standalone.json")
+    end = conclude(longest)["curve"][-1]
+    assert end["queries"] == 100_000
+    clean = f"{100 * conclude(longest)['clean']['value']:.1f} % clean, on {len(longest)} images"
+    value, low, high = (100 * end[each] for each in ("value", "low", "high"))
+    yield f"with votes of {end['answers']} leaves ALP standalone {value:.1f} %"
+    yield f"({low:.1f} to {high:.1f}) of {clean}"
     less, *ends = more("cifar10-lite-standalone", at)
     yield f"keeps {less.lstrip('-')} points less than adversarial training ({ends[0]} to {ends[1]})"
     assert less.startswith("-")
@@ -205,7 +212,7 @@ def told() -> Iterator[str]:
 
 
 SWEPT = ("unified-s1", "unified-s4", "unified-s8", "unified-snr3", "unified-snr1")
-CONTROLS = ("control-16", "control-snr")
+CONTROLS = ("control-16", "control-snr", "control-bits")
 
 
 def unified() -> list[list[str]]:
@@ -260,3 +267,12 @@ def test_what_fools_an_unseen_classifier_is_quoted_right() -> None:
     left = [f"{100 * conclude(each)['levels']['transfer']['value']:.1f} %" for each in records]
     text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
     assert f"leaves it {left[0]}, and the undefended classifier {left[1]} (`results" in text
+
+
+def test_what_few_bits_leave_is_quoted_right() -> None:
+    names = ("alp-w8a8", "alp-w4a8", "cifar10-lite-standalone")
+    records = [read(RESULTS / "leaderboard" / "records" / name) for name in names]
+    left = [f"{100 * conclude(each)['worst']['value']:.1f} %" for each in records]
+    text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
+    words = "keeps {} in eight bits and {} with weights of four bits, {} in float"
+    assert words.format(*left) in text
