@@ -440,3 +440,18 @@ def test_fewer_images_and_a_verdict_without_checks_stand_in_the_same_leaderboard
     assert row["images"] == ["1"], "whose checks ran"
     assert rows["JPEG, quality 75"]["images"] == [f"{long.header['images']}"]
     assert rows["median of 2x2"]["checks"] == ["not run"]
+
+
+def test_of_many_defences_each_has_a_line_the_best_first(make_verdict) -> None:
+    few = [make_verdict(f"model-{number:02}") for number in range(12)]
+    many = [*few, make_verdict("best")]
+    many[-1].columns["single pgd_select"][:] = many[-1].columns["single pgd_fresh"][:] = 2
+    lines = [
+        [each.get_text() for each in FIGURES["honest"].draw(records).axes[0].get_yticklabels()]
+        for records in (few, many)
+    ]
+    assert "worst case" in lines[0]
+    assert len(lines[1]) == 13
+    assert lines[1][0] == "best"
+    marks = FIGURES["honest"].draw(many).axes[0].get_legend_handles_labels()[1]
+    assert marks == ["clean", "worst case"]

@@ -19,7 +19,7 @@ LEFT = {"square x1": (200, 160, 100, 60), "square x4": (200, 200, 120, 40), "ray
 """Attacker to the images of 200 that are right at each checkpoint, the same in all predictions."""
 
 
-def asked(name: str = "plain", left=LEFT, **header) -> Record:
+def asked(name: str = "plain", left=LEFT, marks=MARKS, **header) -> Record:
     columns = {
         "index": np.arange(COUNT),
         "label": np.zeros(COUNT, np.int64),
@@ -27,7 +27,7 @@ def asked(name: str = "plain", left=LEFT, **header) -> Record:
         "clean_fresh": np.full(COUNT, ROUNDS, np.int16),
     }
     for attacker, numbers in left.items():
-        for mark, number in zip(MARKS, numbers, strict=True):
+        for mark, number in zip(marks, numbers, strict=True):
             right = np.where(np.arange(COUNT) < number, ROUNDS, 0).astype(np.int16)
             columns[f"{attacker} {mark}_select"] = right
             columns[f"{attacker} {mark}_fresh"] = np.where(right < ROUNDS, right, -1)
@@ -45,7 +45,7 @@ def asked(name: str = "plain", left=LEFT, **header) -> Record:
             "threat": {"name": "linf", "eps": 8 / 255},
             "suite": "queries",
             "queries": 100,
-            "checkpoints": list(MARKS),
+            "checkpoints": list(marks),
             "evaluations": ROUNDS,
             "surrogates": ["public"],
             "attackers": [
@@ -165,3 +165,17 @@ def test_a_record_that_lacks_a_column_is_refused(tmp_path) -> None:
     write(Record(whole.header, short), tmp_path / "short")
     (why,) = write_report(tmp_path, tmp_path / "report.html").refused
     assert "lacks rays x1 30_fresh; evaluate again" in why
+
+
+@pytest.mark.parametrize(
+    ("marks", "shown"),
+    [
+        (MARKS, ["0", "10", "30", "100"]),
+        ((0, 10, 30, 100, 300, 1000, 3000), ["0", "10", "100", "1,000"]),
+    ],
+)
+def test_many_numbers_of_queries_leave_room_for_their_names(marks, shown) -> None:
+    record = asked(left=dict.fromkeys(NAMES, len(marks) * (190,)), marks=marks)
+    axes = FIGURES["queries"].draw([record]).axes[0]
+    assert [each.get_text() for each in axes.get_xticklabels()] == shown
+    assert axes.get_xlim()[0] == 0

@@ -39,6 +39,9 @@ Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 WORST = "worst case"
 
+_MANY = 12
+"""Defences, or levels, from which on a figure is too full for the usual one."""
+
 _LONGEST = 40
 """Letters of a name that fit the legend."""
 
@@ -88,8 +91,13 @@ def caption_honest(records: Sequence[Record]) -> str:
 @drawing("The hierarchy under adaptive attacks", KIND_VERDICT, caption=caption_honest)
 @styled
 def draw_honest(records: Sequence[Record]) -> Figure:
-    """The accuracies of each defence under every attacker, and the worst case of all."""
-    return _forest(_honest(records))
+    """The accuracies of each defence under every attacker, and the worst case of all; of many
+    defences a line each, the best first, with what is right clean and in the worst case."""
+    rows = _honest(records)
+    if len(rows) <= _MANY:
+        return _forest(rows)
+    best = sorted(rows, key=lambda name: -rows[name][WORST]["value"])
+    return _forest({kind: {name: rows[name][kind] for name in best} for kind in ("clean", WORST)})
 
 
 def caption_compact(records: Sequence[Record]) -> str:
@@ -176,13 +184,13 @@ def _honest(records: Sequence[Record]) -> Rows:
 
 
 def _forest(rows: Rows) -> Figure:
-    """A line of the figure an attacker, a mark a defence."""
+    """A line of the figure for each inner key, an attacker say, and a mark for each outer one."""
     # The longest list has the order of the levels; the worst case closes.
     ordered = sorted(rows.values(), key=len, reverse=True)
     kinds = list(dict.fromkeys(k for cells in ordered for k in cells if k != WORST))
     kinds += [WORST] if any(WORST in cells for cells in ordered) else []
     step = 0.8 / max(1, len(rows))
-    figure, (axes,) = canvas(0.8 + 0.3 * len(kinds))
+    figure, (axes,) = canvas(0.8 + (0.3 if len(kinds) <= _MANY else 0.16) * len(kinds))
     for number, (name, cells) in enumerate(rows.items()):
         colour, marker = _MARKS[number % len(_MARKS)]
         shown = [kind for kind in kinds if kind in cells]

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 _MARKERS = "osv^DP"
 
+_LINES = ("-", "--", ":")
+
+_TICKS = 6
+"""More of them run into each other."""
+
 _SAME = ("data_digest", "threat")
 
 
@@ -60,13 +65,21 @@ def draw(records: Sequence[Record]) -> Figure:
     for number, record in enumerate(records):
         curve = conclude(record)["curve"]
         ticks |= dict.fromkeys(row["queries"] for row in curve)
-        mark = (PALETTE[number % len(PALETTE)], _MARKERS[number % len(_MARKERS)], "-")
-        shown = [Estimate(row["value"], row["low"], row["high"]) for row in curve]
-        estimates(axes, [row["queries"] for row in curve], shown, mark, record.name, 100)
+        place, again = number % len(PALETTE), number // len(PALETTE) % len(_LINES)
+        mark = (PALETTE[place], _MARKERS[place], _LINES[again])
+        left = [Estimate(row["value"], row["low"], row["high"]) for row in curve]
+        estimates(axes, [row["queries"] for row in curve], left, mark, record.name, 100)
     percent_axis(axes)
     axes.set_xscale("symlog", linthresh=10, linscale=0.5)
-    axes.set_xticks(list(ticks), [f"{mark:,}" for mark in ticks])
+    shown = sorted(ticks) if len(ticks) <= _TICKS else [n for n in sorted(ticks) if _is_round(n)]
+    axes.set_xticks(shown, [f"{mark:,}" for mark in shown])
+    axes.set_xlim(left=0)
     axes.set_xticks([], minor=True)
     axes.set_xlabel("queries an image")
     legend(figure, 2)
     return figure
+
+
+def _is_round(number: int) -> bool:
+    """Whether it is none, or a power of ten."""
+    return number == 0 or str(number).strip("0") == "1"
