@@ -9,6 +9,7 @@ from typing import Any
 
 from alp.records import conclude, read, read_tree
 from alp.records.queries import best_attacker, left_by, query_difference
+from alp.records.statistics import paired_difference
 from alp.report.leaderboard import leaderboards
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ LONG = {
     "cifar10-lite-standalone": "ALP standalone, 1 draw: single answers",
     "cifar10-lite-standalone-votes": "ALP standalone, 1 draw: votes of 4 and 8",
     "before-standard": "ALP, 1 draw, classifier as it is",
+    "cifar10-lite": "A-ALP + AT, 1 draw",
     "cifar10-lite-adversarial": "adversarial training",
     "noise-025": "classifier trained under noise of 0.25, 1 draw",
     "jpeg": "JPEG, quality 75",
@@ -276,3 +278,16 @@ def test_what_few_bits_leave_is_quoted_right() -> None:
     text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
     words = "keeps {} in eight bits and {} with weights of four bits, {} in float"
     assert words.format(*left) in text
+
+
+def test_what_the_gradient_of_the_whole_chain_leaves_is_quoted_right() -> None:
+    folder = RESULTS / "chain-attack" / "records"
+    shorter, whole = (
+        read(folder / f"{name}.json").columns["single_correct"].astype(float)
+        for name in ("diffpure", "diffpure-full")
+    )
+    value, (low, high) = paired_difference(whole, shorter)
+    text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
+    assert f"leaves {100 * whole.mean():.1f} % of {len(whole)} images, and" in text
+    words = f"{100 * shorter.mean():.1f} % by the gradient of 5 steps (a paired difference of "
+    assert f"{words}{100 * value:+.1f} points, {100 * low:.1f} to {100 * high:+.1f};" in text
