@@ -455,3 +455,5 @@ def test_of_many_defences_each_has_a_line_the_best_first(make_verdict) -> None:
     assert lines[1][0] == "best"
     marks = FIGURES["honest"].draw(many).axes[0].get_legend_handles_labels()[1]
     assert marks == ["clean", "worst case"]
+    assert "under every level of attacker knowledge" in FIGURES["honest"].caption(few)
+    assert "Accuracy without an attack" in FIGURES["honest"].caption(many)

@@ -89,7 +89,7 @@ def test_attackers_who_see_labels_are_told_from_those_who_see_scores() -> None:
     record = asked()
     for each in record.header["attackers"]:
         each["sees"] = "scores"
-    with pytest.raises(RecordError, match="no attacker sees 'labels' of an answer; give scores or"):
+    with pytest.raises(RecordError, match="no attacker sees 'labels' of an answer; give scores"):
         best_attacker(record, 100, sees="labels")
 
 

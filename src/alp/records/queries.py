@@ -84,7 +84,7 @@ def best_attacker(
         if not attackers:
             raise RecordError(
                 f"in the record {record.name!r} no attacker sees {sees!r} of an answer; give "
-                "scores or labels, of which the record has one"
+                f"{'scores' if sees == 'labels' else 'labels'}"
             )
     if not attackers:
         raise RecordError(

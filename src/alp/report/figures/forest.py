@@ -40,7 +40,7 @@ Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
 WORST = "worst case"
 
 _MANY = 12
-"""Defences, or levels, from which on a figure is too full for the usual one."""
+"""More defences or lines than these are too many for the usual figure."""
 
 _LONGEST = 40
 """Letters of a name that fit the legend."""
@@ -77,8 +77,9 @@ def caption_honest(records: Sequence[Record]) -> str:
     )
     checks = [each for record in records for each in record.header["checks"]]
     passed = sum(bool(each["passed"]) for each in checks)
+    where = "under every level of attacker knowledge" if len(rows) <= _MANY else "without an attack"
     return (
-        f"Accuracy under every level of attacker knowledge, suite {header['suite']}, and the worst "
+        f"Accuracy {where}, suite {header['suite']}, and the worst "
         f"case over all attacks: {worst}. Lines: 95 % Wilson intervals. {passed} of "
         f"{count(len(checks), 'check')} of the attacks passed. "
         f"{count(header['images'], 'image')} of {header['data']['name']} "
