@@ -30,12 +30,7 @@ ASKED = {
 LONG = {
     "cifar10-lite-standalone": "ALP standalone, 1 draw: single answers",
     "cifar10-lite-standalone-votes": "ALP standalone, 1 draw: votes of 4 and 8",
-    "before-standard": "ALP, 1 draw, classifier as it is",
-    "cifar10-lite": "A-ALP + AT, 1 draw",
-    "cifar10-lite-adversarial": "adversarial training",
-    "noise-025": "classifier trained under noise of 0.25, 1 draw",
-    "jpeg": "JPEG, quality 75",
-    "cifar10-lite-standard": "no defence",
+    **{name: title for name, title in ASKED.items() if name != "cifar10-lite-standalone"},
 }
 """Records of a few attackers with many answers, and what their table calls them."""
 
