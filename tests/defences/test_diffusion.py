@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from alp.config import DiffusionConfig
 from alp.defences.chain import SAMPLERS, schedule
-from alp.defences.checkpoint import save
+from alp.defences.checkpoint import load_model, save
 from alp.defences.densepure import DensePure, time_of
 from alp.defences.diffpure import GDMP, DiffPure, OneStep
 from alp.defences.diffusion import Diffusion, alpha_bar, deviation
+from alp.defences.purified import Defended
+from alp.defences.smoothed import Smoothed
+from alp.defences.smoothing import InputNoise
 from alp.errors import ConfigError, UnknownNameError
 from alp.seeding import Common, generator, initialising, normal
 
@@ -69,6 +72,27 @@ def test_another_process_reads_what_was_saved(trained, new_classifier, tmp_path)
     save(DensePure(new_classifier(), trained), tmp_path / "weights")
     code = "import sys; from alp.defences.checkpoint import load_model; load_model(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, tmp_path / "weights"], check=True)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda base, purifier: Smoothed(base, 0.25, 3),
+        lambda base, purifier: InputNoise(base, 0.25),
+        lambda base, purifier: Defended(base, purifier),
+    ],
+    ids=["votes", "noise", "purifier"],
+)
+def test_a_defence_inside_another_comes_back_from_a_file(
+    around, trained, new_classifier, new_purifier, tmp_path
+) -> None:
+    model = around(DensePure(new_classifier(), trained, seeds=3), new_purifier()).eval()
+    save(model, tmp_path / "weights")
+    back = load_model(tmp_path / "weights")
+    x = torch.full((1, 3, 8, 8), 0.5)
+    assert back.describe() == model.describe()
+    assert back.classifier.settings["seeds"] == 3
+    assert torch.equal(back.predict(x, Common(source()), 3), model.predict(x, Common(source()), 3))
 
 
 @pytest.mark.parametrize("time", [1, 7, 100])

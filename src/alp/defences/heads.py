@@ -1,4 +1,4 @@
-"""The classifier inside a saved defence: one of alp's, or one that a reference names."""
+"""The classifier inside a saved defence: one of alp's, one that a reference names, or a defence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.architectures import Network, classifier_by
+from alp.defences.base import DEFENCES, Defence
 from alp.defences.classifier import ResNetLite
 from alp.defences.referenced import Referenced
 from alp.errors import ConfigError
@@ -24,6 +25,8 @@ def describe_head(head: nn.Module) -> dict[str, Any]:
         return {"classifier": to_dict(head.config)}
     if isinstance(head, Referenced):
         return {"reference": head.describe()}
+    if isinstance(head, Defence):
+        return {"defence": head.describe()}
     raise ConfigError(
         f"a classifier of type {type(head).__name__} cannot be saved by alp; name it by a "
         "reference, such as alp.load('my_file.py:make_classifier'), or save it yourself, and a "
@@ -31,8 +34,11 @@ def describe_head(head: nn.Module) -> dict[str, Any]:
     )
 
 
-def head_of(description: Mapping[str, Any]) -> ResNetLite | Network | Referenced:
+def head_of(description: Mapping[str, Any]) -> Defence:
     """The untrained classifier that :func:`describe_head` described, or the place for it."""
     if "reference" in description:
         return Referenced.from_description(description["reference"])
+    if "defence" in description:
+        inner = description["defence"]
+        return DEFENCES[inner["kind"]].from_description(inner)
     return classifier_by(from_dict(ClassifierConfig, description["classifier"]))
