@@ -25,7 +25,8 @@ class Settings(Printed):
     precision=float32. jpeg: quality=75. median: window=2. one-step (--diffusion): time=100.
     smoothing: sigma=0.25 draws=100. unified (--latents): steps=4 draws=1."""
     classifier: Path = field()
-    """Weights file, packaged name or reference of the classifier (docs/classifiers.md)."""
+    """Weights file, packaged name or reference of the classifier (docs/classifiers.md). Of a random
+    model of this very defence the classifier in it is taken: so its settings are changed."""
     purifier: Path | None = None
     """Weights file, or packaged name, of a purifier, where the defence is one."""
     light: Path | None = None

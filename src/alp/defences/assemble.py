@@ -51,7 +51,8 @@ def assemble(
     Args:
         classifier: images (B,3,H,W) in [0,1] -> logits (B,K). Of a :class:`Smoothed` one, such as
             a packaged certified one, the base is taken, and of ``light`` too: its noise is that of
-            the votes, which :func:`alp.certify` draws.
+            the votes, which :func:`alp.certify` draws. Of a random model of this very defence the
+            classifier in it is taken: the settings are what changes.
         diffusion: the noise predictor of the defences by diffusion.
         settings: what else its constructor takes, by name.
         purifier: of the defence by one, ``defended``.
@@ -64,6 +65,8 @@ def assemble(
     """
     kind = choose({each: DEFENCES[each] for each in assemblable()}, name, "defence to assemble")
     classifier = base_of(classifier)
+    if isinstance(classifier, kind) and classifier.stochastic:
+        classifier = classifier.get_submodule("classifier")
     models: list[nn.Module] = [classifier]
     light = None if light is None else base_of(light)
     given = {"light": light, "purifier": purifier, "diffusion": diffusion, "latents": latents}
