@@ -182,6 +182,13 @@ def told() -> Iterator[str]:
     named = ("cifar10-lite-standalone-votes", "noise-025", at)
     yield words.format(*(last[LONG[name]] for name in named))
     yield f"nobody fine-tuned, ALP keeps {last[LONG['before-standard']]} %"
+    deployed = read(RESULTS / "queries-deployed" / "records" / "cifar10-lite.json")
+    assert deployed.header["draws"] == 20
+    end = conclude(deployed)["curve"][-1]
+    assert end["queries"] == 1000
+    assert end["value"] <= found["cifar10-lite"]["alone"][-1]["value"], "no more than one draw"
+    clean = f"{100 * conclude(deployed)['clean']['value']:.1f} %"
+    yield f"As it is deployed A-ALP + AT keeps {within(end).replace(' (', ' % (')} of {clean}"
     longest = read(RESULTS / "queries-longest" / "records" / "cifar10-lite-standalone.json")
     end = conclude(longest)["curve"][-1]
     assert end["queries"] == 100_000
