@@ -151,7 +151,7 @@ def ended(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_sigterm_ends_as_an_interrupt(tmp_path: Path) -> None:
     told = ended(NOBODY_HANDLES, tmp_path / "out")
     assert told.stdout == "130 True\n"
-    assert "the same command goes on from here:\n  alp train purifier" in told.stderr
+    assert "the same command goes on from what was last saved:\n  alp train purifier" in told.stderr
 
 
 def test_a_handler_of_sigterm_is_left_alone(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def _execute(run: Callable[[Any], None], settings: Any, given: list[str]) -> int
         if not any(each.metadata["folder"] == "resumed" for each in places):
             return _fail("interrupted", 130)
         command = shlex.join(["alp", *given])
-        return _fail(f"interrupted; the same command goes on from here:\n  {command}", 130)
+        return _fail(
+            f"interrupted; the same command goes on from what was last saved:\n  {command}", 130
+        )
     return 0
 
 
