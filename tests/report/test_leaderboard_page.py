@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from alp.records import conclude, read, read_tree
+from alp.records.conclusion import worst
 from alp.records.queries import best_attacker, left_by, query_difference
 from alp.records.statistics import paired_difference
 from alp.report.leaderboard import leaderboards
@@ -271,6 +275,31 @@ def test_what_fools_an_unseen_classifier_is_quoted_right() -> None:
     left = [f"{100 * conclude(each)['levels']['transfer']['value']:.1f} %" for each in records]
     text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
     assert f"leaves it {left[0]}, and the undefended classifier {left[1]} (`results" in text
+
+
+def worst_of(name: str) -> np.ndarray:
+    """The share of predictions that the worst case leaves right of each image of a row."""
+    record = read(RESULTS / "leaderboard" / "records" / f"{name}.json")
+    names = [each["name"] for each in record.header["entries"]]
+    held = [each for each in names if f"{each}_select" in record.columns]
+    return worst(record.columns, held, record.header["evaluations"])
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "words"),
+    [
+        (
+            "diffpure",
+            "cifar10-lite-adversarial",
+            "less than adversarial training on the same images",
+        ),
+        ("gdmp", "diffpure", "less than DiffPure"),
+    ],
+)
+def test_what_a_chain_is_left_less_is_quoted_right(name: str, beside: str, words: str) -> None:
+    value, (low, high) = paired_difference(worst_of(beside), worst_of(name))
+    text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
+    assert f"{100 * value:.1f} points {words} ({100 * low:.1f} to {100 * high:.1f})" in text
 
 
 def test_what_few_bits_leave_is_quoted_right() -> None:
