@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from alp.errors import ConfigError
 from alp.experiments import EXPERIMENTS
 from alp.experiments.cost import EVALUATIONS, TRIAL, VARIANTS, core_minutes, estimate
 from alp.experiments.protocol import Protocol
@@ -68,3 +71,12 @@ def test_packaged_weights_are_not_counted(tmp_path: Path) -> None:
     assert (every, given) == (sum(TRIAL.values()) + 2, 2)
     several = core_minutes(("tsne",), Protocol(weights="cifar10-lite"), tmp_path)
     assert several == TRIAL["defended"] + 2  # the packaged one is no trial of the same recipe
+
+
+@pytest.mark.parametrize("weights", ["cifar10-light", "nowhere/weights", "."])
+def test_weights_that_do_not_exist_are_refused_before_a_training(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"the weights are '{weights}'.* one of: .*cifar10-lite"):
+        core_minutes(("tsne",), Protocol(trials=1, weights=weights), tmp_path)

@@ -15,7 +15,8 @@ from alp.attacks import Attack, Threat
 from alp.bench.latency import profile
 from alp.data import Images, load_data
 from alp.defences.base import Defence, Model
-from alp.defences.packaged import load, packaged_names
+from alp.defences.packaged import load, packaged_names, packages
+from alp.errors import ConfigError
 from alp.evaluation import About, EvalConfig, Grid, PaperProtocol, Point
 from alp.evaluation.crew import Crew
 from alp.evaluation.saved import about, evaluate_into
@@ -121,7 +122,13 @@ class Workspace:
         return list(dict.fromkeys([values[0], values[len(values) // 2], values[-1]]))
 
     def given_path(self, name: str, trial: int) -> Path | None:
-        """Where the weights lie that the protocol gives in place of a training, if it does."""
+        """Where the weights lie that the protocol gives in place of a training, if it does.
+
+        Raises:
+            ConfigError: it gives neither a package nor a folder of weights.
+        """
+        if self.protocol.weights is not None:
+            _require_weights(Path(self.protocol.weights))
         # Weights that were made otherwise, end to end say, are no trial of the same recipe.
         several = name == "defended" and self.protocol.trials > 1
         if self.protocol.weights is None or trial > 0 or several:
@@ -283,3 +290,12 @@ class Workspace:
             )
         except ShareDone as done:
             return placement.stand_in(place, done)
+
+
+def _require_weights(folder: Path) -> None:
+    """Refuse what holds no weights, before models are trained in their place."""
+    if folder.as_posix() not in packages() and not any(folder.glob("*.safetensors")):
+        raise ConfigError(
+            f"the weights are {str(folder)[:300]!r}, which is no package and no folder of weights; "
+            f"give one of: {', '.join(packages())}; or a folder with purifier.safetensors, say"
+        )
