@@ -49,6 +49,11 @@ def test_record(run_bench, new_classifier, tmp_path) -> None:
     assert found[2, "draws", "eager"].flops == 2 * (flops["encoder"] + 3 * flops["draw"])
 
 
+def test_a_baseline_that_does_not_exist_is_named_with_those_that_do(new_classifier) -> None:
+    with pytest.raises(ConfigError, match=r"the baseline is 'diffpur'; give a defence .*diffpure"):
+        baselines_before(new_classifier(), ["diffpur"])
+
+
 def test_baselines_by_diffusion_have_the_packaged_network(new_classifier) -> None:
     trained = alp.load(DIFFUSION).state_dict()
     made = baselines_before(new_classifier(), made_of("classifier", "diffusion"))

@@ -27,6 +27,7 @@ from alp.defences.base import Defence
 from alp.deploy.consensus import Consensus as Consensus
 from alp.deploy.engine import Floats, cores
 from alp.errors import AlpError, ConfigError, choose
+from alp.files import exists
 from alp.records import KIND_BENCH, SCHEMA, Record
 from alp.records.record import versions
 from alp.usage import peak_memory
@@ -161,12 +162,12 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
 
     Raises:
         CheckpointError: there are no such weights.
-        ConfigError: one needs what is not installed.
+        ConfigError: there is no such baseline, or one needs what is not installed.
     """
     from alp.bench.published import PUBLISHED, published
     from alp.defences.assemble import assemble, made_of
     from alp.defences.diffusion import Diffusion
-    from alp.defences.packaged import load_classifier, load_kind
+    from alp.defences.packaged import load_classifier, load_kind, packages
 
     chains = made_of("classifier", "diffusion")
     diffusion = load_kind(DIFFUSION, Diffusion) if set(chains) & set(names) else None
@@ -180,8 +181,14 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
             made[name] = assemble(name, classifier, diffusion)
         elif name in baseline_names():
             made[name] = assemble(name, classifier)
-        else:
+        elif name in packages() or exists(Path(name)) or "/" in name or ":" in name:
             made[name] = load_classifier(Path(name))
+        else:
+            every = ", ".join([*baseline_names(), *PUBLISHED])
+            raise ConfigError(
+                f"the baseline is {name[:300]!r}; give a defence ({every}), a packaged name, or a "
+                "weights file"
+            )
     return made
 
 
