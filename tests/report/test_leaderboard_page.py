@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from alp.records import conclude, read, read_tree, robust_share
@@ -68,6 +69,33 @@ def test_every_number_of_the_page_is_that_of_a_record() -> None:
         ]
         assert rows == wanted
     assert told == {*board["rows"][0]["cells"]} - {"attackers in"}
+
+
+def test_the_times_are_of_one_benchmark() -> None:
+    """The one that timed the rows of the table together, MagNet with its detectors."""
+    record = read_tree(RESULTS / "bench-field")[0][0].record
+    names = {
+        about["peer"]: contestant
+        for contestant, about in record.header["contestants"].items()
+        if about.get("what") == "peer"
+    }
+
+    def median(contestant: str) -> float:
+        mine = record.columns["contestant"] == contestant
+        return float(np.median(record.columns["ms"][mine]))
+
+    (draw,) = (
+        contestant
+        for contestant, about in record.header["contestants"].items()
+        if about.get("what") == "draw"
+    )
+    (board,) = (
+        each for each in leaderboards(read_tree(RESULTS)[0]) if each["threat"].startswith("L∞")
+    )
+    words = json.loads((ROOT / "src/alp/report/leaderboard.json").read_text("utf-8"))
+    told = {row["name"]: row["cells"]["time, one draw of ours = 1"] for row in board["rows"]}
+    for name in ("magnet", "hgd", "jpeg", "diffpure", "tuned-gdmp", "densepure-votes"):
+        assert told[words[name]["title"]] == f"{median(names[name]) / median(draw):,.1f}"
 
 
 def conclusions(folder: str) -> dict[str, dict[str, Any]]:
