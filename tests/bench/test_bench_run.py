@@ -26,7 +26,7 @@ from alp.defences.base import Defence
 from alp.defences.checkpoint import save
 from alp.defences.magnet import MagNet
 from alp.defences.transforms import JPEG
-from alp.errors import ConfigError, UnknownNameError
+from alp.errors import CheckpointError, ConfigError, UnknownNameError
 from alp.records import read, write
 from alp.records.timings import rows
 from alp.report.figures.speed import write_plot
@@ -52,6 +52,8 @@ def test_record(run_bench, new_classifier, tmp_path) -> None:
 def test_a_baseline_that_does_not_exist_is_named_with_those_that_do(new_classifier) -> None:
     with pytest.raises(ConfigError, match=r"the baseline is 'diffpur'; give a defence .*diffpure"):
         baselines_before(new_classifier(), ["diffpur"])
+    with pytest.raises(CheckpointError, match="'cifar10-base' are not packaged, it ships as a"):
+        baselines_before(new_classifier(), ["cifar10-base"])
 
 
 def test_baselines_by_diffusion_have_the_packaged_network(new_classifier) -> None:

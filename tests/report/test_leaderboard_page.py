@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alp.records import conclude, read, read_tree, robust_share
+from alp.records import Record, conclude, read, read_tree, robust_share
 from alp.records.queries import best_attacker, left_by, query_difference
 from alp.records.statistics import paired_difference
 from alp.report.leaderboard import leaderboards
@@ -55,10 +55,20 @@ def tables(heading: str) -> list[list[list[str]]]:
     return [table for table in found if table]
 
 
-def test_every_number_of_the_page_is_that_of_a_record() -> None:
+@pytest.fixture(scope="module")
+def board() -> dict[str, Any]:
+    """The leaderboard of the page, from all records."""
     kept, refused = read_tree(RESULTS)
     assert not refused
-    board = next(each for each in leaderboards(kept) if each["threat"].startswith("L∞"))
+    return next(each for each in leaderboards(kept) if each["threat"].startswith("L∞"))
+
+
+def row(name: str) -> Record:
+    """The record of a row of the leaderboard."""
+    return read(RESULTS / "leaderboard" / "records" / f"{name}.json")
+
+
+def test_every_number_of_the_page_is_that_of_a_record(board: dict[str, Any]) -> None:
     told: set[str] = set()
     for section in ("# The leaderboard", "## What they cost"):
         ((headings, *rows),) = tables(section)
@@ -71,7 +81,7 @@ def test_every_number_of_the_page_is_that_of_a_record() -> None:
     assert told == {*board["rows"][0]["cells"]} - {"attackers in"}
 
 
-def test_the_times_are_of_one_benchmark() -> None:
+def test_the_times_are_of_one_benchmark(board: dict[str, Any]) -> None:
     """The one that timed the rows of the table together, MagNet with its detectors."""
     record = read_tree(RESULTS / "bench-field")[0][0].record
     names = {
@@ -89,11 +99,8 @@ def test_the_times_are_of_one_benchmark() -> None:
         for contestant, about in record.header["contestants"].items()
         if about.get("what") == "draw"
     )
-    (board,) = (
-        each for each in leaderboards(read_tree(RESULTS)[0]) if each["threat"].startswith("L∞")
-    )
     words = json.loads((ROOT / "src/alp/report/leaderboard.json").read_text("utf-8"))
-    told = {row["name"]: row["cells"]["time, one draw of ours = 1"] for row in board["rows"]}
+    told = {each["name"]: each["cells"]["time, one draw of ours = 1"] for each in board["rows"]}
     for name in ("magnet", "hgd", "jpeg", "diffpure", "tuned-gdmp", "densepure-votes"):
         assert told[words[name]["title"]] == f"{median(names[name]) / median(draw):,.1f}"
 
@@ -240,7 +247,7 @@ def told() -> Iterator[str]:
     yield f"leaves it {100 * close:.1f} %, and {100 * unmodified:.1f} % where that classifier"
     yield f"what fools the copy leaves {100 * copy:.1f} %"
     assert found["jpeg"]["curve"][1]["value"] == 0, "nothing"
-    verdict = conclude(read(RESULTS / "leaderboard" / "records" / "cifar10-lite-standalone.json"))
+    verdict = conclude(row("cifar10-lite-standalone"))
     left = verdict["levels"]["transfer"]["value"]
     yield f"adversarial training, leaves ALP standalone {100 * left:.1f} %"
 
@@ -254,7 +261,7 @@ def unified() -> list[list[str]]:
     words = json.loads((ROOT / "src/alp/report/leaderboard.json").read_text("utf-8"))
     rows = []
     for name in (*SWEPT, *CONTROLS):
-        record = read(RESULTS / "leaderboard" / "records" / f"{name}.json")
+        record = row(name)
         told = conclude(record)
         shares = [told["clean"], *(told["levels"][each] for each in ("oblivious", "single"))]
         left, low, high = (100 * told["worst"][each] for each in ("value", "low", "high"))
@@ -315,11 +322,7 @@ def test_what_fools_an_unseen_classifier_is_quoted_right() -> None:
     ],
 )
 def test_what_a_chain_is_left_less_is_quoted_right(name: str, beside: str, words: str) -> None:
-    more, less = (
-        robust_share(read(RESULTS / "leaderboard" / "records" / f"{each}.json"))
-        for each in (beside, name)
-    )
-    value, (low, high) = paired_difference(more, less)
+    value, (low, high) = paired_difference(*(robust_share(row(each)) for each in (beside, name)))
     text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
     assert f"{100 * value:.1f} points {words} ({100 * low:.1f} to {100 * high:.1f})" in text
 
@@ -330,9 +333,7 @@ def test_what_a_chain_is_left_less_is_quoted_right(name: str, beside: str, words
 )
 def test_another_form_of_a_chain_is_quoted_right(name: str, beside: str) -> None:
     """On the images that both met, which are the first ones."""
-    records = [
-        read(RESULTS / "leaderboard" / "records" / f"{each}.json") for each in (name, beside)
-    ]
+    records = [row(name), row(beside)]
     count = min(len(each) for each in records)
     value, (low, high) = paired_difference(*(robust_share(each)[:count] for each in records))
     left = f"{100 * conclude(records[0])['worst']['value']:.1f} % of {count} images"
@@ -342,7 +343,7 @@ def test_another_form_of_a_chain_is_quoted_right(name: str, beside: str) -> None
 
 def test_what_few_bits_leave_is_quoted_right() -> None:
     names = ("alp-w8a8", "alp-w4a8", "cifar10-lite-standalone")
-    records = [read(RESULTS / "leaderboard" / "records" / name) for name in names]
+    records = [row(name) for name in names]
     left = [f"{100 * conclude(each)['worst']['value']:.1f} %" for each in records]
     text = " ".join((ROOT / "docs" / "leaderboard.md").read_text("utf-8").split())
     words = "keeps {} in eight bits and {} with weights of four bits, {} in float"

@@ -167,7 +167,7 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
     from alp.bench.published import PUBLISHED, published
     from alp.defences.assemble import assemble, made_of
     from alp.defences.diffusion import Diffusion
-    from alp.defences.packaged import load_classifier, load_kind, packages
+    from alp.defences.packaged import OFFERS, load_classifier, load_kind, packages
 
     chains = made_of("classifier", "diffusion")
     diffusion = load_kind(DIFFUSION, Diffusion) if set(chains) & set(names) else None
@@ -181,7 +181,7 @@ def baselines_before(classifier: nn.Module, names: Sequence[str]) -> dict[str, D
             made[name] = assemble(name, classifier, diffusion)
         elif name in baseline_names():
             made[name] = assemble(name, classifier)
-        elif name in packages() or exists(Path(name)) or "/" in name or ":" in name:
+        elif name in (*packages(), *OFFERS) or exists(Path(name)) or "/" in name or ":" in name:
             made[name] = load_classifier(Path(name))
         else:
             every = ", ".join([*baseline_names(), *PUBLISHED])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Defence, Deterministic, classify
+from alp.defences.base import DEFENCES, Defence, Deterministic, built, classify
 from alp.defences.preprocessed import classifier_of, describe_before
 from alp.errors import ConfigError
 
@@ -79,5 +79,5 @@ class Cascade(Deterministic):
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        light = classifier_of({"classifier": description["light"]})
+        light = built(description["light"])
         return cls(classifier_of(description), light, **description["settings"])

@@ -9,7 +9,7 @@ from torch import nn
 
 from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.architectures import Network, classifier_by
-from alp.defences.base import DEFENCES, Defence
+from alp.defences.base import Defence, built
 from alp.defences.classifier import ResNetLite
 from alp.defences.referenced import Referenced
 from alp.errors import ConfigError
@@ -39,6 +39,5 @@ def head_of(description: Mapping[str, Any]) -> Defence:
     if "reference" in description:
         return Referenced.from_description(description["reference"])
     if "defence" in description:
-        inner = description["defence"]
-        return DEFENCES[inner["kind"]].from_description(inner)
+        return built(description["defence"])
     return classifier_by(from_dict(ClassifierConfig, description["classifier"]))

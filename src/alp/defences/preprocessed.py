@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.defences.base import DEFENCES, Defence, classify, counted, straight_through
+from alp.defences.base import DEFENCES, Defence, built, classify, counted, straight_through
 from alp.errors import ConfigError
 
 
@@ -89,5 +89,4 @@ def describe_before(defence: Defence, classifier: nn.Module) -> dict[str, Any]:
 
 def classifier_of(description: dict[str, Any]) -> Defence:
     """The untrained classifier that :func:`describe_before` described."""
-    inner = description["classifier"]
-    return DEFENCES[inner["kind"]].from_description(inner)
+    return built(description["classifier"])

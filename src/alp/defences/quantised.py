@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Defence, Wrapper
+from alp.defences.base import DEFENCES, Defence, Wrapper, built
 from alp.defences.chain import Chain
 from alp.defences.diffusion import UNet
 from alp.defences.purified import Defended
@@ -158,9 +158,7 @@ class Quantised(Wrapper):
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
-        inner = description["model"]
-        built = DEFENCES[inner["kind"]].from_description(inner)
-        return cls(built, **description["settings"])
+        return cls(built(description["model"]), **description["settings"])
 
 
 def networks_of(defence: Defence) -> dict[str, nn.Module]:

@@ -127,13 +127,14 @@ class Workspace:
         Raises:
             ConfigError: it gives neither a package nor a folder of weights.
         """
-        if self.protocol.weights is not None:
-            _require_weights(Path(self.protocol.weights))
-        # Weights that were made otherwise, end to end say, are no trial of the same recipe.
-        several = name == "defended" and self.protocol.trials > 1
-        if self.protocol.weights is None or trial > 0 or several:
+        if self.protocol.weights is None:
             return None
         folder = Path(self.protocol.weights)
+        _require_weights(folder)
+        # Weights that were made otherwise, end to end say, are no trial of the same recipe.
+        several = name == "defended" and self.protocol.trials > 1
+        if trial > 0 or several:
+            return None
         path = folder / f"{name}.safetensors"
         if path.exists():
             return path
