@@ -406,11 +406,6 @@ class PurifierBase(nn.Module, ABC):
         return {"model": self}
 
 
-def built(description: dict[str, Any]) -> Defence:
-    """The untrained defence that :meth:`Defence.describe` described, such as one inside another."""
-    return DEFENCES[description["kind"]].from_description(description)
-
-
 Model: TypeAlias = Defence | PurifierBase
 """What is trained, saved and loaded: a defence, or a purifier alone."""
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Defence, Deterministic, built, classify
-from alp.defences.preprocessed import classifier_of, describe_before
+from alp.defences.base import DEFENCES, Defence, Deterministic, classify
+from alp.defences.preprocessed import built, classifier_of, describe_before
 from alp.errors import ConfigError
 
 CHUNK = 32

@@ -9,8 +9,9 @@ from torch import nn
 
 from alp.config import ClassifierConfig, from_dict, to_dict
 from alp.defences.architectures import Network, classifier_by
-from alp.defences.base import Defence, built
+from alp.defences.base import Defence
 from alp.defences.classifier import ResNetLite
+from alp.defences.preprocessed import built
 from alp.defences.referenced import Referenced
 from alp.errors import ConfigError
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alp import seeding
-from alp.defences.base import DEFENCES, Defence, built, classify, counted, straight_through
+from alp.defences.base import DEFENCES, Defence, classify, counted, straight_through
 from alp.errors import ConfigError
 
 
@@ -85,6 +85,11 @@ def describe_before(defence: Defence, classifier: nn.Module) -> dict[str, Any]:
         )
     kind = DEFENCES.name_of(type(defence))
     return {"kind": kind, "settings": defence.settings, "classifier": classifier.describe()}
+
+
+def built(description: dict[str, Any]) -> Defence:
+    """The untrained defence that :meth:`Defence.describe` described, such as one inside another."""
+    return DEFENCES[description["kind"]].from_description(description)
 
 
 def classifier_of(description: dict[str, Any]) -> Defence:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alp.config import require_number
-from alp.defences.base import DEFENCES, Defence, Wrapper, built
+from alp.defences.base import DEFENCES, Defence, Wrapper
 from alp.defences.chain import Chain
 from alp.defences.diffusion import UNet
+from alp.defences.preprocessed import built
 from alp.defences.purified import Defended
 from alp.defences.quantisers import codes_of, fake_quantised, in_parts, weight_steps
 from alp.errors import ConfigError, choose
